@@ -1,0 +1,51 @@
+# Everything runs in .venv, made from requirements.lock; nothing else on the machine is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+EXPERIMENT ?= embedded
+REPORT := results/$(EXPERIMENT)/report.html
+
+.PHONY: help setup reproduce report test lint format lock bench clean
+
+help: ## show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY) ## make the pinned environment in .venv
+
+$(READY): requirements.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Python {v.major}.{v.minor} is too old; 3.11 or newer is needed (make PYTHON=python3.12)")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: --requirement requirements-uv.lock
+	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python $(BIN)/python requirements.lock
+	@touch $@
+
+reproduce: $(READY) ## run the embedded experiment: figures, findings, report
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all
+	@$(MAKE) --no-print-directory report
+
+report: $(READY)
+	@if [ ! -e $(REPORT) ] || [ -n "$$(find results/$(EXPERIMENT)/figures results/$(EXPERIMENT)/findings.html workflow/report -newer $(REPORT) -print -quit)" ]; then \
+		PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --report $(REPORT); \
+	fi
+
+test: $(READY) ## pass the tests
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest
+
+lint: $(READY) ## check the style of all code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check .
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
+
+format: $(READY) ## put all code in style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt .
+
+lock: ## solve requirements.in anew
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url requirements.in --output-file requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url requirements-uv.in --output-file requirements-uv.lock
+
+clean: ## remove the environment, not the results
+	rm -rf $(VENV)
