@@ -1,0 +1,111 @@
+"""What every step's command line shares: one-line errors, progress, results that appear only when whole."""
+
+import argparse
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tqdm import tqdm
+
+LOG_INTERVAL = 10.0  # seconds between two progress lines in a log
+
+
+class InputError(ValueError):
+    """The user's input can't be used; the message is one line that names the key or file and what is allowed."""
+
+
+def run_command(parser: argparse.ArgumentParser, main: Callable[..., None]) -> None:
+    """Parse the flags, call `main` with them by name, and turn an InputError into one line and exit status 1."""
+    flags = vars(parser.parse_args())
+    try:
+        main(**flags)
+    except InputError as error:
+        sys.exit(f"{parser.prog}: error: {error}")
+
+
+def step_parser(description: str | None) -> argparse.ArgumentParser:
+    """An argument parser that shows a step's docstring and the defaults of its flags."""
+
+    class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+        pass
+
+    return argparse.ArgumentParser(description=description, formatter_class=Formatter)
+
+
+def check_range(
+    name: str, value: float, low: float | None = None, high: float | None = None, *, open_low: bool = False
+) -> None:
+    """Raise an InputError that names `name` unless it is finite and low ≤ value ≤ high (low < value if `open_low`)."""
+    too_low = low is not None and (value <= low if open_low else value < low)
+    if math.isfinite(value) and not too_low and (high is None or value <= high):
+        return
+    bounds = [] if low is None else [f"{'>' if open_low else '>='} {low:g}"]
+    bounds += [] if high is None else [f"<= {high:g}"]
+    raise InputError(f"{name} is {value:g}; allowed is a number {' and '.join(bounds) or 'that is finite'}")
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it to `path` on success, remove it on any failure."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def progress(items: Iterable, description: str, total: int | None = None, unit: str = "it") -> Iterator:
+    """Iterate with a bar on a terminal; with a plain line every few seconds where stderr is a log."""
+    bar = ProgressBar(description, len(items) if total is None else total, unit)
+    with bar:
+        for item in items:
+            yield item
+            bar.advance(1)
+
+
+class ProgressBar:
+    """Work done out of a known total: a bar on a terminal, plain timed lines in a log."""
+
+    def __init__(self, description: str, total: int, unit: str = "it"):
+        self.description, self.total, self.unit = description, total, unit
+        self.done, self.note = 0, ""
+        self.bar = tqdm(total=total, desc=description, unit=unit) if sys.stderr.isatty() else None
+        self.start = self.printed = time.monotonic()
+
+    def __enter__(self) -> "ProgressBar":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        if self.bar is not None:
+            self.bar.close()
+        else:
+            self._print_line()
+
+    def advance(self, count: int, note: str = "") -> None:
+        """Count `count` more units as done; `note` is shown beside the progress."""
+        self.done, self.note = self.done + count, note or self.note
+        if self.bar is not None:
+            self.bar.set_postfix_str(self.note, refresh=False)
+            self.bar.update(count)
+        elif time.monotonic() - self.printed >= LOG_INTERVAL:
+            self._print_line()
+
+    def _print_line(self) -> None:
+        self.printed = time.monotonic()
+        elapsed = self.printed - self.start
+        rate = self.done / max(elapsed, 1e-9)
+        left = f", {(self.total - self.done) / rate:.0f} s left" if 0 < self.done < self.total else ""
+        note = f", {self.note}" if self.note else ""
+        print(
+            f"{self.description}: {self.done}/{self.total} {self.unit}, {elapsed:.0f} s, "
+            f"{rate:.1f} {self.unit}/s{left}{note}",
+            file=sys.stderr,
+            flush=True,
+        )

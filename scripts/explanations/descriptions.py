@@ -1,0 +1,58 @@
+"""What a network file says of itself: enough to rebuild the network and to feed it."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+
+import safetensors
+
+from explanations.command import InputError
+
+FORMAT = "explanations-network-1"
+
+
+@dataclass(frozen=True)
+class NetworkDescription:
+    """All that is needed to rebuild a network and to feed it: the metadata of a network file.
+
+    `source` names a family of constructors, `constructor` one of it, `arguments` its keyword arguments.
+    Images are `size` pixels high and wide; pixel values in [0, 1] are normalised by `mean` and `std` per channel.
+    """
+
+    source: str
+    constructor: str
+    arguments: dict
+    classes: tuple[str, ...]
+    size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    variant: str = "original"
+    origin: str = ""  # where the weights came from
+    origin_hash: str = ""  # SHA-256 of the file that they came from, if any
+    record: dict = field(default_factory=dict)  # of the training: settings and accuracy
+
+    def with_variant(self, variant: str, origin: str, origin_hash: str, record: dict) -> "NetworkDescription":
+        """The description of a variant made from this network."""
+        return replace(self, variant=variant, origin=origin, origin_hash=origin_hash, record=record)
+
+    def to_metadata(self) -> dict[str, str]:
+        """The description as a safetensors file's metadata."""
+        return {"format": FORMAT, **{key: json.dumps(value) for key, value in asdict(self).items()}}
+
+
+def read_description(path: Path) -> NetworkDescription:
+    """Read a network file's description; InputError, naming the file, if it is no whole network file."""
+    try:
+        with safetensors.safe_open(path, "np") as file:
+            metadata = file.metadata() or {}
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such network file") from None
+    except (safetensors.SafetensorError, OSError) as error:
+        raise InputError(f"{path}: truncated, or not a safetensors file ({error})") from None
+    keys = {entry.name for entry in fields(NetworkDescription)}
+    if metadata.get("format") != FORMAT or keys - metadata.keys():
+        raise InputError(f"{path}: not a network file of this workflow; its metadata must name format {FORMAT}")
+    values = {key: json.loads(metadata[key]) for key in keys}
+    for key in ("classes", "mean", "std"):
+        values[key] = tuple(values[key])
+    return NetworkDescription(**values)
