@@ -1,0 +1,129 @@
+"""The complete decomposition of a class score at every layer, from one forward and one backward pass (Eqs 5–15).
+
+For a network f, an image x, its class c and any layer l: f_c = Σ_ij a^{h,l} + Σ_{l'>l} Σ_ij a^{b,l'} (Eq. 13).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, fx, nn
+
+from explanations.graph import BiasedOperation, Layer, remainder, trace_network
+from explanations.saliency import rescale
+
+
+@dataclass(frozen=True)
+class Attributions:
+    """Attributions of n images. Maps are signed sums over channels; a fully connected layer's map is (n, 1, 1).
+
+    logits (n, C); target, score (n,); activity[l] (n, H_l, W_l) for l = 0…L+1; bias[k] and fullgrad_feature[k]
+    (n, H, W) per biased operation k; gradient (n, H, W); gradcam (n, h, w).
+    """
+
+    logits: Tensor
+    target: Tensor
+    score: Tensor
+    activity: tuple[Tensor, ...]
+    bias: tuple[Tensor, ...]
+    fullgrad_feature: tuple[Tensor, ...]
+    gradient: Tensor
+    gradcam: Tensor
+
+
+class Decomposition:
+    """Attributions of a network's decisions; the network itself is neither changed nor hooked."""
+
+    layers: tuple[Layer, ...]
+    operations: tuple[BiasedOperation, ...]
+
+    def __init__(self, network: nn.Module, example: Tensor):
+        """`example`: an input of the network, (1, 3, H, W); only its shape, dtype and device matter."""
+        graph = trace_network(network, example)
+        self.layers, self.operations = graph.layers, graph.operations
+        self._module = graph.module
+        self._input = graph.input
+        output = graph.layers[-1].node
+        implicit = [op for op in graph.operations if op.bias is None]
+        self._sources = {source for op in implicit for source in op.node.all_input_nodes}
+        recorded = [layer.node for layer in graph.layers] + [op.node for op in graph.operations]
+        self._explained = list(dict.fromkeys([self._input, *recorded]))  # where the gradient is needed
+        extra = [node for node in self._sources if node.op != "get_attr" and node not in self._explained]
+        self._recorded = [*self._explained, *extra]
+        self._output = output
+        _return_nodes(graph.module, self._recorded)
+
+    def __call__(self, images: Tensor, targets: Tensor | None = None) -> Attributions:
+        """Explain `targets` (n,), by default the network's own decisions, for (n, 3, H, W) images."""
+        images = images.detach().requires_grad_(True)
+        with torch.enable_grad():
+            values = dict(zip(self._recorded, self._module(images), strict=True))
+            values[self._input] = images
+            logits = values[self._output]
+            target = logits.argmax(1) if targets is None else targets
+            score = logits.gather(1, target[:, None])[:, 0]
+            gradients = torch.autograd.grad(score.sum(), [values[node] for node in self._explained])
+        gradient = dict(zip(self._explained, gradients, strict=True))
+        values = {node: value.detach() if isinstance(value, Tensor) else value for node, value in values.items()}
+        with torch.no_grad():
+            biases = [self._bias_maps(op, values, gradient[op.node]) for op in self.operations]
+            nodes = [self._input, *(layer.node for layer in self.layers)]
+            top = [node for node in nodes if values[node].dim() == 4][-1]
+            return Attributions(
+                logits=logits.detach(),
+                target=target,
+                score=score.detach(),
+                activity=tuple(channel_sum(values[node] * gradient[node]) for node in nodes),  # Eq. 11; Eq. 5 at l = 0
+                bias=tuple(bias for bias, _ in biases),
+                fullgrad_feature=tuple(feature for _, feature in biases),
+                gradient=channel_sum(gradient[self._input].abs()),
+                gradcam=grad_cam(values[top], gradient[top]),
+            )
+
+    def _bias_maps(
+        self, operation: BiasedOperation, values: dict[fx.Node, Tensor], gradient: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """a^b (Eq. 12) summed over channels, and Σ_φ rescale(abs(a^b_φ)), the inner sum of Eq. 8."""
+        if operation.bias is None:
+            bias = remainder(self._module, operation.node, values)
+        else:
+            bias = operation.bias()
+        attribution = bias * gradient
+        features = attribution if attribution.dim() == 4 else attribution.flatten(1)[:, :, None, None]
+        return channel_sum(attribution), channel_sum(rescale(features.abs()))
+
+
+def channel_sum(values: Tensor) -> Tensor:
+    """Sum (n, C, H, W) over channels; (n, C), without positions, becomes (n, 1, 1)."""
+    return values.sum(1) if values.dim() == 4 else values.flatten(1).sum(1)[:, None, None]
+
+
+def grad_cam(activity: Tensor, gradient: Tensor) -> Tensor:
+    """[Σ_φ h_φ · mean_ij ∂f_c/∂h_φ]_+ of an (n, C, H, W) activity (§2.4; Selvaraju et al., 2016)."""
+    return (activity * gradient.mean((2, 3), keepdim=True)).sum(1).relu()
+
+
+def completeness_gap(
+    score: Tensor, activity: list[Tensor], bias: list[Tensor], bias_layers: list[int]
+) -> tuple[Tensor, Tensor]:
+    """By how much Eq. 13 fails, (n, L+2), and the sum of all terms' magnitudes, (n, L+2), to judge it by.
+
+    Sums run in float64 over maps (n, H, W): `activity` for l = 0…L+1, `bias` of the operations of `bias_layers`.
+    """
+    gross = torch.stack([_gross_sum(a) for a in activity], 1)
+    size = torch.stack([_gross_sum(a.abs()) for a in activity], 1)
+    for layer, attribution in zip(bias_layers, bias, strict=True):
+        gross[:, :layer] += _gross_sum(attribution)[:, None]  # a bias of layer l' counts for every l < l'
+        size[:, :layer] += _gross_sum(attribution.abs())[:, None]
+    return gross - score.double()[:, None], size
+
+
+def _gross_sum(attribution: Tensor) -> Tensor:
+    """A: a map (n, H, W) summed over positions (Eq. 14), in float64."""
+    return attribution.double().sum((1, 2))
+
+
+def _return_nodes(module: fx.GraphModule, nodes: list[fx.Node]) -> None:
+    """Make a traced module return the values of `nodes`, in one pass."""
+    output = next(node for node in module.graph.nodes if node.op == "output")
+    output.args = (tuple(nodes),)
+    module.recompile()

@@ -1,0 +1,255 @@
+"""A network as a graph of operations: its layers, found as single-node cuts, and the remainder of every operation.
+
+Everything that the decomposition records is bound to a node of the graph, that is to one call of one operation:
+re-used modules, branches that run out of order and in-place operations can't mix up what belongs where.
+"""
+
+import copy
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.passes.shape_prop import ShapeProp
+from torch.nn import functional as F
+from torchvision.models.feature_extraction import NodePathTracer
+
+from explanations.command import InputError
+from explanations.networks import BATCH_NORMS, CONVOLUTIONS
+
+IN_PLACE = {
+    operator.iadd: operator.add,
+    operator.isub: operator.sub,
+    operator.imul: operator.mul,
+    operator.itruediv: operator.truediv,
+    torch.relu_: torch.relu,
+}
+ADDITIONS = (operator.add, torch.add, "add")
+# m(tu) = t m(u) for t > 0: J_m(u)·u = m(u), the remainder is 0
+HOMOGENEOUS_MODULES = (
+    *(nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.Identity, nn.Flatten, nn.Dropout, nn.Dropout2d, nn.ZeroPad2d),
+    *(nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.ChannelShuffle),
+)
+HOMOGENEOUS_CALLS = (
+    *(F.relu, torch.relu, F.leaky_relu, F.max_pool2d, F.avg_pool2d, F.adaptive_avg_pool2d, F.dropout),
+    *(torch.flatten, torch.cat, torch.mean, torch.transpose, torch.permute, torch.reshape, torch.squeeze),
+    *("flatten", "mean", "view", "reshape", "permute", "transpose", "contiguous", "squeeze", "chunk", "split"),
+    *(torch.chunk, torch.split, operator.getitem),
+)
+ACTIVATION_CALLS = (
+    *(F.relu, torch.relu, F.leaky_relu, F.relu6, F.silu, F.gelu, F.hardswish, F.hardsigmoid),
+    *(torch.sigmoid, torch.tanh, "relu", "sigmoid", "tanh"),
+)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A point through which all of the computation flows: l in the paper; `name` is its node's qualified name."""
+
+    index: int
+    name: str
+    node: fx.Node
+
+
+@dataclass(frozen=True)
+class BiasedOperation:
+    """An operation that is not homogeneous: below layer `layer`, above layer `layer` − 1.
+
+    `bias` gives its closed-form bias, in a shape that broadcasts against the operation's output; where there is none (None) the remainder is computed at the input.
+    """
+
+    name: str
+    layer: int
+    node: fx.Node
+    bias: Callable[[], Tensor] | None
+
+
+@dataclass(frozen=True)
+class NetworkGraph:
+    """A traced network: `layers` 1…L+1 (the last is the output, the logits) and its biased operations, in order."""
+
+    module: fx.GraphModule
+    input: fx.Node
+    layers: tuple[Layer, ...]
+    operations: tuple[BiasedOperation, ...]
+
+
+def trace_network(network: nn.Module, example: Tensor) -> NetworkGraph:
+    """Trace a classifier in evaluation mode; `example` is an input, (1, 3, H, W), of the weights' dtype.
+
+    Raises InputError if the network can't be traced, with the reason.
+    """
+    if network.training:
+        raise InputError("the network is in training mode; its decomposition needs evaluation mode")
+    tracer = NodePathTracer(leaf_modules=[])
+    try:
+        graph = tracer.trace(network)
+    except (fx.proxy.TraceError, TypeError, ValueError) as error:
+        raise InputError(f"{type(network).__name__} can't be traced by torch.fx: {error}") from None
+    module = _out_of_place(fx.GraphModule(network, graph))
+    with torch.no_grad():
+        ShapeProp(module).propagate(example)
+    names = {node.name: name for node, name in tracer.node_to_qualname.items()}
+    flow = _tensor_flow(module)
+    for node in flow:  # what is computed from parameters alone is no input of an operation
+        node.meta["flows"] = True
+    layers = tuple(
+        Layer(index, names.get(node.name, node.name), node)
+        for index, node in enumerate(_find_layers(module, flow), start=1)
+    )
+    position = {node: index for index, node in enumerate(flow)}
+    operations = []
+    for node in flow[1:]:
+        if _is_homogeneous(module, node):
+            continue
+        layer = next(layer.index for layer in layers if position[layer.node] >= position[node])
+        bias = _closed_form_bias(module, node)
+        if bias is None and not _is_tensor(node):
+            raise InputError(f"the network's {names.get(node.name, node.name)} returns no single tensor of floats")
+        operations.append(BiasedOperation(names.get(node.name, node.name), layer, node, bias))
+    return NetworkGraph(module, flow[0], layers, tuple(operations))
+
+
+def remainder(module: fx.GraphModule, node: fx.Node, values: dict[fx.Node, Tensor]) -> Tensor:
+    """m(u) − J_m(u)·u of the operation at `node`, for the values of its inputs u: its implicit bias there."""
+    sources = [source for source in node.all_input_nodes if source.meta.get("flows")]
+
+    def call(*inputs: Tensor) -> Tensor:
+        return _evaluate(module, node, values | dict(zip(sources, inputs, strict=True)))
+
+    inputs = tuple(values[source] for source in sources)
+    output, tangent = torch.func.jvp(call, inputs, inputs)
+    return output - tangent
+
+
+# --- the graph ---------------------------------------------------------------------------------------------------
+
+
+def _out_of_place(module: fx.GraphModule) -> fx.GraphModule:
+    """Replace what overwrites its input, so that recorded values stay as they were; the network is left as it is."""
+    for node in module.graph.nodes:
+        if node.op == "call_function":
+            node.target = IN_PLACE.get(node.target, node.target)
+            if node.kwargs.get("inplace"):
+                node.update_kwarg("inplace", False)
+        elif node.op == "call_method" and node.target.endswith("_") and not node.target.endswith("__"):
+            node.target = node.target.rstrip("_")
+        elif node.op == "call_module" and getattr(module.get_submodule(node.target), "inplace", False):
+            leaf = copy.copy(module.get_submodule(node.target))
+            leaf.inplace = False
+            module.set_submodule(node.target, leaf)
+    module.recompile()
+    return module
+
+
+def _is_tensor(node: fx.Node) -> bool:
+    meta = node.meta.get("tensor_meta")
+    return isinstance(meta, tuple) and hasattr(meta, "dtype") and meta.dtype.is_floating_point
+
+
+def _tensor_flow(module: fx.GraphModule) -> list[fx.Node]:
+    """The nodes whose values are computed from the input and reach the output, in order; the first is the input."""
+    nodes = list(module.graph.nodes)
+    source = next(node for node in nodes if node.op == "placeholder")
+    output = next(node for node in nodes if node.op == "output").args[0]
+    if not isinstance(output, fx.Node):
+        raise InputError("the network returns more than one tensor; allowed are classifiers that return logits")
+    below = {source}
+    for node in nodes:
+        if any(parent in below for parent in node.all_input_nodes) and node.op != "output":
+            if "tensor_meta" not in node.meta:  # a shape is not a value
+                continue
+            below.add(node)
+    above, stack = set(), [output]
+    while stack:
+        node = stack.pop()
+        if node not in above:
+            above.add(node)
+            stack += node.all_input_nodes
+    return [node for node in nodes if node in below and node in above]
+
+
+def _find_layers(module: fx.GraphModule, flow: list[fx.Node]) -> list[fx.Node]:
+    """Single-node cuts, one per stage: its last activation function or merge; and the output."""
+    position = {node: index for index, node in enumerate(flow)}
+    layers: list[fx.Node] = []
+    candidate = None
+    furthest = 0  # the last user of any node before this one
+    for index, node in enumerate(flow):
+        if candidate is not None and _has_parameters(module, node):
+            layers.append(candidate)
+            candidate = None
+        merges = sum(parent in position for parent in node.all_input_nodes) > 1
+        if index and furthest <= index and _is_tensor(node) and (merges or _is_activation(module, node)):
+            candidate = node
+        furthest = max([furthest, *(position[user] for user in node.users if user in position)])
+    if candidate is not None and candidate is not flow[-1]:
+        layers.append(candidate)
+    return [*layers, flow[-1]]
+
+
+def _leaf(module: fx.GraphModule, node: fx.Node) -> nn.Module | None:
+    return module.get_submodule(node.target) if node.op == "call_module" else None
+
+
+def _has_parameters(module: fx.GraphModule, node: fx.Node) -> bool:
+    leaf = _leaf(module, node)
+    if leaf is not None:
+        return any(True for _ in leaf.parameters())
+    return any(parent.op == "get_attr" for parent in node.all_input_nodes)
+
+
+def _is_activation(module: fx.GraphModule, node: fx.Node) -> bool:
+    leaf = _leaf(module, node)
+    if leaf is not None:
+        return type(leaf).__module__ == nn.ReLU.__module__ and not isinstance(leaf, nn.MultiheadAttention)
+    return node.target in ACTIVATION_CALLS
+
+
+def _is_homogeneous(module: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether the remainder is 0 whatever the input; when in doubt the answer is no, and it is computed."""
+    leaf = _leaf(module, node)
+    if leaf is not None:
+        if isinstance(leaf, (*CONVOLUTIONS, nn.Linear)):
+            return leaf.bias is None
+        return isinstance(leaf, HOMOGENEOUS_MODULES)
+    if node.target in ADDITIONS:
+        return all(isinstance(term, fx.Node) and term.op != "get_attr" for term in node.args)
+    return node.target in HOMOGENEOUS_CALLS
+
+
+def _closed_form_bias(module: fx.GraphModule, node: fx.Node) -> Callable[[], Tensor] | None:
+    leaf = _leaf(module, node)
+    if isinstance(leaf, nn.Linear):  # channels are last, whatever comes before
+        return lambda: leaf.bias
+    channels_first = (-1, *[1] * (len(node.meta["tensor_meta"].shape) - 2)) if _is_tensor(node) else ()
+    if isinstance(leaf, CONVOLUTIONS):
+        return lambda: leaf.bias.view(channels_first)
+    if isinstance(leaf, BATCH_NORMS) and leaf.track_running_stats:
+        return lambda: batch_norm_bias(leaf).view(channels_first)
+    return None
+
+
+def batch_norm_bias(norm: nn.BatchNorm2d) -> Tensor:
+    """β − γ μ / √(σ² + ε) per channel (Suppl. Eq. 9)."""
+    scale = torch.rsqrt(norm.running_var + norm.eps)
+    if norm.affine:
+        return norm.bias - norm.weight * norm.running_mean * scale
+    return -norm.running_mean * scale
+
+
+def _evaluate(module: fx.GraphModule, node: fx.Node, values: dict[fx.Node, Tensor]) -> Tensor:
+    """The value of one node; its inputs come from `values`, parameters from the module."""
+
+    def value(source: fx.Node) -> object:
+        if source in values:
+            return values[source]
+        return operator.attrgetter(source.target)(module)
+
+    args, kwargs = fx.map_arg((node.args, node.kwargs), value)
+    if node.op == "call_module":
+        return module.get_submodule(node.target)(*args, **kwargs)
+    if node.op == "call_method":
+        return getattr(args[0], node.target)(*args[1:], **kwargs)
+    return node.target(*args, **kwargs)

@@ -1,0 +1,146 @@
+"""Attribution shards: HDF5 files of a block of images' attributions, checked as they are written.
+
+The layout is design's: /image /target /label /score /logits /activity/00… /bias/01… /gradient /gradcam
+/fullgrad_feature/01…, with the experiment, network, variant and the weights' hash as attributes.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from explanations.command import InputError
+
+PER_IMAGE = ("image", "target", "label", "score", "logits", "gradient", "gradcam")
+IDENTITY = ("experiment", "network", "variant", "weights")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A biased operation: its name in the network and the layer it belongs to."""
+
+    name: str
+    layer: int
+
+
+class ShardWriter:
+    """Appends batches of attributions to a shard of `count` images."""
+
+    def __init__(
+        self,
+        file: h5py.File,
+        count: int,
+        identity: dict[str, str],
+        layers: Sequence[str],
+        operations: Sequence[Operation],
+        extra: dict,
+    ):
+        """`layers`: names for l = 0…L+1; `operations` in forward order; `extra`: further attributes."""
+        self.file, self.count, self.done, self.operations = file, count, 0, operations
+        file.attrs.update({key: identity[key] for key in IDENTITY})
+        file.attrs["layers"] = list(layers)
+        file.attrs.update(extra)
+
+    def append(self, batch: dict[str, np.ndarray | Sequence[np.ndarray]]) -> None:
+        """Write n more images; a sequence of arrays becomes a group (activity from 00, the others from 01)."""
+        size = len(batch["image"])
+        for name, values in batch.items():
+            if name in PER_IMAGE:
+                self._write(name, values)
+                continue
+            self.file.require_group(name)  # a network may have no biases at all
+            first = 0 if name == "activity" else 1
+            for index, values_k in enumerate(values):
+                dataset = self._write(f"{name}/{index + first:02d}", values_k)
+                if name in ("bias", "fullgrad_feature") and self.done == 0:
+                    operation = self.operations[index]
+                    dataset.attrs.update({"operation": operation.name, "layer": operation.layer})
+        self.done += size
+
+    def _write(self, name: str, values: np.ndarray) -> h5py.Dataset:
+        if name not in self.file:
+            map_options = {"chunks": (1, *values.shape[1:]), "compression": "lzf"} if values.ndim == 3 else {}
+            self.file.create_dataset(name, (self.count, *values.shape[1:]), values.dtype, **map_options)
+        dataset = self.file[name]
+        dataset[self.done : self.done + len(values)] = values
+        return dataset
+
+
+class ShardReader:
+    """Shards of one network and variant, read together: image i of the manifest, wherever it lies."""
+
+    def __init__(self, paths: Iterable[Path], weights: str | None = None):
+        """`weights`: the hash that the shards must have been made with, if it matters.
+
+        Raises InputError, naming the file, for a missing or truncated shard or one of another network.
+        """
+        self.paths = [Path(path) for path in paths]
+        self.files = [_open(path) for path in self.paths]
+        first = self.files[0].attrs
+        for path, file in zip(self.paths, self.files, strict=True):
+            for key in IDENTITY:
+                if file.attrs[key] != first[key]:
+                    raise InputError(f"{path}: {key} is {file.attrs[key]}; {self.paths[0]} has {first[key]}")
+            if weights is not None and file.attrs["weights"] != weights:
+                raise InputError(
+                    f"{path}: belongs to a network whose file's SHA-256 is {file.attrs['weights'][:12]}…; "
+                    f"the network given has {weights[:12]}…"
+                )
+        self.identity = {key: str(first[key]) for key in IDENTITY}
+        self.layer_names = [str(name) for name in first["layers"]]
+        biases = self.files[0]["bias"]
+        self.operations = [
+            Operation(str(biases[key].attrs["operation"]), int(biases[key].attrs["layer"])) for key in sorted(biases)
+        ]
+        self.size: tuple[int, int] = self.files[0]["gradient"].shape[1:]
+        self.rows: dict[int, tuple[h5py.File, int]] = {}
+        for file in self.files:
+            self.rows.update((int(image), (file, row)) for row, image in enumerate(file["image"][:]))
+
+    def __enter__(self) -> "ShardReader":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        for file in self.files:
+            file.close()
+
+    @property
+    def images(self) -> list[int]:
+        """The manifest's indices of all images held, ascending."""
+        return sorted(self.rows)
+
+    @property
+    def layers(self) -> list[int]:
+        """The layers with more than one position, from 0, the input."""
+        shapes = [self.files[0][f"activity/{l:02d}"].shape[1:] for l in range(len(self.layer_names))]
+        return [index for index, (height, width) in enumerate(shapes) if height * width > 1]
+
+    def read(self, name: str, images: Sequence[int]) -> np.ndarray:
+        """The rows of dataset `name` for images of the manifest, in the order asked."""
+        missing = [image for image in images if image not in self.rows]
+        if missing:
+            raise InputError(f"{self.paths[0].parent}: its shards lack image {missing[0]} of the manifest")
+        dataset = self.files[0][name]
+        values = np.empty((len(images), *dataset.shape[1:]), dataset.dtype)
+        for index, image in enumerate(images):
+            file, row = self.rows[image]
+            values[index] = file[name][row]
+        return values
+
+
+def _open(path: Path) -> h5py.File:
+    try:
+        file = h5py.File(path, "r")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such shard") from None
+    except OSError as error:
+        raise InputError(f"{path}: truncated, or not an HDF5 file ({error})") from None
+    absent = [key for key in (*IDENTITY, "layers") if key not in file.attrs]
+    absent += [name for name in (*PER_IMAGE, "activity", "bias", "fullgrad_feature") if name not in file]
+    layers = [f"activity/{l:02d}" for l in range(len(file.attrs.get("layers", ())))]
+    absent += [name for name in layers if name not in file]
+    if absent:
+        raise InputError(f"{path}: not a whole attribution shard; it lacks {', '.join(absent)}")
+    return file
