@@ -1,0 +1,101 @@
+"""Files of removal results: one (image × method) array per measure, and the measures derived from them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from explanations.command import InputError, whole_file
+
+NEVER = -1  # the grid index of a decision that never flips
+STORED = ("e_minus", "e_plus", "e_minus_noise", "e_plus_noise")
+MEASURES = (*STORED, "e_delta", "e_delta_noise", "delta_e_minus", "delta_e_plus", "delta_e_delta")
+SETTINGS = ("experiment", "network", "variant", "weights", "upsampling", "grid", "noise_maps", "fill", "ties")
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """Removal results of n images and m methods: arrays by name, (n,) for image and label, (n, m) for measures."""
+
+    methods: list[str]
+    image: np.ndarray
+    label: np.ndarray
+    values: dict[str, np.ndarray]
+    settings: dict
+
+    def measure(self, name: str, method: str) -> np.ndarray:
+        """A measure of one method, (n,), in the order of images."""
+        if method not in self.methods:
+            raise InputError(f"method is {method}; measured are {', '.join(self.methods)}")
+        column = self.methods.index(method)
+        return derive_measure(name, {key: self.values[key][:, column] for key in STORED})
+
+
+def derive_measure(name: str, stored: dict[str, np.ndarray]) -> np.ndarray:
+    """A measure by name from the stored ones.
+
+    delta_e = e with s − e with ξ (Eqs 18, 20). e_delta = e₋ − e₊ (Suppl. F). delta_e_plus is signed as Eq. 18 has it:
+    better maps make it smaller; delta_e_delta = delta_e_minus − delta_e_plus.
+    """
+    if name in STORED:
+        return stored[name]
+    if name in ("e_delta", "e_delta_noise"):
+        noise = name.removeprefix("e_delta")
+        return stored[f"e_minus{noise}"] - stored[f"e_plus{noise}"]
+    if name in ("delta_e_minus", "delta_e_plus"):
+        order = name.removeprefix("delta_")
+        return stored[order] - stored[f"{order}_noise"]
+    if name == "delta_e_delta":
+        return derive_measure("delta_e_minus", stored) - derive_measure("delta_e_plus", stored)
+    raise InputError(f"measure is {name}; allowed are {', '.join(MEASURES)}")
+
+
+def write_measurements(path: Path, methods: Sequence[str], arrays: dict[str, np.ndarray], settings: dict) -> None:
+    """Write arrays whose first axis is the image and, but for image and label, whose second is the method."""
+    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+        for name, values in arrays.items():
+            file.create_dataset(name, data=values)
+        file.attrs["methods"] = list(methods)
+        file.attrs.update(settings)
+
+
+def read_measurements(paths: Sequence[Path]) -> Measurements:
+    """Read result files as one: blocks of images are stacked, families of methods set side by side."""
+    families: dict[tuple[str, ...], list[dict[str, np.ndarray]]] = {}
+    settings: dict = {}
+    for path in paths:
+        arrays, methods, found = _read_file(Path(path))
+        for key in SETTINGS:
+            if settings.setdefault(key, found[key]) != found[key]:
+                raise InputError(f"{path}: {key} is {found[key]}; {paths[0]} has {settings[key]}")
+        families.setdefault(methods, []).append(arrays)
+    blocks = []
+    for arrays in families.values():
+        stacked = {name: np.concatenate([block[name] for block in arrays]) for name in arrays[0]}
+        order = stacked["image"].argsort()
+        blocks.append({name: values[order] for name, values in stacked.items()})
+    for block in blocks:
+        if not np.array_equal(block["image"], blocks[0]["image"]):
+            raise InputError(f"{paths[0]}: the result files given hold different images")
+    values = {
+        name: np.concatenate([block[name] for block in blocks], axis=1)
+        for name in blocks[0]
+        if name not in ("image", "label")
+    }
+    methods = [method for names in families for method in names]
+    return Measurements(methods, blocks[0]["image"], blocks[0]["label"], values, settings)
+
+
+def _read_file(path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...], dict]:
+    try:
+        with h5py.File(path, "r") as file:
+            arrays = {name: dataset[()] for name, dataset in file.items()}
+            attributes = dict(file.attrs)
+            methods = tuple(str(name) for name in attributes["methods"])
+            return arrays, methods, {key: attributes[key] for key in SETTINGS}
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such result file") from None
+    except (OSError, KeyError) as error:
+        raise InputError(f"{path}: truncated, or not a file of removal results ({error})") from None

@@ -1,0 +1,95 @@
+"""Paired comparisons of methods: Wilcoxon's test, its effect size, Holm's adjustment, the bootstrap by class."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from scipy import stats
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class SignedRank:
+    """Wilcoxon's signed rank test of paired differences, two-sided (§5)."""
+
+    statistic: float  # the smaller of the two rank sums
+    p: float
+    log10_p: float  # p underflows for thousands of images
+    effect_size: float  # matched-pairs rank-biserial correlation, in [−1, 1]
+
+
+def signed_rank_test(differences: np.ndarray) -> SignedRank:
+    """Test (n,) paired differences against a median of 0; zeros are left out (Wilcoxon's own rule).
+
+    p is the normal approximation with the correction for ties, so that p and log10 p agree at any n.
+    """
+    nonzero = differences[differences != 0]
+    if not len(nonzero):
+        return SignedRank(0.0, 1.0, 0.0, 0.0)
+    result = stats.wilcoxon(nonzero, method="asymptotic")
+    ranks = stats.rankdata(np.abs(nonzero))
+    positive, total = ranks[nonzero > 0].sum(), ranks.sum()
+    log10_p = (np.log(2) + stats.norm.logsf(abs(result.zstatistic))) / np.log(10)
+    return SignedRank(float(result.statistic), float(10**log10_p), float(log10_p), float(2 * positive / total - 1))
+
+
+def adjust_holm(log10_p: np.ndarray) -> np.ndarray:
+    """Holm's step-down adjustment of m p-values, given and returned as log10, (m,)."""
+    order = np.argsort(log10_p, kind="stable")
+    m = len(log10_p)
+    scaled = log10_p[order] + np.log10(m - np.arange(m))
+    adjusted = np.empty(m)
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 0.0)
+    return adjusted
+
+
+def bootstrap_median(
+    values: np.ndarray, classes: np.ndarray, resamples: int, rng: np.random.Generator
+) -> tuple[float, float]:
+    """A 95% percentile interval of the median of (n,) values that resamples whole classes, with replacement.
+
+    Images of one class are not independent of each other; classes are.
+    """
+    names = np.unique(classes)
+    order = np.argsort(values, kind="stable")
+    member = (classes[order][:, None] == names).astype(np.int64)  # (n, classes), in ascending order of value
+    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)  # (resamples, classes)
+    weight = (drawn @ member.T).cumsum(1)  # how many drawn values lie at or below each
+    total = weight[:, -1:]
+    ascending = values[order]
+    low = ascending[(weight >= (total + 1) // 2).argmax(1)]  # the two middle values of the resample
+    high = ascending[(weight >= total // 2 + 1).argmax(1)]
+    tail = 100 * (1 - CONFIDENCE) / 2
+    return tuple(float(bound) for bound in np.percentile((low + high) / 2, [tail, 100 - tail]))
+
+
+def summarise(values: np.ndarray, classes: np.ndarray, resamples: int, rng: np.random.Generator) -> dict:
+    """n, quartiles and the median's interval of one measure of one method; NaN (excluded images) are left out."""
+    kept = ~np.isnan(values)
+    values, classes = values[kept], classes[kept]
+    if not len(values):
+        return {"n": 0, "q25": np.nan, "median": np.nan, "q75": np.nan, "ci_low": np.nan, "ci_high": np.nan}
+    q25, median, q75 = np.percentile(values, [25, 50, 75])
+    low, high = bootstrap_median(values, classes, resamples, rng)
+    return {"n": len(values), "q25": q25, "median": median, "q75": q75, "ci_low": low, "ci_high": high}
+
+
+def compare(
+    first: np.ndarray, second: np.ndarray, classes: np.ndarray, resamples: int, rng: np.random.Generator
+) -> dict:
+    """One row of a comparison: medians of both, and the paired differences first − second with test and interval."""
+    kept = ~(np.isnan(first) | np.isnan(second))
+    differences = first[kept] - second[kept]
+    test = signed_rank_test(differences)
+    spread = summarise(differences, classes[kept], resamples, rng)
+    names = {"q25": "q25_difference", "median": "median_difference", "q75": "q75_difference"}
+    medians = {"median_a": np.median(first[kept]), "median_b": np.median(second[kept])} if kept.any() else {}
+    return {**medians, **{names.get(key, key): value for key, value in spread.items()}, **asdict(test)}
+
+
+def pearson(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Pearson's correlation over positions of maps (n, h, w) with (n, h, w), (n,); NaN where one is constant."""
+    a, b = (values.reshape(len(values), -1).astype(float) for values in (first, second))
+    a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
+    norm = np.sqrt((a**2).sum(1) * (b**2).sum(1))
+    return np.divide((a * b).sum(1), norm, out=np.full(len(a), np.nan), where=norm > 0)
