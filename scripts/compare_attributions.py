@@ -1,0 +1,79 @@
+"""Compare a network's attributions between layers' activities and biases and between variants (fig. S8, claim 11).
+
+In:  the attribution shards of a network: original, zeroed, decayed.
+Out: correlations, CSV: comparison (bias, zeroed, decayed) × layer: n, p10, median, p90 of Pearson's correlation over
+     positions, per image; gross sums, CSV: variant × layer: how far A^{h,l} is from the score, how often it is
+     negative.
+
+Each network explains its own decision; maps of one position have no correlation and are left out.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from explanations.attribution_maps import ShardMaps
+from explanations.command import run_command, step_parser, whole_file
+from explanations.saliency import layer_bias
+from explanations.shards import ShardReader
+from explanations.statistics import pearson
+
+VARIANTS = ("original", "zeroed", "decayed")
+
+
+def main(original: list[Path], zeroed: list[Path], decayed: list[Path], correlations: Path, gross_sums: Path) -> None:
+    with ShardReader(original) as first, ShardReader(zeroed) as second, ShardReader(decayed) as third:
+        readers = dict(zip(VARIANTS, (first, second, third), strict=True))
+        found = correlate(readers)
+        sums = [row for reader in readers.values() for row in sum_layers(reader)]
+    for rows, path in ((found, correlations), (sums, gross_sums)):
+        with whole_file(path) as temporary:
+            pd.DataFrame(rows).to_csv(temporary, index=False)
+
+
+def correlate(readers: dict[str, ShardReader]) -> list[dict]:
+    """Rows of spatial correlations: the original's activity with its bias, and with the other variants' activity."""
+    images = readers["original"].images
+    maps = {variant: ShardMaps(reader, images) for variant, reader in readers.items()}
+    original = maps["original"]
+    rows = []
+    for layer in original.layers:
+        activity = original.activity(layer).numpy()
+        others = {variant: maps[variant].activity(layer).numpy() for variant in ("zeroed", "decayed")}
+        if layer in original.operation_layers:
+            others["bias"] = layer_bias(original, layer).numpy()
+        for comparison, other in others.items():
+            rho = pearson(activity, other)
+            rho = rho[~np.isnan(rho)]
+            p10, median, p90 = np.percentile(rho, [10, 50, 90]) if len(rho) else [np.nan] * 3
+            network = readers["original"].identity["network"]
+            row = {"network": network, "comparison": comparison, "layer": layer, "n": len(rho)}
+            rows.append({**row, "p10": p10, "median": median, "p90": p90})
+    return rows
+
+
+def sum_layers(reader: ShardReader) -> list[dict]:
+    """Rows of gross sums A^{h,l} (Eq. 14) against the score, over images."""
+    images = reader.images
+    score = reader.read("score", images)
+    rows = []
+    for layer in range(len(reader.layer_names)):
+        gross = reader.read(f"activity/{layer:02d}", images).sum((1, 2), dtype=float)
+        row = {"network": reader.identity["network"], "variant": reader.identity["variant"], "layer": layer}
+        row |= {"name": reader.layer_names[layer], "n": len(images), "median_gross_sum": np.median(gross)}
+        gap = np.abs(gross - score) / np.abs(score)
+        row |= {"median_relative_gap": np.median(gap), "largest_relative_gap": gap.max()}
+        rows.append({**row, "negative_share": (gross < 0).mean()})
+    return rows
+
+
+if __name__ == "__main__":
+    parser = step_parser(__doc__)
+    for variant in VARIANTS:
+        parser.add_argument(
+            f"--{variant}", type=Path, nargs="+", required=True, help=f"shards of the {variant} network"
+        )
+    parser.add_argument("--correlations", type=Path, required=True, help="CSV to write")
+    parser.add_argument("--gross-sums", type=Path, required=True, help="CSV to write")
+    run_command(parser, main)

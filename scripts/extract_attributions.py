@@ -1,0 +1,138 @@
+"""Extract the attributions of a block of images: one forward and one backward pass per batch.
+
+In:  a network file, the manifest and its folder of images.
+Out: an attribution shard (HDF5) of images [shard·size, (shard + 1)·size) of the manifest.
+
+The gate: at every layer the activity's and all higher biases' gross sums must add up to the score (Eq. 13), and no
+value may be NaN or infinite; otherwise the step stops and names the image, the layer and both numbers.
+"""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+
+from explanations.command import InputError, ProgressBar, check_range, run_command, step_parser, whole_file
+from explanations.decomposition import Attributions, Decomposition, completeness_gap
+from explanations.devices import use_device
+from explanations.images import ManifestRow, load_images, read_manifest
+from explanations.networks import file_hash, load_network, preprocess
+from explanations.shards import Operation, ShardWriter
+
+
+def main(
+    network: Path,
+    manifest: Path,
+    images: Path,
+    output: Path,
+    experiment: str,
+    name: str,
+    shard: int,
+    shard_size: int,
+    batch: int,
+    tolerance: float,
+    device: str,
+    threads: int,
+) -> None:
+    check_range("attributions.shard_size", shard_size, low=1)
+    check_range("attributions.batch", batch, low=1)
+    check_range("attributions.tolerance", tolerance, low=0, open_low=True)
+    check_range("--shard", shard, low=0)
+    place = use_device(device, threads)
+    rows = read_manifest(manifest)[shard * shard_size : (shard + 1) * shard_size]
+    if not rows:
+        raise InputError(f"--shard is {shard}; {manifest} has no images from {shard * shard_size} on")
+    classifier, description = load_network(network)
+    classifier = classifier.to(place, memory_format=torch.channels_last)
+    size = description.size
+    decomposition = Decomposition(classifier, torch.zeros(1, 3, size, size, device=place))
+    operations = [Operation(operation.name, operation.layer) for operation in decomposition.operations]
+    identity = {
+        "experiment": experiment,
+        "network": name,
+        "variant": description.variant,
+        "weights": file_hash(network),
+    }
+    versions = {"torch": str(torch.__version__), "numpy": np.__version__, "h5py": h5py.__version__}
+    layers = ["input", *(layer.name for layer in decomposition.layers)]
+    with whole_file(output) as temporary, h5py.File(temporary, "w") as file:
+        writer = ShardWriter(file, len(rows), identity, layers, operations, versions)
+        with ProgressBar(f"{name} {description.variant}", len(rows), "image") as bar:
+            for start in range(0, len(rows), batch):
+                block = rows[start : start + batch]
+                loaded = load_images([images / row.path for row in block], size)
+                inputs = preprocess(torch.from_numpy(loaded), description).to(place)
+                found = decomposition(inputs)
+                check_attributions(found, [operation.layer for operation in operations], block, tolerance, output)
+                writer.append(to_arrays(found, block))
+                bar.advance(len(block))
+
+
+def check_attributions(
+    found: Attributions, bias_layers: list[int], rows: list[ManifestRow], tolerance: float, output: Path
+) -> None:
+    """The gate: Eq. 13 at every layer, to `tolerance` times the sum of its terms' magnitudes; all values finite."""
+    parts = {
+        "logits": [found.logits],
+        "activity": found.activity,
+        "bias": found.bias,
+        "fullgrad_feature": found.fullgrad_feature,
+        "gradient": [found.gradient],
+        "gradcam": [found.gradcam],
+    }
+    for name, arrays in parts.items():
+        for index, values in enumerate(arrays):
+            finite = torch.isfinite(values.flatten(1)).all(1)
+            if not finite.all():
+                row = rows[int((~finite).nonzero()[0])]
+                raise InputError(
+                    f"{output}: image {row.index} ({row.path}): {name} {index} holds NaN or infinite values"
+                )
+    gap, size = completeness_gap(found.score, list(found.activity), list(found.bias), bias_layers)
+    bad = (gap.abs() > tolerance * size).nonzero()
+    if len(bad):
+        image, layer = bad[0].tolist()
+        row, score = rows[image], found.score[image].item()
+        raise InputError(
+            f"{output}: image {row.index} ({row.path}), layer {layer}: the decomposition sums to "
+            f"{score + gap[image, layer].item():.6g}, the score is {score:.6g}; allowed is a gap of "
+            f"{tolerance:g} times the terms' magnitude, {size[image, layer].item():.6g}"
+        )
+
+
+def to_arrays(found: Attributions, rows: list[ManifestRow]) -> dict:
+    """A batch of attributions as the shard's arrays."""
+
+    def arrays(tensors) -> list[np.ndarray]:
+        return [tensor.float().cpu().numpy() for tensor in tensors]
+
+    return {
+        "image": np.array([row.index for row in rows], np.int64),
+        "label": np.array([row.label for row in rows], np.int64),
+        "target": found.target.cpu().numpy(),
+        "score": found.score.double().cpu().numpy(),
+        "logits": found.logits.float().cpu().numpy(),
+        "gradient": found.gradient.float().cpu().numpy(),
+        "gradcam": found.gradcam.float().cpu().numpy(),
+        "activity": arrays(found.activity),
+        "bias": arrays(found.bias),
+        "fullgrad_feature": arrays(found.fullgrad_feature),
+    }
+
+
+if __name__ == "__main__":
+    parser = step_parser(__doc__)
+    parser.add_argument("--network", type=Path, required=True, help="network file")
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--images", type=Path, required=True, help="folder that the manifest's paths are below")
+    parser.add_argument("--output", type=Path, required=True, help="shard to write")
+    parser.add_argument("--experiment", default="experiment", help="the experiment's name, kept in the shard")
+    parser.add_argument("--name", default="network", help="the network's name, kept in the shard")
+    parser.add_argument("--shard", type=int, default=0, help="which block of images")
+    parser.add_argument("--shard-size", type=int, default=100, help="images in a block")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--tolerance", type=float, default=1e-5, help="of the completeness gate, relative")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<n>")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    run_command(parser, main)

@@ -1,0 +1,63 @@
+"""Make the saliency maps of a few images at the images' size, for a figure of examples (fig. 7).
+
+In:  the manifest and its folder of images, a network's attribution shards.
+Out: an HDF5 file: /image (k) index in the manifest, /rgb (k, H, W, 3) uint8, /maps (k, methods, H, W); attributes
+     methods, classes (k: the images' labels as text), target_classes (k: the decisions), network.
+"""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from explanations.attribution_maps import ShardMaps
+from explanations.command import InputError, run_command, step_parser, whole_file
+from explanations.descriptions import read_description
+from explanations.images import load_images, read_manifest
+from explanations.networks import file_hash
+from explanations.saliency import UPSAMPLINGS, saliency_maps
+from explanations.shards import ShardReader
+
+
+def main(
+    network: Path,
+    manifest: Path,
+    images: Path,
+    shards: list[Path],
+    output: Path,
+    chosen: list[int],
+    methods: list[str],
+    upsampling: str,
+) -> None:
+    rows = read_manifest(manifest)
+    for index in chosen:
+        if not 0 <= index < len(rows):
+            raise InputError(f"--chosen is {index}; {manifest} has images 0 to {len(rows) - 1}")
+    description = read_description(network)
+    with ShardReader(shards, file_hash(network)) as reader:
+        maps = ShardMaps(reader, chosen)
+        found = np.stack([saliency_maps(method, maps, upsampling).numpy() for method in methods], 1)
+        targets = [description.classes[target] for target in reader.read("target", chosen)]
+        name = reader.identity["network"]
+    rgb = load_images([images / rows[index].path for index in chosen], description.size)
+    with whole_file(output) as temporary, h5py.File(temporary, "w") as file:
+        file["image"] = np.array(chosen)
+        file["rgb"] = rgb.transpose(0, 2, 3, 1)
+        file["maps"] = found
+        file.attrs["methods"] = methods
+        file.attrs["classes"] = [rows[index].class_name for index in chosen]
+        file.attrs["target_classes"] = targets
+        file.attrs["network"] = name
+
+
+if __name__ == "__main__":
+    parser = step_parser(__doc__)
+    parser.add_argument("--network", type=Path, required=True, help="network file")
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--images", type=Path, required=True, help="folder that the manifest's paths are below")
+    parser.add_argument("--shards", type=Path, nargs="+", required=True, help="attribution shards of the network")
+    parser.add_argument("--output", type=Path, required=True, help="HDF5 file to write")
+    parser.add_argument("--chosen", type=int, nargs="+", required=True, help="images, by index in the manifest")
+    parser.add_argument("--methods", nargs="+", required=True, help="saliency methods by name")
+    parser.add_argument("--upsampling", choices=UPSAMPLINGS, default="bilinear")
+    run_command(parser, main)

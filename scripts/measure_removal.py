@@ -1,0 +1,133 @@
+"""Measure saliency methods by pixel removal (§4), for one block of images and one family of methods.
+
+In:  a network file, the manifest and its folder of images, all attribution shards of that network.
+Out: an HDF5 file of (image × method) arrays: e_minus, e_plus and, with noise maps ξ, e_minus_noise, e_plus_noise;
+     flip_minus, flip_plus (image × method) and flip_minus_noise, flip_plus_noise (image × method × noise map), the
+     grid index of each flip (−1: never).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.fx.experimental.optimization import fuse
+
+from explanations.attribution_maps import ShardMaps
+from explanations.command import InputError, ProgressBar, check_range, run_command, step_parser
+from explanations.devices import use_device
+from explanations.images import load_images, read_manifest
+from explanations.measurements import NEVER, write_measurements
+from explanations.networks import file_hash, load_network, preprocess
+from explanations.removal import Scan, find_flips, noise_partners, rank_pixels, tie_orders
+from explanations.saliency import FAMILIES, UPSAMPLINGS, family_methods, saliency_maps
+from explanations.shards import ShardReader
+
+TIES = ("random", "raster")
+NEVER_FLIPS = ("one", "exclude")
+ORDERS = ("minus", "plus")
+
+
+def main(
+    network: Path,
+    manifest: Path,
+    images: Path,
+    shards: list[Path],
+    output: Path,
+    family: str,
+    upsampling: str,
+    shard: int,
+    shard_size: int,
+    grid: int,
+    noise_maps: int,
+    fill: float,
+    ties: str,
+    never_flips: str,
+    seed: int,
+    batch: int,
+    device: str,
+    threads: int,
+) -> None:
+    check_range("removal.grid", grid, low=2)
+    check_range("removal.batch", batch, low=1)
+    check_range("removal.fill", fill)
+    check_range("removal.shard_size", shard_size, low=1)
+    for key, value, allowed in (("ties", ties, TIES), ("never_flips", never_flips, NEVER_FLIPS)):
+        if value not in allowed:
+            raise InputError(f"removal.{key} is {value}; allowed are {', '.join(allowed)}")
+    check_range("--shard", shard, low=0)
+    place = use_device(device, threads)
+    rows = read_manifest(manifest)
+    check_range("removal.noise_maps", noise_maps, low=1, high=len(rows) - 1)
+    partners = noise_partners(len(rows), noise_maps, seed)
+    block = rows[shard * shard_size : (shard + 1) * shard_size]
+    if not block:
+        raise InputError(f"--shard is {shard}; {manifest} has no images from {shard * shard_size} on")
+    classifier, description = load_network(network)
+    decide = fuse(classifier).to(place, memory_format=torch.channels_last)
+    loaded = load_images([images / row.path for row in block], description.size)
+    inputs = preprocess(torch.from_numpy(loaded), description).to(place)
+    chosen = [row.index for row in block]
+    with ShardReader(shards, file_hash(network)) as reader:
+        own = ShardMaps(reader, chosen, place)
+        noise = [ShardMaps(reader, partners[chosen, r].tolist(), place) for r in range(noise_maps)]
+        methods = family_methods(family, own)
+        targets = torch.from_numpy(reader.read("target", chosen)).to(place)
+        order = tie_orders(chosen, inputs[0, 0].numel(), seed, ties).to(place)
+        scans = make_scans(methods, upsampling, [own, *noise], order)
+        shape = (len(block), len(methods), 1 + noise_maps, len(ORDERS))
+        steps, signal = np.full(shape, NEVER), np.full(shape, np.nan)
+        label = f"{reader.identity['network']} {reader.identity['variant']} {family}"
+        with ProgressBar(label, steps.size, "scan") as bar:
+            for flip in find_flips(decide, inputs, targets, scans, grid, fill, batch):
+                steps[flip.key], signal[flip.key] = flip.step, flip.signal
+                bar.advance(1)
+        settings = {**reader.identity, "upsampling": upsampling, "family": family, "grid": grid, "fill": fill}
+    settings |= {"noise_maps": noise_maps, "ties": ties, "never_flips": never_flips, "seed": seed}
+    if never_flips == "exclude":
+        signal[steps == NEVER] = np.nan
+    arrays = {"image": np.array(chosen), "label": np.array([row.label for row in block])}
+    for index, name in enumerate(ORDERS):
+        arrays[f"e_{name}"] = signal[:, :, 0, index]
+        arrays[f"e_{name}_noise"] = signal[:, :, 1:, index].mean(2)
+        arrays[f"flip_{name}"] = steps[:, :, 0, index]
+        arrays[f"flip_{name}_noise"] = steps[:, :, 1:, index]
+    write_measurements(output, methods, arrays, settings)
+
+
+def make_scans(methods: list[str], upsampling: str, sources: list[ShardMaps], order: torch.Tensor) -> Iterator[Scan]:
+    """All scans of a block of images: its own maps (source 0) and the noise maps, least and most salient first.
+
+    A scan's key is (image, method, source, order of removal). Each map is sorted once; the most salient first is
+    the reverse of that order.
+    """
+    pixels = order.shape[1]
+    for m, method in enumerate(methods):
+        for s, source in enumerate(sources):
+            ranks = rank_pixels(saliency_maps(method, source, upsampling), order)
+            for image, rank in enumerate(ranks):
+                yield Scan((image, m, s, 0), image, rank)
+                yield Scan((image, m, s, 1), image, pixels - 1 - rank)
+
+
+if __name__ == "__main__":
+    parser = step_parser(__doc__)
+    parser.add_argument("--network", type=Path, required=True, help="network file")
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--images", type=Path, required=True, help="folder that the manifest's paths are below")
+    parser.add_argument("--shards", type=Path, nargs="+", required=True, help="all attribution shards of the network")
+    parser.add_argument("--output", type=Path, required=True, help="result file to write")
+    parser.add_argument("--family", choices=FAMILIES, required=True, help="which methods")
+    parser.add_argument("--upsampling", choices=UPSAMPLINGS, default="bilinear")
+    parser.add_argument("--shard", type=int, default=0, help="which block of images")
+    parser.add_argument("--shard-size", type=int, default=100, help="images in a block")
+    parser.add_argument("--grid", type=int, default=100, help="steps from no pixel removed to all")
+    parser.add_argument("--noise-maps", type=int, default=1, help="maps ξ of other images, for each image")
+    parser.add_argument("--fill", type=float, default=0.0, help="a removed pixel's value in the network's input space")
+    parser.add_argument("--ties", choices=TIES, default="random", help="order of pixels of equal saliency")
+    parser.add_argument("--never-flips", choices=NEVER_FLIPS, default="one", help="e of a decision that never flips")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--batch", type=int, default=64, help="scans under way at a time")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<n>")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    run_command(parser, main)

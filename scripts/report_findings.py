@@ -1,0 +1,119 @@
+"""Test every claim of the paper that this run can speak to.
+
+In:  the statistics of both networks, and the network files (for their accuracy).
+Out: findings, CSV: claim, network, statement, paper, ours, test, verdict; and a page (HTML) made from it.
+"""
+
+import html
+from pathlib import Path
+
+import pandas as pd
+from explanations.claims import CLAIMS, Evidence
+from explanations.command import InputError, run_command, step_parser, whole_file
+from explanations.descriptions import read_description
+
+NETWORKS = ("vgg16", "resnet50")
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Findings: {experiment}</title>
+<style>
+body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; color: #222; }}
+table {{ border-collapse: collapse; }}
+th, td {{ text-align: left; vertical-align: top; padding: .4rem .6rem; border-bottom: 1px solid #ddd; }}
+.supported {{ color: #00674b; font-weight: 600; }}
+.not {{ color: #a4371f; font-weight: 600; }}
+.undecided {{ color: #666; }}
+</style>
+<h1>The paper's claims in the experiment “{experiment}”</h1>
+<p>Each claim of “Measuring and improving the quality of visual explanations” (Grabska-Barwińska, 2020) that this run
+can speak to: {counts}. The tests and thresholds were fixed before the run. A small experiment on other images and
+networks may not decide what the paper's did: that is said, not hidden.</p>
+<table>
+<tr>{header}</tr>
+{rows}
+</table>
+</html>
+"""
+
+
+def main(
+    experiment: str,
+    networks: list[Path],
+    biases: Path,
+    biases_other: Path,
+    aggregates: list[Path],
+    variants: Path,
+    correlations: list[Path],
+    gross_sums: Path,
+    output: Path,
+    page: Path,
+) -> None:
+    accuracy, tested = read_accuracies(networks)
+    evidence = Evidence(
+        biases=read_table(biases),
+        biases_other=read_table(biases_other),
+        aggregates=dict(zip(NETWORKS, map(read_table, aggregates), strict=True)),
+        variants=read_table(variants),
+        correlations=dict(zip(NETWORKS, map(read_table, correlations), strict=True)),
+        gross_sums=read_table(gross_sums),
+        accuracy=accuracy,
+        tested_images=tested,
+    )
+    rows = []
+    for claim in CLAIMS:
+        finding = claim.test(evidence)
+        row = {"claim": claim.number, "network": claim.network, "statement": claim.statement, "paper": claim.paper}
+        rows.append({**row, "ours": finding.ours, "test": finding.test, "verdict": finding.verdict})
+    table = pd.DataFrame(rows)
+    with whole_file(output) as temporary:
+        table.to_csv(temporary, index=False)
+    with whole_file(page) as temporary:
+        temporary.write_text(render_page(table, experiment))
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A CSV file of statistics."""
+    try:
+        return pd.read_csv(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such table") from None
+    except pd.errors.ParserError as error:
+        raise InputError(f"{path}: not a CSV table ({error})") from None
+
+
+def read_accuracies(paths: list[Path]) -> tuple[dict[str, dict[str, float]], int]:
+    """Top-1 accuracy by network and variant, and the number of test images, from network files' records."""
+    accuracy: dict[str, dict[str, float]] = {}
+    tested = 0
+    for path in paths:
+        description = read_description(path)
+        accuracy.setdefault(path.parent.name, {})[description.variant] = description.record["accuracy"]
+        tested = description.record["val_images"]
+    return accuracy, tested
+
+
+def render_page(table: pd.DataFrame, experiment: str) -> str:
+    """The findings as an HTML page."""
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in table.verdict.value_counts().items())
+    header = "".join(f"<th>{html.escape(name)}</th>" for name in table.columns)
+    rows = []
+    for row in table.itertuples(index=False):
+        cells = [f"<td>{html.escape(str(value))}</td>" for value in row[:-1]]
+        rows.append(f"<tr>{''.join(cells)}<td class='{row.verdict.split()[0]}'>{row.verdict}</td></tr>")
+    return PAGE.format(experiment=html.escape(experiment), counts=counts, header=header, rows="\n".join(rows))
+
+
+if __name__ == "__main__":
+    parser = step_parser(__doc__)
+    parser.add_argument("--experiment", required=True, help="the experiment's name, for the page")
+    parser.add_argument("--networks", type=Path, nargs="+", required=True, help="files <network>/<variant>.safetensors")
+    parser.add_argument("--biases", type=Path, required=True, help="VGG-16: activities against biases")
+    parser.add_argument("--biases-other", type=Path, required=True, help="the same with the other upsampling")
+    parser.add_argument("--aggregates", type=Path, nargs=2, required=True, help="aggregates: VGG-16, ResNet-50")
+    parser.add_argument("--variants", type=Path, required=True, help="ResNet-50: decayed against original")
+    parser.add_argument("--correlations", type=Path, nargs=2, required=True, help="correlations: VGG-16, ResNet-50")
+    parser.add_argument("--gross-sums", type=Path, required=True, help="ResNet-50: gross sums")
+    parser.add_argument("--output", type=Path, required=True, help="CSV to write")
+    parser.add_argument("--page", type=Path, required=True, help="HTML page to write")
+    run_command(parser, main)

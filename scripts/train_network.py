@@ -1,0 +1,121 @@
+"""Train a network on a folder of labelled images.
+
+In:  a folder <class>/<file> to train on, and one to test on.
+Out: a network file (safetensors), described in its metadata, with its accuracy on the test images.
+
+AdamW, a one-cycle learning rate, clipped gradients. The same seed on the same machine gives the same weights.
+"""
+
+import argparse
+import ast
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from explanations.command import InputError, ProgressBar, check_range, run_command, step_parser
+from explanations.descriptions import NetworkDescription
+from explanations.evaluation import measure_accuracy
+from explanations.images import list_images, load_images
+from explanations.networks import build_network, preprocess, save_network
+
+MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+CLIP = 1.0  # the largest norm of a gradient
+
+
+def main(
+    train: Path,
+    val: Path,
+    output: Path,
+    source: str,
+    constructor: str,
+    arguments: dict,
+    size: int,
+    epochs: int,
+    batch: int,
+    learning_rate: float,
+    weight_decay: float,
+    seed: int,
+    threads: int,
+) -> None:
+    check_range("--size", size, low=1)
+    check_range("training.epochs", epochs, low=1)
+    check_range("training.batch", batch, low=2)
+    check_range("training.learning_rate", learning_rate, low=0, open_low=True)
+    check_range("training.weight_decay", weight_decay, low=0)
+    check_range("--threads", threads, low=1)
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    classes, paths, labels = list_images(train)
+    if list_images(val)[0] != classes:
+        raise InputError(f"{val}: its classes differ from those of {train}; both must hold the same class folders")
+    settings = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate, "weight_decay": weight_decay}
+    network = build_network(source, constructor, {**arguments, "num_classes": len(classes)})
+    description = NetworkDescription(
+        source, constructor, {**arguments, "num_classes": len(classes)}, tuple(classes), size, MEAN, STD
+    )
+    images = torch.from_numpy(load_images(paths, size, "read training images"))
+    fit(network, images, torch.from_numpy(labels), description, epochs, batch, learning_rate, weight_decay)
+    record = {**settings, "seed": seed, "train_images": len(paths), **measure_accuracy(network, description, val)}
+    save_network(output, network, description.with_variant("original", "trained from scratch", "", record))
+
+
+def fit(
+    network: nn.Module,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    description: NetworkDescription,
+    epochs: int,
+    batch: int,
+    learning_rate: float,
+    weight_decay: float,
+) -> None:
+    """Train in place on (n, 3, H, W) uint8 images and their (n,) labels; leaves evaluation mode on."""
+    network.train().to(memory_format=torch.channels_last)
+    steps = epochs * (len(images) // batch)
+    if not steps:
+        raise InputError(f"training.batch is {batch}; allowed is at most the number of training images, {len(images)}")
+    optimiser = torch.optim.AdamW(network.parameters(), learning_rate, weight_decay=weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, steps)
+    with ProgressBar("train", steps, "step") as bar:
+        for _ in range(epochs):
+            for chosen in torch.randperm(len(images)).split(batch):
+                if len(chosen) < batch:  # batch normalisation is best fed with full batches
+                    continue
+                loss = nn.functional.cross_entropy(network(preprocess(images[chosen], description)), labels[chosen])
+                optimiser.zero_grad()
+                loss.backward()
+                nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+                optimiser.step()
+                schedule.step()
+                bar.advance(1, f"loss {loss.item():.3f}")
+    network.eval().requires_grad_(False)
+
+
+def dictionary(text: str) -> dict:
+    """A flag's value that is a dictionary."""
+    try:
+        value = ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        value = None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"{text} is not a dictionary such as {{'width': 0.125}}")
+    return value
+
+
+if __name__ == "__main__":
+    parser = step_parser(__doc__)
+    parser.add_argument("--train", type=Path, required=True, help="folder of training images")
+    parser.add_argument("--val", type=Path, required=True, help="folder of test images")
+    parser.add_argument("--output", type=Path, required=True, help="network file to write")
+    parser.add_argument("--source", default="narrow", help="family of constructors: narrow or torchvision")
+    parser.add_argument("--constructor", required=True, help="the network's constructor, e.g. vgg16")
+    parser.add_argument("--arguments", type=dictionary, default={}, help="its keyword arguments, as a dictionary")
+    parser.add_argument("--size", type=int, default=48, help="height and width of the input in pixels")
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--learning-rate", type=float, default=1e-3, help="the highest of the one-cycle schedule")
+    parser.add_argument("--weight-decay", type=float, default=0.01)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    run_command(parser, main)
