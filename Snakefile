@@ -1,0 +1,16 @@
+# Measuring visual explanations: the whole study as a workflow. Configuration: config/README.md.
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/networks.smk"
+include: "workflow/rules/biases.smk"
+include: "workflow/rules/attributions.smk"
+include: "workflow/rules/removal.smk"
+include: "workflow/rules/statistics.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/collect.smk"
+
+
+report: "workflow/report/workflow.rst"

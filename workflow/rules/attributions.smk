@@ -1,0 +1,80 @@
+"""Attributions.
+
+extract_attributions   models/<network>/<variant>, manifest -> attributions/<network>/<variant>/<shard>.h5
+example_maps           attributions/<network>/original -> examples/<network>.h5: figure 7's saliency maps
+"""
+
+
+rule extract_attributions:
+    input:
+        network="results/{experiment}/models/{network}/{variant}.safetensors",
+        manifest="results/{experiment}/manifest.csv",
+        images=image_folder("val"),
+        code=sources("extract_attributions.py"),
+    output:
+        "results/{experiment}/attributions/{network}/{variant}/{shard}.h5",
+    log:
+        "results/{experiment}/logs/extract_attributions/{network}-{variant}-{shard}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/extract_attributions/{network}-{variant}-{shard}.tsv"
+    params:
+        attributions=lookup("attributions", within=config),
+        device=lookup("device", within=config),
+    threads: 1
+    resources:
+        mem_mb=2500,
+        runtime=60,
+        gpu=gpus(),
+    conda:
+        "../../envs/torch.yaml"
+    shell:
+        "python scripts/extract_attributions.py"
+        " --network {input.network:q}"
+        " --manifest {input.manifest:q}"
+        " --images {input.images:q}"
+        " --output {output:q}"
+        " --experiment {wildcards.experiment}"
+        " --name {wildcards.network}"
+        " --shard {wildcards.shard}"
+        " --shard-size {params.attributions[shard_size]}"
+        " --batch {params.attributions[batch]}"
+        " --tolerance {params.attributions[tolerance]}"
+        " --device {params.device}"
+        " --threads {threads}"
+        " >{log:q} 2>&1"
+
+
+rule example_maps:
+    input:
+        network="results/{experiment}/models/{network}/original.safetensors",
+        manifest="results/{experiment}/manifest.csv",
+        images=image_folder("val"),
+        shards=expand("results/{{experiment}}/attributions/{{network}}/original/{shard}.h5", shard=SHARDS),
+        code=sources("make_example_maps.py"),
+    output:
+        "results/{experiment}/examples/{network}.h5",
+    log:
+        "results/{experiment}/logs/example_maps/{network}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/example_maps/{network}.tsv"
+    params:
+        chosen=lookup("figures/fig7/images", within=config),
+        methods=lookup("figures/fig7/methods/{network}", within=config),
+        upsampling=lookup("saliency/upsampling", within=config),
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=20,
+    conda:
+        "../../envs/torch.yaml"
+    shell:
+        "python scripts/make_example_maps.py"
+        " --network {input.network:q}"
+        " --manifest {input.manifest:q}"
+        " --images {input.images:q}"
+        " --shards {input.shards:q}"
+        " --output {output:q}"
+        " --chosen {params.chosen}"
+        " --methods {params.methods}"
+        " --upsampling {params.upsampling}"
+        " >{log:q} 2>&1"

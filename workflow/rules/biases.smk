@@ -1,0 +1,73 @@
+"""Variants of a network without biases.
+
+zero_biases    models/<network>/original -> zeroed: all biases set to 0
+decay_biases   models/<network>/original -> decayed: biases decayed to 0 while the network is fine-tuned
+"""
+
+
+rule zero_biases:
+    input:
+        network="results/{experiment}/models/{network}/original.safetensors",
+        val=image_folder("val"),
+        code=sources("zero_biases.py"),
+    output:
+        "results/{experiment}/models/{network}/zeroed.safetensors",
+    log:
+        "results/{experiment}/logs/zero_biases/{network}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/zero_biases/{network}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    conda:
+        "../../envs/torch.yaml"
+    shell:
+        "python scripts/zero_biases.py"
+        " --network {input.network:q}"
+        " --val {input.val:q}"
+        " --output {output:q}"
+        " --threads {threads}"
+        " >{log:q} 2>&1"
+
+
+rule decay_biases:
+    input:
+        network="results/{experiment}/models/{network}/original.safetensors",
+        train=image_folder("train"),
+        val=image_folder("val"),
+        code=sources("decay_biases.py"),
+    output:
+        "results/{experiment}/models/{network}/decayed.safetensors",
+    log:
+        "results/{experiment}/logs/decay_biases/{network}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/decay_biases/{network}.tsv"
+    params:
+        decay=lookup("networks/{network}/decay", within=config),
+        seed=lookup("seed", within=config),
+    # half of the attributions wait for it
+    priority: 10
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    conda:
+        "../../envs/torch.yaml"
+    shell:
+        "python scripts/decay_biases.py"
+        " --network {input.network:q}"
+        " --train {input.train:q}"
+        " --val {input.val:q}"
+        " --output {output:q}"
+        " --profile {params.decay[profile]}"
+        " --steps {params.decay[steps]}"
+        " --floor {params.decay[floor]}"
+        " --training-steps {params.decay[training_steps]}"
+        " --extra-steps {params.decay[extra_steps]}"
+        " --temperature {params.decay[temperature]}"
+        " --learning-rate {params.decay[learning_rate]}"
+        " --batch {params.decay[batch]}"
+        " --seed {params.seed}"
+        " --threads {threads}"
+        " >{log:q} 2>&1"

@@ -1,0 +1,82 @@
+"""What all rules share: the checked configuration, the blocks of images, and each script's source files."""
+
+import ast
+import math
+import shutil
+from pathlib import Path
+
+import jsonschema
+import yaml
+from snakemake.exceptions import WorkflowError
+
+
+def check_config(config, schema_file):
+    """Stop with one line that names the key, its value and what is allowed, unless the configuration fits."""
+    schema = yaml.safe_load(Path(workflow.basedir, schema_file).read_text())
+    errors = jsonschema.Draft202012Validator(schema).iter_errors(config)
+    error = min(errors, key=lambda found: [str(part) for part in found.absolute_path], default=None)
+    if error is None:
+        return
+    key = ".".join(str(part) for part in error.absolute_path)
+    known = ", ".join(error.schema.get("properties", {}))
+    if error.validator == "additionalProperties":
+        unknown = ", ".join(sorted(set(error.instance) - set(error.schema.get("properties", {}))))
+        place = f"{key}.{unknown}" if key else unknown
+        raise WorkflowError(f"configuration: {place} is not a known key; allowed are {known}")
+    if error.validator == "required":
+        raise WorkflowError(f"configuration: {key or 'the top level'}: {error.message}; it takes {known}")
+    allowed = error.schema.get("description", error.message)
+    raise WorkflowError(f"configuration: {key} is {error.instance!r}; allowed is {allowed}")
+
+
+def sources(script):
+    """A step's script and the library modules that it imports, directly or not: what its results depend on."""
+    scripts = Path(workflow.basedir, "scripts")
+    found, waiting = [], [f"scripts/{script}"]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.append(path)
+        for node in ast.walk(ast.parse(Path(workflow.basedir, path).read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                imported = node.module.replace(".", "/") + ".py"
+                if (scripts / imported).exists():
+                    waiting.append(f"scripts/{imported}")
+    return sorted(found)
+
+
+def image_folder(split):
+    """The folder of a split's images: generated, or the configured one."""
+    if config["images"]["source"] == "folder":
+        return f"{config['images']['folder']}/{split}"
+    return f"results/{{experiment}}/images/{split}"
+
+
+def blocks(size):
+    """The numbers of the blocks of `size` images that cover the manifest."""
+    images = config["images"]["classes"] * config["images"]["per_class"]
+    return range(math.ceil(images / size))
+
+
+def gpus():
+    """How many GPUs a job of extraction or removal takes: none where there is none."""
+    device = config["device"]
+    return int(device.startswith("cuda") or (device == "auto" and shutil.which("nvidia-smi") is not None))
+
+
+check_config(config, "workflow/schemas/config.schema.yaml")
+EXPERIMENT = config["experiment"]
+NETWORKS = list(config["networks"])
+SHARDS = blocks(config["attributions"]["shard_size"])
+REMOVAL_SHARDS = blocks(config["removal"]["shard_size"])
+
+
+wildcard_constraints:
+    experiment=EXPERIMENT,
+    network="|".join(NETWORKS),
+    variant="original|zeroed|decayed",
+    split="train|val",
+    upsampling="bilinear|nearest|bicubic",
+    family="layers|biases|aggregates|signed",
+    shard=r"\d+",

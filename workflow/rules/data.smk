@@ -1,0 +1,97 @@
+"""The images.
+
+digit_images      nothing -> images/<split>, masks/<split>: the embedded experiment's generated images
+manifest          images/val -> manifest.csv: the images that are evaluated
+linear_classifier nothing -> linear.h5: figure 1's classifier and its decompositions
+"""
+
+
+rule digit_images:
+    input:
+        code=sources("make_digit_images.py"),
+    output:
+        images=directory("results/{experiment}/images/{split}"),
+        masks=directory("results/{experiment}/masks/{split}"),
+    log:
+        "results/{experiment}/logs/digit_images/{split}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/digit_images/{split}.tsv"
+    params:
+        number=lookup("images/{split}_count", within=config),
+        size=lookup("images/size", within=config),
+        scraps=lookup("images/scraps", within=config),
+        seed=lookup("seed", within=config),
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../../envs/images.yaml"
+    shell:
+        "python scripts/make_digit_images.py"
+        " --split {wildcards.split}"
+        " --images {output.images:q}"
+        " --masks {output.masks:q}"
+        " --count {params.number}"
+        " --size {params.size}"
+        " --scraps {params.scraps}"
+        " --seed {params.seed}"
+        " >{log:q} 2>&1"
+
+
+rule manifest:
+    input:
+        images=image_folder("val"),
+        code=sources("make_manifest.py"),
+    output:
+        "results/{experiment}/manifest.csv",
+    log:
+        "results/{experiment}/logs/manifest.log",
+    benchmark:
+        "results/{experiment}/benchmarks/manifest.tsv"
+    params:
+        classes=lookup("images/classes", within=config),
+        per_class=lookup("images/per_class", within=config),
+        seed=lookup("seed", within=config),
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    conda:
+        "../../envs/images.yaml"
+    shell:
+        "python scripts/make_manifest.py"
+        " --images {input.images:q}"
+        " --output {output:q}"
+        " --classes {params.classes}"
+        " --per-class {params.per_class}"
+        " --seed {params.seed}"
+        " >{log:q} 2>&1"
+
+
+rule linear_classifier:
+    input:
+        code=sources("fit_linear_classifier.py"),
+    output:
+        "results/{experiment}/linear.h5",
+    log:
+        "results/{experiment}/logs/linear_classifier.log",
+    benchmark:
+        "results/{experiment}/benchmarks/linear_classifier.tsv"
+    params:
+        digits=lookup("linear/digits", within=config),
+        regularisation=lookup("linear/regularisation", within=config),
+        seed=lookup("seed", within=config),
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    conda:
+        "../../envs/images.yaml"
+    shell:
+        "python scripts/fit_linear_classifier.py"
+        " --output {output:q}"
+        " --digits {params.digits}"
+        " --regularisation {params.regularisation}"
+        " --seed {params.seed}"
+        " >{log:q} 2>&1"

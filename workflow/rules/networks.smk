@@ -1,0 +1,48 @@
+"""The networks.
+
+train   images/train, images/val -> models/<network>/original.safetensors
+"""
+
+
+rule train:
+    input:
+        train=image_folder("train"),
+        val=image_folder("val"),
+        code=sources("train_network.py"),
+    output:
+        "results/{experiment}/models/{network}/original.safetensors",
+    log:
+        "results/{experiment}/logs/train/{network}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/train/{network}.tsv"
+    params:
+        source=lookup("networks/{network}/source", within=config),
+        constructor=lookup("networks/{network}/constructor", within=config),
+        arguments=lookup("networks/{network}/arguments", within=config),
+        training=lookup("networks/{network}/training", within=config),
+        size=lookup("images/size", within=config),
+        seed=lookup("seed", within=config),
+    # everything waits for it
+    priority: 10
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    conda:
+        "../../envs/torch.yaml"
+    shell:
+        "python scripts/train_network.py"
+        " --train {input.train:q}"
+        " --val {input.val:q}"
+        " --output {output:q}"
+        " --source {params.source}"
+        " --constructor {params.constructor}"
+        " --arguments {params.arguments:q}"
+        " --size {params.size}"
+        " --epochs {params.training[epochs]}"
+        " --batch {params.training[batch]}"
+        " --learning-rate {params.training[learning_rate]}"
+        " --weight-decay {params.training[weight_decay]}"
+        " --seed {params.seed}"
+        " --threads {threads}"
+        " >{log:q} 2>&1"

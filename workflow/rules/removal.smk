@@ -1,0 +1,52 @@
+"""Pixel removal.
+
+measure_removal   models, manifest, all shards of a network's variant
+                  -> removal/<network>/<variant>-<upsampling>/<family>-<shard>.h5
+"""
+
+
+rule measure_removal:
+    input:
+        network="results/{experiment}/models/{network}/{variant}.safetensors",
+        manifest="results/{experiment}/manifest.csv",
+        images=image_folder("val"),
+        shards=expand("results/{{experiment}}/attributions/{{network}}/{{variant}}/{shard}.h5", shard=SHARDS),
+        code=sources("measure_removal.py"),
+    output:
+        "results/{experiment}/removal/{network}/{variant}-{upsampling}/{family}-{shard}.h5",
+    log:
+        "results/{experiment}/logs/measure_removal/{network}-{variant}-{upsampling}-{family}-{shard}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/measure_removal/{network}-{variant}-{upsampling}-{family}-{shard}.tsv"
+    params:
+        removal=lookup("removal", within=config),
+        seed=lookup("seed", within=config),
+        device=lookup("device", within=config),
+    threads: 1
+    resources:
+        mem_mb=2500,
+        runtime=120,
+        gpu=gpus(),
+    conda:
+        "../../envs/torch.yaml"
+    shell:
+        "python scripts/measure_removal.py"
+        " --network {input.network:q}"
+        " --manifest {input.manifest:q}"
+        " --images {input.images:q}"
+        " --shards {input.shards:q}"
+        " --output {output:q}"
+        " --family {wildcards.family}"
+        " --upsampling {wildcards.upsampling}"
+        " --shard {wildcards.shard}"
+        " --shard-size {params.removal[shard_size]}"
+        " --grid {params.removal[grid]}"
+        " --noise-maps {params.removal[noise_maps]}"
+        " --fill {params.removal[fill]}"
+        " --ties {params.removal[ties]}"
+        " --never-flips {params.removal[never_flips]}"
+        " --seed {params.seed}"
+        " --batch {params.removal[batch]}"
+        " --device {params.device}"
+        " --threads {threads}"
+        " >{log:q} 2>&1"

@@ -1,0 +1,226 @@
+"""Statistics: tidy CSV files, and the findings made from them.
+
+summarise_removal     removal of one family -> statistics/<network>/<variant>-<upsampling>-<family>.csv
+compare_biases        layers, biases -> statistics/<network>/biases-<variant>-<upsampling>.csv
+compare_aggregates    layers, aggregates -> statistics/<network>/aggregates-<variant>-<upsampling>.csv
+compare_variants      decayed and original: layers, signed -> statistics/<network>/decayed-<upsampling>.csv
+compare_attributions  shards of all variants -> statistics/<network>/correlations.csv, gross_sums.csv
+findings              all of these -> findings.csv, findings.html
+"""
+
+
+rule summarise_removal:
+    input:
+        measurements=expand(
+            "results/{{experiment}}/removal/{{network}}/{{variant}}-{{upsampling}}/{{family}}-{shard}.h5",
+            shard=REMOVAL_SHARDS,
+        ),
+        code=sources("summarise_removal.py"),
+    output:
+        "results/{experiment}/statistics/{network}/{variant}-{upsampling}-{family}.csv",
+    log:
+        "results/{experiment}/logs/summarise_removal/{network}-{variant}-{upsampling}-{family}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/summarise_removal/{network}-{variant}-{upsampling}-{family}.tsv"
+    params:
+        resamples=lookup("statistics/resamples", within=config),
+        seed=lookup("seed", within=config),
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    conda:
+        "../../envs/statistics.yaml"
+    shell:
+        "python scripts/summarise_removal.py"
+        " --measurements {input.measurements:q}"
+        " --output {output:q}"
+        " --resamples {params.resamples}"
+        " --seed {params.seed}"
+        " >{log:q} 2>&1"
+
+
+rule compare_biases:
+    input:
+        measurements=expand(
+            "results/{{experiment}}/removal/{{network}}/{{variant}}-{{upsampling}}/{family}-{shard}.h5",
+            family=["layers", "biases"],
+            shard=REMOVAL_SHARDS,
+        ),
+        code=sources("compare_methods.py"),
+    output:
+        "results/{experiment}/statistics/{network}/biases-{variant}-{upsampling}.csv",
+    log:
+        "results/{experiment}/logs/compare_biases/{network}-{variant}-{upsampling}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/compare_biases/{network}-{variant}-{upsampling}.tsv"
+    params:
+        resamples=lookup("statistics/resamples", within=config),
+        seed=lookup("seed", within=config),
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    conda:
+        "../../envs/statistics.yaml"
+    shell:
+        "python scripts/compare_methods.py"
+        " --measurements {input.measurements:q}"
+        " --output {output:q}"
+        " --families bias gradient noise"
+        " --resamples {params.resamples}"
+        " --seed {params.seed}"
+        " >{log:q} 2>&1"
+
+
+rule compare_aggregates:
+    input:
+        measurements=expand(
+            "results/{{experiment}}/removal/{{network}}/{{variant}}-{{upsampling}}/{family}-{shard}.h5",
+            family=["layers", "aggregates"],
+            shard=REMOVAL_SHARDS,
+        ),
+        code=sources("compare_methods.py"),
+    output:
+        "results/{experiment}/statistics/{network}/aggregates-{variant}-{upsampling}.csv",
+    log:
+        "results/{experiment}/logs/compare_aggregates/{network}-{variant}-{upsampling}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/compare_aggregates/{network}-{variant}-{upsampling}.tsv"
+    params:
+        resamples=lookup("statistics/resamples", within=config),
+        seed=lookup("seed", within=config),
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    conda:
+        "../../envs/statistics.yaml"
+    shell:
+        "python scripts/compare_methods.py"
+        " --measurements {input.measurements:q}"
+        " --output {output:q}"
+        " --families gradient noise fullgrad aggregate input single layers"
+        " --resamples {params.resamples}"
+        " --seed {params.seed}"
+        " >{log:q} 2>&1"
+
+
+rule compare_variants:
+    input:
+        decayed=expand(
+            "results/{{experiment}}/removal/{{network}}/decayed-{{upsampling}}/{family}-{shard}.h5",
+            family=["layers", "signed"],
+            shard=REMOVAL_SHARDS,
+        ),
+        original=expand(
+            "results/{{experiment}}/removal/{{network}}/original-{{upsampling}}/{family}-{shard}.h5",
+            family=["layers", "signed"],
+            shard=REMOVAL_SHARDS,
+        ),
+        code=sources("compare_methods.py"),
+    output:
+        "results/{experiment}/statistics/{network}/decayed-{upsampling}.csv",
+    log:
+        "results/{experiment}/logs/compare_variants/{network}-{upsampling}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/compare_variants/{network}-{upsampling}.tsv"
+    params:
+        resamples=lookup("statistics/resamples", within=config),
+        seed=lookup("seed", within=config),
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    conda:
+        "../../envs/statistics.yaml"
+    shell:
+        "python scripts/compare_methods.py"
+        " --measurements {input.decayed:q}"
+        " --against {input.original:q}"
+        " --output {output:q}"
+        " --families variant"
+        " --resamples {params.resamples}"
+        " --seed {params.seed}"
+        " >{log:q} 2>&1"
+
+
+rule compare_attributions:
+    input:
+        original=expand("results/{{experiment}}/attributions/{{network}}/original/{shard}.h5", shard=SHARDS),
+        zeroed=expand("results/{{experiment}}/attributions/{{network}}/zeroed/{shard}.h5", shard=SHARDS),
+        decayed=expand("results/{{experiment}}/attributions/{{network}}/decayed/{shard}.h5", shard=SHARDS),
+        code=sources("compare_attributions.py"),
+    output:
+        correlations="results/{experiment}/statistics/{network}/correlations.csv",
+        gross_sums="results/{experiment}/statistics/{network}/gross_sums.csv",
+    log:
+        "results/{experiment}/logs/compare_attributions/{network}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/compare_attributions/{network}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=20,
+    conda:
+        "../../envs/torch.yaml"
+    shell:
+        "python scripts/compare_attributions.py"
+        " --original {input.original:q}"
+        " --zeroed {input.zeroed:q}"
+        " --decayed {input.decayed:q}"
+        " --correlations {output.correlations:q}"
+        " --gross-sums {output.gross_sums:q}"
+        " >{log:q} 2>&1"
+
+
+rule findings:
+    input:
+        networks=expand(
+            "results/{{experiment}}/models/{network}/{variant}.safetensors",
+            network=["vgg16", "resnet50"],
+            variant=["original", "zeroed", "decayed"],
+        ),
+        biases=f"results/{{experiment}}/statistics/vgg16/biases-original-{config['saliency']['upsampling']}.csv",
+        biases_other=f"results/{{experiment}}/statistics/vgg16/biases-original-{config['saliency']['other_upsampling']}.csv",
+        aggregates=expand(
+            "results/{{experiment}}/statistics/{network}/aggregates-original-{upsampling}.csv",
+            network=["vgg16", "resnet50"],
+            upsampling=config["saliency"]["upsampling"],
+        ),
+        variants=f"results/{{experiment}}/statistics/resnet50/decayed-{config['saliency']['upsampling']}.csv",
+        correlations=expand(
+            "results/{{experiment}}/statistics/{network}/correlations.csv", network=["vgg16", "resnet50"]
+        ),
+        gross_sums="results/{experiment}/statistics/resnet50/gross_sums.csv",
+        code=sources("report_findings.py"),
+    output:
+        table="results/{experiment}/findings.csv",
+        page=report(
+            "results/{experiment}/findings.html",
+            caption="../report/findings.rst",
+            category="Findings",
+        ),
+    log:
+        "results/{experiment}/logs/findings.log",
+    benchmark:
+        "results/{experiment}/benchmarks/findings.tsv"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    conda:
+        "../../envs/statistics.yaml"
+    shell:
+        "python scripts/report_findings.py"
+        " --experiment {wildcards.experiment}"
+        " --networks {input.networks:q}"
+        " --biases {input.biases:q}"
+        " --biases-other {input.biases_other:q}"
+        " --aggregates {input.aggregates:q}"
+        " --variants {input.variants:q}"
+        " --correlations {input.correlations:q}"
+        " --gross-sums {input.gross_sums:q}"
+        " --output {output.table:q}"
+        " --page {output.page:q}"
+        " >{log:q} 2>&1"
