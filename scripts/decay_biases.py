@@ -14,14 +14,13 @@ import torch
 from torch import nn
 
 from explanations.command import InputError, ProgressBar, check_range, run_command, step_parser
-from explanations.descriptions import NetworkDescription
+from explanations.descriptions import NetworkDescription, file_hash
 from explanations.evaluation import measure_accuracy
 from explanations.images import list_images, load_images
 from explanations.networks import (
     CONVOLUTIONS,
     bias_tensors,
     decay_factors,
-    file_hash,
     load_network,
     predict_logits,
     preprocess,
@@ -97,11 +96,13 @@ def decay(
             if len(order) < batch:
                 order = torch.randperm(len(images))
             chosen, order = order[:batch], order[batch:]
-            loss = distillation_loss(network(preprocess(images[chosen], description)), teacher[chosen], temperature)
+            logits = network(preprocess(images[chosen], description))
+            loss = distillation_loss(logits, teacher[chosen], temperature)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            bar.advance(1, f"biases × {factor:.3g}, loss {loss.item():.4f}")
+            agreement = (logits.argmax(1) == teacher[chosen].argmax(1)).double().mean().item()
+            bar.advance(1, f"biases × {factor:.3g}, {agreement:.0%} of decisions as the original's")
     network.requires_grad_(False)
 
 

@@ -15,9 +15,10 @@ import torch
 
 from explanations.command import InputError, ProgressBar, check_range, run_command, step_parser, whole_file
 from explanations.decomposition import Attributions, Decomposition, completeness_gap
+from explanations.descriptions import file_hash
 from explanations.devices import use_device
 from explanations.images import ManifestRow, load_images, read_manifest
-from explanations.networks import file_hash, load_network, preprocess
+from explanations.networks import load_network, preprocess
 from explanations.shards import Operation, ShardWriter
 
 

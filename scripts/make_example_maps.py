@@ -12,9 +12,8 @@ import numpy as np
 
 from explanations.attribution_maps import ShardMaps
 from explanations.command import InputError, run_command, step_parser, whole_file
-from explanations.descriptions import read_description
+from explanations.descriptions import file_hash, read_description
 from explanations.images import load_images, read_manifest
-from explanations.networks import file_hash
 from explanations.saliency import UPSAMPLINGS, saliency_maps
 from explanations.shards import ShardReader
 

@@ -15,10 +15,11 @@ from torch.fx.experimental.optimization import fuse
 
 from explanations.attribution_maps import ShardMaps
 from explanations.command import InputError, ProgressBar, check_range, run_command, step_parser
+from explanations.descriptions import file_hash
 from explanations.devices import use_device
 from explanations.images import load_images, read_manifest
 from explanations.measurements import NEVER, write_measurements
-from explanations.networks import file_hash, load_network, preprocess
+from explanations.networks import load_network, preprocess
 from explanations.removal import Scan, find_flips, noise_partners, rank_pixels, tie_orders
 from explanations.saliency import FAMILIES, UPSAMPLINGS, family_methods, saliency_maps
 from explanations.shards import ShardReader

@@ -8,6 +8,7 @@ import html
 from pathlib import Path
 
 import pandas as pd
+
 from explanations.claims import CLAIMS, Evidence
 from explanations.command import InputError, run_command, step_parser, whole_file
 from explanations.descriptions import read_description

@@ -11,8 +11,9 @@ from pathlib import Path
 import torch
 
 from explanations.command import check_range, run_command, step_parser
+from explanations.descriptions import file_hash
 from explanations.evaluation import measure_accuracy
-from explanations.networks import bias_tensors, file_hash, load_network, save_network, zero_biases
+from explanations.networks import bias_tensors, load_network, save_network, zero_biases
 
 
 def main(network: Path, val: Path, output: Path, threads: int) -> None:

@@ -83,10 +83,7 @@ class Decomposition:
         self, operation: BiasedOperation, values: dict[fx.Node, Tensor], gradient: Tensor
     ) -> tuple[Tensor, Tensor]:
         """a^b (Eq. 12) summed over channels, and Σ_φ rescale(abs(a^b_φ)), the inner sum of Eq. 8."""
-        if operation.bias is None:
-            bias = remainder(self._module, operation.node, values)
-        else:
-            bias = operation.bias()
+        bias = remainder(self._module, operation.node, values) if operation.bias is None else operation.bias()
         attribution = bias * gradient
         features = attribution if attribution.dim() == 4 else attribution.flatten(1)[:, :, None, None]
         return channel_sum(attribution), channel_sum(rescale(features.abs()))

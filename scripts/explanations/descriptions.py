@@ -1,5 +1,6 @@
 """What a network file says of itself: enough to rebuild the network and to feed it."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -56,3 +57,9 @@ def read_description(path: Path) -> NetworkDescription:
     for key in ("classes", "mean", "std"):
         values[key] = tuple(values[key])
     return NetworkDescription(**values)
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -56,7 +56,8 @@ class Layer:
 class BiasedOperation:
     """An operation that is not homogeneous: below layer `layer`, above layer `layer` − 1.
 
-    `bias` gives its closed-form bias, in a shape that broadcasts against the operation's output; where there is none (None) the remainder is computed at the input.
+    `bias` gives its closed-form bias, in a shape that broadcasts against the output; where there is none (None) the
+    remainder is computed at the input.
     """
 
     name: str

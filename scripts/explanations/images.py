@@ -59,7 +59,7 @@ def load_image(path: Path, size: int) -> np.ndarray:
             image = file.convert("RGB")
     except FileNotFoundError:
         raise InputError(f"{path}: no such image") from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: can't be read as an image ({str(error).splitlines()[0]})") from None
     if image.size != (size, size):
         scale = size / min(image.size)

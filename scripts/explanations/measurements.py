@@ -12,7 +12,10 @@ from explanations.command import InputError, whole_file
 NEVER = -1  # the grid index of a decision that never flips
 STORED = ("e_minus", "e_plus", "e_minus_noise", "e_plus_noise")
 MEASURES = (*STORED, "e_delta", "e_delta_noise", "delta_e_minus", "delta_e_plus", "delta_e_delta")
-SETTINGS = ("experiment", "network", "variant", "weights", "upsampling", "grid", "noise_maps", "fill", "ties")
+SETTINGS = (
+    *("experiment", "network", "variant", "weights", "upsampling"),
+    *("grid", "noise_maps", "fill", "ties", "never_flips"),
+)
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ def read_measurements(paths: Sequence[Path]) -> Measurements:
         stacked = {name: np.concatenate([block[name] for block in arrays]) for name in arrays[0]}
         order = stacked["image"].argsort()
         blocks.append({name: values[order] for name, values in stacked.items()})
+        if len(np.unique(stacked["image"])) < len(order):
+            raise InputError(f"{paths[0]}: the result files given hold an image twice")
     for block in blocks:
         if not np.array_equal(block["image"], blocks[0]["image"]):
             raise InputError(f"{paths[0]}: the result files given hold different images")

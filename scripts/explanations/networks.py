@@ -1,6 +1,5 @@
 """Networks in self-describing files, torchvision's classes at smaller widths, and the biases of any network."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -129,12 +128,6 @@ def load_network(path: Path) -> tuple[nn.Module, NetworkDescription]:
             raise InputError(f"{path}: {name} holds NaN or infinite values; all weights must be finite")
     network.load_state_dict(state)
     return network.eval(), description
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # --- images to inputs --------------------------------------------------------------------------------------------

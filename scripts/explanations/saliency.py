@@ -70,8 +70,16 @@ def layer_bias(maps: Maps, layer: int) -> Tensor:
     found = [maps.bias(k) for k, owner in enumerate(maps.operation_layers) if owner == layer]
     found = [m for m in found if m.shape[-1] * m.shape[-2] > 1] or found
     size = min((m.shape[-2:] for m in found), key=lambda s: s[0] * s[1])
-    pooled = [F.adaptive_avg_pool2d(m, size) * (m[0].numel() / (size[0] * size[1])) for m in found]
-    return torch.stack(pooled).sum(0)
+    return torch.stack([sum_pool(m, size) for m in found]).sum(0)
+
+
+def sum_pool(values: Tensor, size: tuple[int, int]) -> Tensor:
+    """Add up maps (n, H, W) to (n, h, w), h ≤ H and w ≤ W: every position counts in one cell, sums are kept."""
+    rows, columns = (
+        F.one_hot(torch.arange(length, device=values.device) * cells // length, cells).to(values.dtype)
+        for length, cells in zip(values.shape[-2:], size, strict=True)
+    )  # (H, h), (W, w)
+    return rows.T @ values @ columns
 
 
 # --- methods: (maps, upsampling[, layer]) → (n, H, W) ------------------------------------------------------------

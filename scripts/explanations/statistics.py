@@ -90,6 +90,7 @@ def compare(
 def pearson(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Pearson's correlation over positions of maps (n, h, w) with (n, h, w), (n,); NaN where one is constant."""
     a, b = (values.reshape(len(values), -1).astype(float) for values in (first, second))
+    varied = (np.ptp(a, 1) > 0) & (np.ptp(b, 1) > 0)  # a constant's deviations from its mean may round to more than 0
     a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
     norm = np.sqrt((a**2).sum(1) * (b**2).sum(1))
-    return np.divide((a * b).sum(1), norm, out=np.full(len(a), np.nan), where=norm > 0)
+    return np.divide((a * b).sum(1), norm, out=np.full(len(a), np.nan), where=varied & (norm > 0))
