@@ -14,3 +14,10 @@ include: "workflow/rules/collect.smk"
 
 
 report: "workflow/report/workflow.rst"
+
+
+rule all:
+    default_target: True
+    input:
+        expand(f"results/{EXPERIMENT}/figures/{{figure}}.{{extension}}", figure=FIGURES, extension=["pdf", "png"]),
+        expand(f"results/{EXPERIMENT}/findings.{{extension}}", extension=["csv", "html"]),

@@ -6,6 +6,7 @@ Out: tidy CSV, one row per comparison and measure: medians, paired differences a
      adjusted log10 p within the comparison's family and measure.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,8 +28,12 @@ FAMILIES = {
     "input": "activity_with_input against activity_from_1",
     "single": "every single layer against the penultimate; the top two layers' aggregate against it",
     "layers": "whether single layers differ at all (Friedman's test)",
-    "variant": "every method against itself in the other variant (--against)",
+    "variant": "every unsigned method against itself in the other variant (--against)",
+    "variant_signed": "every signed single layer against itself in the other variant",
+    "variant_signed_from": "every signed aggregate against itself in the other variant",
 }
+ACROSS = {"variant", "variant_signed", "variant_signed_from"}  # what needs --against
+SINGLE_LAYER = re.compile(r"activity_\d+")
 NOISE_MEASURES = ("delta_e_minus", "delta_e_plus", "delta_e_delta", "e_delta_noise")
 
 
@@ -38,8 +43,9 @@ def main(
     check_range("statistics.resamples", resamples, low=100)
     found = read_measurements(measurements)
     other = read_measurements(against) if against else found
-    if ("variant" in families) != bool(against):
-        raise InputError("--against belongs to the family variant, and only to it")
+    across = ACROSS.intersection(families)
+    if across != (set(families) if against else set()):
+        raise InputError(f"--families is {' '.join(families)}; {', '.join(sorted(ACROSS))} go with --against, alone")
     if not np.array_equal(found.image, other.image):
         raise InputError(f"{against[0]}: holds other images than {measurements[0]}")
     rng = np.random.default_rng(seed)
@@ -71,7 +77,7 @@ def compare_family(
 
 def list_pairs(family: str, methods: list[str]) -> list[tuple[str, str]]:
     """The pairs (a, b) of a family, of those methods that were measured."""
-    layers = sorted(int(m.rpartition("_")[2]) for m in methods if m.startswith("activity_") and m[9:].isdigit())
+    layers = sorted(int(m.rpartition("_")[2]) for m in methods if SINGLE_LAYER.fullmatch(m))
     top = layers[-1] if layers else 0
     single = [f"activity_{layer}" for layer in layers]
     aggregates = [m for m in methods if m.startswith("activity_from_") or m == "activity_with_input"]
@@ -85,7 +91,9 @@ def list_pairs(family: str, methods: list[str]) -> list[tuple[str, str]]:
         "aggregate": [(m, reference) for reference in references for m in aggregates if m != reference],
         "input": [("activity_with_input", "activity_from_1")],
         "single": [(m, penultimate) for m in [*single, references[0]] if m != penultimate],
-        "variant": [(m, m) for m in methods],
+        "variant": [(m, m) for m in methods if not m.startswith("signed")],
+        "variant_signed": [(m, m) for m in methods if re.fullmatch(r"signed_activity_\d+", m)],
+        "variant_signed_from": [(m, m) for m in methods if m.startswith("signed_activity_from_")],
     }
     if family not in pairs:
         raise InputError(f"family is {family}; allowed are {', '.join(FAMILIES)}")
@@ -95,7 +103,7 @@ def list_pairs(family: str, methods: list[str]) -> list[tuple[str, str]]:
 
 def friedman(measure: str, found: Measurements) -> dict:
     """Friedman's test of whether a measure, and its noise, is the same over single layers."""
-    single = [m for m in found.methods if m.startswith("activity_") and m[9:].isdigit()]
+    single = [m for m in found.methods if SINGLE_LAYER.fullmatch(m)]
     name = "e_delta_noise" if measure == "e_delta" else measure
     values = np.stack([found.measure(name, method) for method in single], 1)
     values = values[~np.isnan(values).any(1)]

@@ -222,7 +222,7 @@ def zeroing_changes_maps(found: Evidence) -> Finding:
 def zero_bias_signed(found: Evidence) -> Finding:
     top = layer_numbers(found.variants.method_a, "signed_activity").max()
     chosen = methods_of("signed_activity", range(1, top - 1))
-    return judge_signs(select(found.variants, "variant", "delta_e_minus", method_a=chosen), +1)
+    return judge_signs(select(found.variants, "variant_signed", "delta_e_minus", method_a=chosen), +1)
 
 
 def zero_bias_unsigned(found: Evidence) -> Finding:

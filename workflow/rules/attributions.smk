@@ -17,16 +17,16 @@ rule extract_attributions:
         "results/{experiment}/logs/extract_attributions/{network}-{variant}-{shard}.log",
     benchmark:
         "results/{experiment}/benchmarks/extract_attributions/{network}-{variant}-{shard}.tsv"
-    params:
-        attributions=lookup("attributions", within=config),
-        device=lookup("device", within=config),
+    conda:
+        "../../envs/torch.yaml"
     threads: 1
     resources:
         mem_mb=2500,
         runtime=60,
         gpu=gpus(),
-    conda:
-        "../../envs/torch.yaml"
+    params:
+        attributions=lookup("attributions", within=config),
+        device=lookup("device", within=config),
     shell:
         "python scripts/extract_attributions.py"
         " --network {input.network:q}"
@@ -57,16 +57,16 @@ rule example_maps:
         "results/{experiment}/logs/example_maps/{network}.log",
     benchmark:
         "results/{experiment}/benchmarks/example_maps/{network}.tsv"
-    params:
-        chosen=lookup("figures/fig7/images", within=config),
-        methods=lookup("figures/fig7/methods/{network}", within=config),
-        upsampling=lookup("saliency/upsampling", within=config),
+    conda:
+        "../../envs/torch.yaml"
     threads: 1
     resources:
         mem_mb=1500,
         runtime=20,
-    conda:
-        "../../envs/torch.yaml"
+    params:
+        chosen=lookup("figures/fig7/images", within=config),
+        methods=lookup("figures/fig7/methods/{network}", within=config),
+        upsampling=lookup("saliency/upsampling", within=config),
     shell:
         "python scripts/make_example_maps.py"
         " --network {input.network:q}"

@@ -16,12 +16,12 @@ rule zero_biases:
         "results/{experiment}/logs/zero_biases/{network}.log",
     benchmark:
         "results/{experiment}/benchmarks/zero_biases/{network}.tsv"
+    conda:
+        "../../envs/torch.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=20,
-    conda:
-        "../../envs/torch.yaml"
     shell:
         "python scripts/zero_biases.py"
         " --network {input.network:q}"
@@ -43,17 +43,17 @@ rule decay_biases:
         "results/{experiment}/logs/decay_biases/{network}.log",
     benchmark:
         "results/{experiment}/benchmarks/decay_biases/{network}.tsv"
-    params:
-        decay=lookup("networks/{network}/decay", within=config),
-        seed=lookup("seed", within=config),
     # half of the attributions wait for it
     priority: 10
+    conda:
+        "../../envs/torch.yaml"
     threads: 1
     resources:
         mem_mb=3000,
         runtime=60,
-    conda:
-        "../../envs/torch.yaml"
+    params:
+        decay=lookup("networks/{network}/decay", within=config),
+        seed=lookup("seed", within=config),
     shell:
         "python scripts/decay_biases.py"
         " --network {input.network:q}"

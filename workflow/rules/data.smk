@@ -16,17 +16,17 @@ rule digit_images:
         "results/{experiment}/logs/digit_images/{split}.log",
     benchmark:
         "results/{experiment}/benchmarks/digit_images/{split}.tsv"
+    conda:
+        "../../envs/images.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
     params:
         number=lookup("images/{split}_count", within=config),
         size=lookup("images/size", within=config),
         scraps=lookup("images/scraps", within=config),
         seed=lookup("seed", within=config),
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    conda:
-        "../../envs/images.yaml"
     shell:
         "python scripts/make_digit_images.py"
         " --split {wildcards.split}"
@@ -49,16 +49,16 @@ rule manifest:
         "results/{experiment}/logs/manifest.log",
     benchmark:
         "results/{experiment}/benchmarks/manifest.tsv"
-    params:
-        classes=lookup("images/classes", within=config),
-        per_class=lookup("images/per_class", within=config),
-        seed=lookup("seed", within=config),
+    conda:
+        "../../envs/images.yaml"
     threads: 1
     resources:
         mem_mb=500,
         runtime=10,
-    conda:
-        "../../envs/images.yaml"
+    params:
+        classes=lookup("images/classes", within=config),
+        per_class=lookup("images/per_class", within=config),
+        seed=lookup("seed", within=config),
     shell:
         "python scripts/make_manifest.py"
         " --images {input.images:q}"
@@ -78,16 +78,16 @@ rule linear_classifier:
         "results/{experiment}/logs/linear_classifier.log",
     benchmark:
         "results/{experiment}/benchmarks/linear_classifier.tsv"
-    params:
-        digits=lookup("linear/digits", within=config),
-        regularisation=lookup("linear/regularisation", within=config),
-        seed=lookup("seed", within=config),
+    conda:
+        "../../envs/images.yaml"
     threads: 1
     resources:
         mem_mb=500,
         runtime=10,
-    conda:
-        "../../envs/images.yaml"
+    params:
+        digits=lookup("linear/digits", within=config),
+        regularisation=lookup("linear/regularisation", within=config),
+        seed=lookup("seed", within=config),
     shell:
         "python scripts/fit_linear_classifier.py"
         " --output {output:q}"

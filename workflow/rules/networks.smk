@@ -15,6 +15,14 @@ rule train:
         "results/{experiment}/logs/train/{network}.log",
     benchmark:
         "results/{experiment}/benchmarks/train/{network}.tsv"
+    # everything waits for it
+    priority: 10
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=60,
     params:
         source=lookup("networks/{network}/source", within=config),
         constructor=lookup("networks/{network}/constructor", within=config),
@@ -22,14 +30,6 @@ rule train:
         training=lookup("networks/{network}/training", within=config),
         size=lookup("images/size", within=config),
         seed=lookup("seed", within=config),
-    # everything waits for it
-    priority: 10
-    threads: 1
-    resources:
-        mem_mb=3000,
-        runtime=60,
-    conda:
-        "../../envs/torch.yaml"
     shell:
         "python scripts/train_network.py"
         " --train {input.train:q}"

@@ -18,17 +18,17 @@ rule measure_removal:
         "results/{experiment}/logs/measure_removal/{network}-{variant}-{upsampling}-{family}-{shard}.log",
     benchmark:
         "results/{experiment}/benchmarks/measure_removal/{network}-{variant}-{upsampling}-{family}-{shard}.tsv"
-    params:
-        removal=lookup("removal", within=config),
-        seed=lookup("seed", within=config),
-        device=lookup("device", within=config),
+    conda:
+        "../../envs/torch.yaml"
     threads: 1
     resources:
         mem_mb=2500,
         runtime=120,
         gpu=gpus(),
-    conda:
-        "../../envs/torch.yaml"
+    params:
+        removal=lookup("removal", within=config),
+        seed=lookup("seed", within=config),
+        device=lookup("device", within=config),
     shell:
         "python scripts/measure_removal.py"
         " --network {input.network:q}"

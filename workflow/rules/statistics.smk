@@ -22,15 +22,15 @@ rule summarise_removal:
         "results/{experiment}/logs/summarise_removal/{network}-{variant}-{upsampling}-{family}.log",
     benchmark:
         "results/{experiment}/benchmarks/summarise_removal/{network}-{variant}-{upsampling}-{family}.tsv"
-    params:
-        resamples=lookup("statistics/resamples", within=config),
-        seed=lookup("seed", within=config),
+    conda:
+        "../../envs/statistics.yaml"
     threads: 1
     resources:
         mem_mb=500,
         runtime=10,
-    conda:
-        "../../envs/statistics.yaml"
+    params:
+        resamples=lookup("statistics/resamples", within=config),
+        seed=lookup("seed", within=config),
     shell:
         "python scripts/summarise_removal.py"
         " --measurements {input.measurements:q}"
@@ -54,15 +54,15 @@ rule compare_biases:
         "results/{experiment}/logs/compare_biases/{network}-{variant}-{upsampling}.log",
     benchmark:
         "results/{experiment}/benchmarks/compare_biases/{network}-{variant}-{upsampling}.tsv"
-    params:
-        resamples=lookup("statistics/resamples", within=config),
-        seed=lookup("seed", within=config),
+    conda:
+        "../../envs/statistics.yaml"
     threads: 1
     resources:
         mem_mb=500,
         runtime=10,
-    conda:
-        "../../envs/statistics.yaml"
+    params:
+        resamples=lookup("statistics/resamples", within=config),
+        seed=lookup("seed", within=config),
     shell:
         "python scripts/compare_methods.py"
         " --measurements {input.measurements:q}"
@@ -87,15 +87,15 @@ rule compare_aggregates:
         "results/{experiment}/logs/compare_aggregates/{network}-{variant}-{upsampling}.log",
     benchmark:
         "results/{experiment}/benchmarks/compare_aggregates/{network}-{variant}-{upsampling}.tsv"
-    params:
-        resamples=lookup("statistics/resamples", within=config),
-        seed=lookup("seed", within=config),
+    conda:
+        "../../envs/statistics.yaml"
     threads: 1
     resources:
         mem_mb=500,
         runtime=10,
-    conda:
-        "../../envs/statistics.yaml"
+    params:
+        resamples=lookup("statistics/resamples", within=config),
+        seed=lookup("seed", within=config),
     shell:
         "python scripts/compare_methods.py"
         " --measurements {input.measurements:q}"
@@ -125,21 +125,21 @@ rule compare_variants:
         "results/{experiment}/logs/compare_variants/{network}-{upsampling}.log",
     benchmark:
         "results/{experiment}/benchmarks/compare_variants/{network}-{upsampling}.tsv"
-    params:
-        resamples=lookup("statistics/resamples", within=config),
-        seed=lookup("seed", within=config),
+    conda:
+        "../../envs/statistics.yaml"
     threads: 1
     resources:
         mem_mb=500,
         runtime=10,
-    conda:
-        "../../envs/statistics.yaml"
+    params:
+        resamples=lookup("statistics/resamples", within=config),
+        seed=lookup("seed", within=config),
     shell:
         "python scripts/compare_methods.py"
         " --measurements {input.decayed:q}"
         " --against {input.original:q}"
         " --output {output:q}"
-        " --families variant"
+        " --families variant variant_signed variant_signed_from"
         " --resamples {params.resamples}"
         " --seed {params.seed}"
         " >{log:q} 2>&1"
@@ -158,12 +158,12 @@ rule compare_attributions:
         "results/{experiment}/logs/compare_attributions/{network}.log",
     benchmark:
         "results/{experiment}/benchmarks/compare_attributions/{network}.tsv"
+    conda:
+        "../../envs/torch.yaml"
     threads: 1
     resources:
         mem_mb=1500,
         runtime=20,
-    conda:
-        "../../envs/torch.yaml"
     shell:
         "python scripts/compare_attributions.py"
         " --original {input.original:q}"
@@ -205,12 +205,12 @@ rule findings:
         "results/{experiment}/logs/findings.log",
     benchmark:
         "results/{experiment}/benchmarks/findings.tsv"
+    conda:
+        "../../envs/statistics.yaml"
     threads: 1
     resources:
         mem_mb=500,
         runtime=10,
-    conda:
-        "../../envs/statistics.yaml"
     shell:
         "python scripts/report_findings.py"
         " --experiment {wildcards.experiment}"

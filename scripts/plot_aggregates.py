@@ -1,0 +1,150 @@
+"""Draw figures 6, S10, S14, S15 and S16: single layers against aggregates of layers.
+
+In:  the summaries of layers and aggregates of one or more networks; with --maps signed, those of layers and signed
+     maps of one or more variants. Each network and variant gets a column of panels, in the order given.
+Out: the figure, as PDF and PNG: a row of panels for each measure; boxes of quartiles of single layers and of the
+     averages from l₀ to the top (Eq. 16), lines at the medians of the gradient and FullGrad baselines.
+
+At 0 a single layer is the input's attribution, an aggregate takes in all layers and the input.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.legend_handler import HandlerTuple
+from matplotlib.lines import Line2D
+
+from explanations.command import run_command
+from explanations.figures import (
+    BLACK,
+    BLUE_TO_CYAN,
+    DOUBLE_COLUMN,
+    GREY,
+    MEASURES,
+    NAVY,
+    PURPLE,
+    PURPLE_TO_RED,
+    add_legend,
+    box_handle,
+    count_images,
+    draw_baseline,
+    draw_boxes,
+    figure_parser,
+    journal_figure,
+    label_layers,
+    name_measure,
+    network_title,
+    read_table,
+    select,
+    top_layer,
+)
+from explanations.shards import ShardReader
+
+WIDTH = 0.36  # of a box, in layers
+DASHES = (0, (4, 1.2))  # where FullGrad meets the gradient, both are seen
+SIZE_LINE = {"color": "#999999", "linewidth": 0.6, "linestyle": (0, (3, 2))}
+
+
+def main(
+    statistics: list[Path],
+    measures: list[str],
+    reverse: list[str],
+    fullgrad: list[str],
+    maps: str,
+    shards: list[Path],
+    pdf: Path,
+    png: Path,
+    dpi: float,
+) -> None:
+    table = read_table(statistics)
+    signed = maps == "signed"
+    columns = list(table.groupby(["network", "variant"], sort=False))
+    sizes = read_sizes(shards)
+    several = len({variant for (_, variant), _ in columns}) > 1
+    colours = PURPLE_TO_RED if signed else BLUE_TO_CYAN
+    with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, 0.98 + 1.5 * len(measures)) as figure:
+        axes = figure.subplots(len(measures), len(columns), squeeze=False, sharex="col", sharey="row")
+        for column, ((network, variant), found) in enumerate(columns):
+            top = top_layer(found, "signed_activity_" if signed else "activity_")
+            for ax, measure in zip(axes[:, column], measures, strict=True):
+                if network in sizes:
+                    mark_sizes(ax, sizes[network][: top + 1], named=measure == measures[0])
+                draw_panel(ax, found, measure, top, signed)
+                if network in fullgrad:
+                    draw_baseline(ax, select(found, measure, ["fullgrad"]).iloc[0], PURPLE, DASHES)
+            shown = found[(found["measure"] == measures[0]) & (found["method"] == "gradient")]
+            title = network_title(network, variant if several else None)
+            axes[0, column].set_title(f"{title}, {count_images(shown['n'])}", pad=13 if sizes else 5)
+            label_layers(axes[-1, column], top, "layer $l$, or lowest layer $l_0$ of an aggregate (0: input)")
+        for ax, measure in zip(axes[:, 0], measures, strict=True):
+            ax.set_ylabel(name_measure(measure) + ("\naxis reversed" if measure in reverse else ""))
+            if measure in reverse:
+                ax.invert_yaxis()  # shared with the row's other panels
+        shades = tuple(box_handle(colours(share), "") for share in (0.0, 0.5, 1.0))
+        entries = {
+            f"single layers' {maps} maps": box_handle(BLACK if signed else NAVY, ""),
+            "averages from $l_0$ to the top": shades,
+            "input gradient": Line2D([], [], color=GREY),
+        }
+        if fullgrad:
+            entries["FullGrad"] = Line2D([], [], color=PURPLE, linestyle=DASHES)
+        if sizes:
+            entries["size of layers changes"] = Line2D([], [], **SIZE_LINE)
+        tuples = {tuple: HandlerTuple(ndivide=None, pad=0)}
+        add_legend(figure, list(entries.values()), labels=list(entries), handler_map=tuples)
+
+
+def draw_panel(ax: Axes, table: pd.DataFrame, measure: str, top: int, signed: bool) -> None:
+    """One measure of one network: boxes of single layers (left of each tick) and of aggregates (right)."""
+    layers = np.arange(top + 1)
+    if signed:
+        single = [f"signed_activity_{l}" for l in layers]
+        aggregates = [f"signed_activity_from_{l}" for l in layers[:-1]]
+    else:
+        single = ["input", *(f"activity_{l}" for l in layers[1:])]
+        aggregates = ["activity_with_input", *(f"activity_from_{l}" for l in layers[1:-1])]
+    aggregates.append(single[-1])  # the top layer alone
+    colours = PURPLE_TO_RED if signed else BLUE_TO_CYAN
+    shades = [colours(share) for share in np.linspace(1, 0, top + 1)]
+    if "delta" in measure:
+        ax.axhline(0, color="black", linewidth=0.4, zorder=0.2)
+    draw_baseline(ax, select(table, measure, ["gradient"]).iloc[0], GREY)
+    draw_boxes(ax, layers - WIDTH / 2 - 0.02, select(table, measure, single), BLACK if signed else NAVY, WIDTH)
+    draw_boxes(ax, layers + WIDTH / 2 + 0.02, select(table, measure, aggregates), shades, WIDTH)
+
+
+def read_sizes(shards: Sequence[Path]) -> dict[str, list[int]]:
+    """The layers' heights of each network that a shard is given of."""
+    sizes = {}
+    for path in shards:
+        with ShardReader([path]) as reader:
+            files = reader.files[0]
+            sizes[reader.identity["network"]] = [files[f"activity/{l:02d}"].shape[1] for l in reader.layers]
+    return sizes
+
+
+def mark_sizes(ax: Axes, sizes: Sequence[int], *, named: bool) -> None:
+    """Vertical lines where the layers' size changes; `named`: each run of equal sizes is named over the panel."""
+    edges = [0, *(l for l in range(1, len(sizes)) if sizes[l] != sizes[l - 1]), len(sizes)]
+    for start, end in pairwise(edges):
+        if start:
+            ax.axvline(start - 0.5, **SIZE_LINE, zorder=0.1)
+        if named:
+            text = {"ha": "center", "va": "bottom", "fontsize": 5.8, "color": "#555555"}
+            middle = ((start + end - 1) / 2, 1.0)
+            ax.annotate(f"{sizes[start]}", middle, (0, 3), ax.get_xaxis_transform(), "offset points", **text)
+
+
+if __name__ == "__main__":
+    parser = figure_parser(__doc__)
+    parser.add_argument("--statistics", type=Path, nargs="+", required=True, help="summaries (summarise_removal.py)")
+    parser.add_argument("--measures", nargs="+", choices=MEASURES, required=True, help="a row of panels for each")
+    parser.add_argument("--reverse", nargs="*", default=[], help="measures whose axis is reversed")
+    parser.add_argument("--fullgrad", nargs="*", default=[], help="networks whose FullGrad baseline is drawn")
+    parser.add_argument("--maps", choices=("saliency", "signed"), default="saliency", help="ranked by |a| or by a")
+    parser.add_argument("--shards", type=Path, nargs="*", default=[], help="one per network: mark its layers' sizes")
+    run_command(parser, main)
