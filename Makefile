@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 EXPERIMENT ?= embedded
 REPORT := results/$(EXPERIMENT)/report.html
 
-.PHONY: help setup reproduce report test lint format lock bench clean
+.PHONY: help setup reproduce report test lint format gallery lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,10 @@ format: $(READY) ## put all code in style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt .
+
+gallery: ## copy the experiment's figures into docs/
+	mkdir -p docs/gallery
+	cp results/$(EXPERIMENT)/figures/*.png docs/gallery/
 
 lock: ## solve requirements.in anew
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url requirements.in --output-file requirements.lock

@@ -22,7 +22,8 @@ VAL_SHARE = 0.2  # of the scans of each class, and of each photograph's width
 DIGIT_HEIGHT = (0.7, 0.9)  # of the image
 SCRAP_HEIGHT = (0.3, 0.45)  # of the image; half of such a digit is shown
 PHOTOGRAPH_CONTRAST = 0.5  # of the photograph as it is
-CONTRAST = 120.0  # least distance in luminance between digit and background, of 255
+CONTRAST = 100.0  # least distance in luminance between digit and background, of 255
+CANDIDATES = 256  # colours drawn at a time
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 
@@ -104,9 +105,10 @@ def paint(
 def contrasting_colour(luminance: float, rng: np.random.Generator) -> np.ndarray:
     """A random RGB colour at least CONTRAST away from a luminance."""
     while True:
-        colour = rng.uniform(0, 255, 3)
-        if abs(colour @ LUMINANCE - luminance) >= CONTRAST:
-            return colour
+        colours = rng.uniform(0, 255, (CANDIDATES, 3))
+        fitting = np.abs(colours @ LUMINANCE - luminance) >= CONTRAST
+        if fitting.any():
+            return colours[fitting.argmax()]
 
 
 if __name__ == "__main__":

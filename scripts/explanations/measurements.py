@@ -96,10 +96,10 @@ def read_measurements(paths: Sequence[Path]) -> Measurements:
 def _read_file(path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...], dict]:
     try:
         with h5py.File(path, "r") as file:
-            arrays = {name: dataset[()] for name, dataset in file.items()}
             attributes = dict(file.attrs)
             methods = tuple(str(name) for name in attributes["methods"])
-            return arrays, methods, {key: attributes[key] for key in SETTINGS}
+            settings = {key: attributes[key] for key in SETTINGS}
+            return {name: dataset[()] for name, dataset in file.items()}, methods, settings
     except FileNotFoundError:
         raise InputError(f"{path}: no such result file") from None
     except (OSError, KeyError) as error:
