@@ -33,11 +33,11 @@ from explanations.figures import (
     label_layers,
     name_measure,
     network_title,
-    read_table,
     select,
     top_layer,
     write_p,
 )
+from explanations.tables import read_tables
 
 WIDTH = 0.34  # of a box, in layers
 
@@ -45,8 +45,8 @@ WIDTH = 0.34  # of a box, in layers
 def main(
     statistics: list[Path], comparisons: list[Path], measures: list[str], pdf: Path, png: Path, dpi: float
 ) -> None:
-    table = read_table(statistics)
-    tests = read_table(comparisons, ("family", "measure", "method_a", "effect_size", "log10_p_holm"))
+    table = read_tables(statistics)
+    tests = read_tables(comparisons, ("family", "measure", "method_a", "effect_size", "log10_p_holm"))
     tests = tests[tests["family"] == "bias"]
     top = top_layer(table)
     with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, 0.95 + 1.7 * len(measures)) as figure:

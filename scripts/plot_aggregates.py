@@ -38,11 +38,11 @@ from explanations.figures import (
     label_layers,
     name_measure,
     network_title,
-    read_table,
     select,
     top_layer,
 )
 from explanations.shards import ShardReader
+from explanations.tables import read_tables
 
 WIDTH = 0.36  # of a box, in layers
 DASHES = (0, (4, 1.2))  # where FullGrad meets the gradient, both are seen
@@ -60,7 +60,7 @@ def main(
     png: Path,
     dpi: float,
 ) -> None:
-    table = read_table(statistics)
+    table = read_tables(statistics)
     signed = maps == "signed"
     columns = list(table.groupby(["network", "variant"], sort=False))
     sizes = read_sizes(shards)

@@ -17,8 +17,8 @@ from explanations.figures import (
     journal_figure,
     label_layers,
     network_title,
-    read_table,
 )
+from explanations.tables import read_tables
 
 COLUMNS = ("network", "comparison", "layer", "n", "p10", "median", "p90")
 SERIES = {
@@ -30,7 +30,7 @@ OFFSET = 0.2  # between the series, in layers
 
 
 def main(correlations: list[Path], pdf: Path, png: Path, dpi: float) -> None:
-    table = read_table(correlations, COLUMNS)
+    table = read_tables(correlations, COLUMNS)
     networks = list(table.groupby("network", sort=False))
     with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, 2.35) as figure:
         axes = figure.subplots(1, len(networks), squeeze=False, sharey=True)[0]

@@ -31,11 +31,11 @@ from explanations.figures import (
     label_layers,
     name_measure,
     network_title,
-    read_table,
     select,
     top_layer,
     write_p,
 )
+from explanations.tables import read_tables
 
 TEST_COLUMNS = ("family", "measure", "method_a", "n", "variant_a", "variant_b", "median_difference", "log10_p_holm")
 SIGNED, UNSIGNED = "signed maps", "saliency maps $|a|$"
@@ -44,7 +44,7 @@ SIGNED, UNSIGNED = "signed maps", "saliency maps $|a|$"
 def main(
     statistics: list[Path], comparisons: list[Path], measure: str, maps: str, pdf: Path, png: Path, dpi: float
 ) -> None:
-    table, tests = read_table(statistics), read_table(comparisons, TEST_COLUMNS)
+    table, tests = read_tables(statistics), read_tables(comparisons, TEST_COLUMNS)
     tests = tests[tests["family"].isin(["variant", "variant_signed"])]
     variants = [tests[column].iloc[0] for column in ("variant_b", "variant_a")]  # the difference is a − b
     if set(table["variant"]) != set(variants):

@@ -10,8 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from explanations.claims import CLAIMS, Evidence
-from explanations.command import InputError, run_command, step_parser, whole_file
+from explanations.command import run_command, step_parser, whole_file
 from explanations.descriptions import read_description
+from explanations.tables import read_tables
 
 NETWORKS = ("vgg16", "resnet50")
 PAGE = """<!doctype html>
@@ -51,13 +52,17 @@ def main(
     page: Path,
 ) -> None:
     accuracy, tested = read_accuracies(networks)
+
+    def read(path: Path) -> pd.DataFrame:
+        return read_tables([path], ())
+
     evidence = Evidence(
-        biases=read_table(biases),
-        biases_other=read_table(biases_other),
-        aggregates=dict(zip(NETWORKS, map(read_table, aggregates), strict=True)),
-        variants=read_table(variants),
-        correlations=dict(zip(NETWORKS, map(read_table, correlations), strict=True)),
-        gross_sums=read_table(gross_sums),
+        biases=read(biases),
+        biases_other=read(biases_other),
+        aggregates=dict(zip(NETWORKS, map(read, aggregates), strict=True)),
+        variants=read(variants),
+        correlations=dict(zip(NETWORKS, map(read, correlations), strict=True)),
+        gross_sums=read(gross_sums),
         accuracy=accuracy,
         tested_images=tested,
     )
@@ -71,16 +76,6 @@ def main(
         table.to_csv(temporary, index=False)
     with whole_file(page) as temporary:
         temporary.write_text(render_page(table, experiment))
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """A CSV file of statistics."""
-    try:
-        return pd.read_csv(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such table") from None
-    except pd.errors.ParserError as error:
-        raise InputError(f"{path}: not a CSV table ({error})") from None
 
 
 def read_accuracies(paths: list[Path]) -> tuple[dict[str, dict[str, float]], int]:

@@ -50,10 +50,13 @@ def check_range(
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; rename it to `path` on success, remove it on any failure."""
+    """Give a temporary path beside `path`; rename it to `path` on success, remove it on any failure.
+
+    What a killed process left there is overwritten by the next run.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
         yield temporary
         os.replace(temporary, path)

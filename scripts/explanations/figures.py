@@ -62,7 +62,6 @@ MEASURES = {
     "delta_e_plus": r"$\delta e_+$",
     "delta_e_delta": r"$\delta e_\Delta$",
 }
-SUMMARY_COLUMNS = ("network", "variant", "upsampling", "method", "measure", "n", "q25", "median", "q75", "ci_low")
 
 
 def figure_parser(description: str | None) -> argparse.ArgumentParser:
@@ -103,22 +102,6 @@ def count_images(n: pd.Series) -> str:
     """The number of images behind a panel: `n = 100 images`, or a range where some images were left out."""
     low, high = int(n.min()), int(n.max())
     return f"n = {high} images" if low == high else f"n = {low}–{high} images"
-
-
-def read_table(paths: Sequence[Path], columns: Sequence[str] = SUMMARY_COLUMNS) -> pd.DataFrame:
-    """Read CSV files as one table; InputError, naming the file, if one is missing or lacks a column."""
-    tables = []
-    for path in paths:
-        try:
-            tables.append(pd.read_csv(path))
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such table") from None
-        except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: can't be read as CSV ({error})") from None
-        missing = set(columns) - set(tables[-1].columns)
-        if missing:
-            raise InputError(f"{path}: lacks the columns {', '.join(sorted(missing))}")
-    return pd.concat(tables, ignore_index=True)
 
 
 def select(table: pd.DataFrame, measure: str, methods: Sequence[str], key: str = "method") -> pd.DataFrame:
