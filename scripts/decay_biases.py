@@ -80,7 +80,7 @@ def decay(
 ) -> None:
     """Tune a network in place on (n, 3, H, W) uint8 images; `schedule` holds the biases' factor at every step."""
     biases = {name: tensor.clone() for name, tensor in bias_tensors(network)}
-    teacher = predict_logits(network, preprocess(images, description))
+    teacher = predict_logits(network, images, description)
     weights = [m.weight for m in network.modules() if isinstance(m, (*CONVOLUTIONS, nn.Linear))]
     network.requires_grad_(False)
     for weight in weights:

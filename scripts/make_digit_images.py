@@ -22,7 +22,7 @@ VAL_SHARE = 0.2  # of the scans of each class, and of each photograph's width
 DIGIT_HEIGHT = (0.7, 0.9)  # of the image
 SCRAP_HEIGHT = (0.3, 0.45)  # of the image; half of such a digit is shown
 PHOTOGRAPH_CONTRAST = 0.5  # of the photograph as it is
-CONTRAST = 100.0  # least distance in luminance between digit and background, of 255
+CONTRAST = 110.0  # least distance in luminance between digit and background, of 255
 CANDIDATES = 256  # colours drawn at a time
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 

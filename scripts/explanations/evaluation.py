@@ -8,7 +8,7 @@ from torch import nn
 from explanations.command import InputError
 from explanations.descriptions import NetworkDescription
 from explanations.images import list_images, load_images
-from explanations.networks import predict_logits, preprocess
+from explanations.networks import predict_logits
 
 
 def measure_accuracy(network: nn.Module, description: NetworkDescription, folder: Path) -> dict:
@@ -16,8 +16,8 @@ def measure_accuracy(network: nn.Module, description: NetworkDescription, folder
     classes, paths, labels = list_images(folder)
     if tuple(classes) != description.classes:
         raise InputError(f"{folder}: its class folders are not the network's {len(description.classes)} classes")
-    inputs = preprocess(torch.from_numpy(load_images(paths, description.size)), description)
-    correct = predict_logits(network, inputs).argmax(1) == torch.from_numpy(labels)
+    images = torch.from_numpy(load_images(paths, description.size))
+    correct = predict_logits(network, images, description).argmax(1) == torch.from_numpy(labels)
     accuracy = correct.double().mean().item()
     print(f"accuracy on {len(correct)} images of {folder}: {accuracy:.4f}")
     return {"accuracy": accuracy, "val_images": len(correct)}

@@ -141,9 +141,9 @@ def preprocess(images: Tensor, description: NetworkDescription) -> Tensor:
 
 
 @torch.no_grad()
-def predict_logits(network: nn.Module, inputs: Tensor, batch: int = 64) -> Tensor:
-    """The (n, C) logits of (n, 3, H, W) inputs, in batches."""
-    return torch.cat([network(part) for part in inputs.split(batch)])
+def predict_logits(network: nn.Module, images: Tensor, description: NetworkDescription, batch: int = 64) -> Tensor:
+    """The (n, C) logits of (n, 3, H, W) uint8 images, in batches."""
+    return torch.cat([network(preprocess(part, description)) for part in images.split(batch)])
 
 
 # --- biases ------------------------------------------------------------------------------------------------------
