@@ -66,7 +66,8 @@ def compare_family(
 ) -> Iterator[dict]:
     """The rows of one family of comparisons for one measure."""
     if family == "layers":
-        yield friedman(measure, found)
+        if sum(SINGLE_LAYER.fullmatch(method) is not None for method in found.methods) > 2:
+            yield friedman(measure, found)
         return
     for a, b in list_pairs(family, found.methods):
         first = found.measure(measure, a)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.fx.experimental.optimization import fuse
 
 from explanations.attribution_maps import ShardMaps
 from explanations.command import InputError, ProgressBar, check_range, run_command, step_parser
 from explanations.descriptions import file_hash
 from explanations.devices import use_device
 from explanations.images import load_images, read_manifest
+from explanations.inference import optimise_for_inference
 from explanations.measurements import NEVER, write_measurements
 from explanations.networks import load_network, preprocess
 from explanations.removal import Scan, find_flips, noise_partners, rank_pixels, tie_orders
@@ -27,6 +27,7 @@ from explanations.shards import ShardReader
 TIES = ("random", "raster")
 NEVER_FLIPS = ("one", "exclude")
 ORDERS = ("minus", "plus")
+LOGITS_TOLERANCE = 1e-3  # float32's rounding, and the folding of batch normalisation, stay far below
 
 
 def main(
@@ -65,7 +66,7 @@ def main(
     if not block:
         raise InputError(f"--shard is {shard}; {manifest} has no images from {shard * shard_size} on")
     classifier, description = load_network(network)
-    decide = fuse(classifier).to(place, memory_format=torch.channels_last)
+    decide = optimise_for_inference(classifier, place)
     loaded = load_images([images / row.path for row in block], description.size)
     inputs = preprocess(torch.from_numpy(loaded), description).to(place)
     chosen = [row.index for row in block]
@@ -73,6 +74,7 @@ def main(
         own = ShardMaps(reader, chosen, place)
         noise = [ShardMaps(reader, partners[chosen, r].tolist(), place) for r in range(noise_maps)]
         methods = family_methods(family, own)
+        check_whole_images(decide, inputs, reader.read("logits", chosen), [row.path for row in block], batch)
         targets = torch.from_numpy(reader.read("target", chosen)).to(place)
         order = tie_orders(chosen, inputs[0, 0].numel(), seed, ties).to(place)
         scans = make_scans(methods, upsampling, [own, *noise], order)
@@ -94,6 +96,22 @@ def main(
         arrays[f"flip_{name}"] = steps[:, :, 0, index]
         arrays[f"flip_{name}_noise"] = steps[:, :, 1:, index]
     write_measurements(output, methods, arrays, settings)
+
+
+@torch.no_grad()
+def check_whole_images(
+    decide: torch.nn.Module, inputs: torch.Tensor, logits: np.ndarray, paths: list[str], batch: int
+) -> None:
+    """The images must have signal, and the network the logits that the shards hold: otherwise e would mean nothing."""
+    found = torch.cat([decide(part) for part in inputs.split(batch)]).cpu().numpy()
+    gap = np.abs(found - logits).max(1) / np.abs(logits).max(1)
+    for path, image, value in zip(paths, inputs, gap, strict=True):
+        if not image.any():
+            raise InputError(f"{path}: all its pixels are 0 in the network's input space; e needs an image with signal")
+        if not value <= LOGITS_TOLERANCE:
+            raise InputError(
+                f"{path}: its logits are {value:.2g} of their size off the shard's; allowed is {LOGITS_TOLERANCE:g}"
+            )
 
 
 def make_scans(methods: list[str], upsampling: str, sources: list[ShardMaps], order: torch.Tensor) -> Iterator[Scan]:

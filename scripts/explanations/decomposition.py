@@ -3,7 +3,7 @@
 For a network f, an image x, its class c and any layer l: f_c = Σ_ij a^{h,l} + Σ_{l'>l} Σ_ij a^{b,l'} (Eq. 13).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, fx, nn
@@ -28,6 +28,14 @@ class Attributions:
     fullgrad_feature: tuple[Tensor, ...]
     gradient: Tensor
     gradcam: Tensor
+
+    def first(self, count: int) -> "Attributions":
+        """The attributions of the first `count` images."""
+
+        def cut(values: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
+            return values[:count] if isinstance(values, Tensor) else tuple(value[:count] for value in values)
+
+        return Attributions(**{entry.name: cut(getattr(self, entry.name)) for entry in fields(self)})
 
 
 class Decomposition:

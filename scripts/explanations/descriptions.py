@@ -53,7 +53,10 @@ def read_description(path: Path) -> NetworkDescription:
     keys = {entry.name for entry in fields(NetworkDescription)}
     if metadata.get("format") != FORMAT or keys - metadata.keys():
         raise InputError(f"{path}: not a network file of this workflow; its metadata must name format {FORMAT}")
-    values = {key: json.loads(metadata[key]) for key in keys}
+    try:
+        values = {key: json.loads(metadata[key]) for key in keys}
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: its metadata can't be read as JSON ({error})") from None
     for key in ("classes", "mean", "std"):
         values[key] = tuple(values[key])
     return NetworkDescription(**values)

@@ -25,7 +25,9 @@ def narrow_vgg(configuration: str, width: float, hidden: int, size: int, num_cla
     """torchvision's VGG with `width` times the channels, `hidden` units in its two fully connected layers."""
     check_range("size", size, low=32)  # five poolings leave nothing of less
     channels = [step if step == "M" else max(1, round(step * width)) for step in cfgs[configuration]]
-    network = VGG(make_layers(channels), num_classes=num_classes, init_weights=False)
+    features = make_layers(channels)
+    with torch.device("meta"):  # the classifier of 4096 units is replaced below
+        network = VGG(features, num_classes=num_classes, init_weights=False)
     side = size // 32  # after five poolings
     network.avgpool = nn.AdaptiveAvgPool2d(side)
     network.classifier = nn.Sequential(

@@ -96,8 +96,11 @@ class ShardReader:
         ]
         self.size: tuple[int, int] = self.files[0]["gradient"].shape[1:]
         self.rows: dict[int, tuple[h5py.File, int]] = {}
-        for file in self.files:
-            self.rows.update((int(image), (file, row)) for row, image in enumerate(file["image"][:]))
+        for path, file in zip(self.paths, self.files, strict=True):
+            for row, image in enumerate(file["image"][:].tolist()):
+                if image in self.rows:
+                    raise InputError(f"{path}: image {image} is in another of the shards given too")
+                self.rows[image] = (file, row)
 
     def __enter__(self) -> "ShardReader":
         return self

@@ -1,0 +1,75 @@
+"""What unit tests share: one thread, a small generated data set, network files, shards and removal results of it."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from small import SIZE, build, describe
+
+import extract_attributions
+import make_digit_images
+import make_manifest
+import measure_removal
+from explanations.networks import save_network
+
+EXTRACTION = {"experiment": "tests", "shard": 0, "shard_size": 100, "batch": 8, "tolerance": 1e-4}
+REMOVAL = {
+    **{"family": "layers", "upsampling": "bilinear", "shard": 0, "shard_size": 100, "grid": 6, "noise_maps": 1},
+    **{"fill": 0.0, "ties": "random", "never_flips": "one", "seed": 0, "batch": 64},
+}
+SEED = 8  # of networks whose decisions flip under removal, most but not all of them
+HERE = {"device": "cpu", "threads": 1}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory) -> SimpleNamespace:
+    """Twenty images of ten classes, ten of them in a manifest, two random networks with biases, and their shards."""
+    root = tmp_path_factory.mktemp("world")
+    images, masks = root / "images", root / "masks"
+    make_digit_images.main("val", images, masks, 20, SIZE, 2, 0)
+    make_manifest.main(images, root / "manifest.csv", 5, 2, 0)
+    networks, shards = {}, {}
+    for name in ("vgg16", "resnet50"):
+        networks[name], shards[name] = root / f"{name}.safetensors", root / f"{name}.h5"
+        save_network(networks[name], build(name, seed=SEED), describe(name))
+    world = SimpleNamespace(
+        root=root, images=images, masks=masks, manifest=root / "manifest.csv", networks=networks, shards=shards
+    )
+    for name, path in shards.items():
+        extract(world, name, path)
+    return world
+
+
+def extract(world: SimpleNamespace, name: str, output: Path, **changes) -> Path:
+    """Run extract_attributions.main for a network of the world, or for a file given as `network`."""
+    flags = {"network": world.networks[name], "manifest": world.manifest, "images": world.images, "name": name}
+    extract_attributions.main(**{**flags, **EXTRACTION, **HERE, "output": output, **changes})
+    return output
+
+
+def remove(world: SimpleNamespace, name: str, output: Path, **changes) -> Path:
+    """Run measure_removal.main for a network of the world."""
+    flags = {"network": world.networks[name], "manifest": world.manifest, "images": world.images}
+    flags |= {"shards": [world.shards[name]]}
+    measure_removal.main(**{**flags, **REMOVAL, **HERE, "output": output, **changes})
+    return output
+
+
+@pytest.fixture(scope="session")
+def results(world) -> dict[str, Path]:
+    """Removal results of the small VGG, by family."""
+    return {
+        family: remove(world, "vgg16", world.root / f"removal-{family}.h5", family=family)
+        for family in ("layers", "biases", "aggregates")
+    }

@@ -1,0 +1,476 @@
+"""What a user gets wrong: one line that names the key or file and what is allowed, and no half-written result."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import pytest
+import torch
+from conftest import extract, remove
+from PIL import Image
+from safetensors.torch import save_file
+from small import ARGUMENTS, build, describe
+
+import compare_methods
+import decay_biases
+import fit_linear_classifier
+import make_digit_images
+import make_example_maps
+import make_manifest
+import measure_removal
+import summarise_removal
+import train_network
+import zero_biases
+from explanations.command import InputError
+from explanations.images import list_images, load_image, read_manifest
+from explanations.measurements import read_measurements
+from explanations.networks import load_network, save_network
+from explanations.shards import ShardReader
+
+SCRIPTS = Path(measure_removal.__file__).parent
+
+
+def refused(step, *args, **flags) -> str:
+    """The one line of the InputError that a call raises."""
+    with pytest.raises(InputError) as raised:
+        step(*args, **flags)
+    message = str(raised.value)
+    assert message and "\n" not in message
+    return message
+
+
+@pytest.fixture
+def output(tmp_path) -> Path:
+    """Where a result would go: alone in a folder."""
+    return tmp_path / "results" / "output"
+
+
+# --- values out of range -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"grid": 1}, "removal.grid is 1; allowed is a number >= 2"),
+        ({"batch": 0}, "removal.batch is 0; allowed is a number >= 1"),
+        ({"shard_size": 0}, "removal.shard_size is 0; allowed is a number >= 1"),
+        ({"noise_maps": 0}, "removal.noise_maps is 0; allowed is a number >= 1 and <= 9"),
+        ({"noise_maps": 10}, "removal.noise_maps is 10; allowed is a number >= 1 and <= 9"),
+        ({"fill": float("nan")}, "removal.fill is nan; allowed is a number that is finite"),
+        ({"ties": "first"}, "removal.ties is first; allowed are random, raster"),
+        ({"never_flips": "zero"}, "removal.never_flips is zero; allowed are one, exclude"),
+        ({"family": "all"}, "family is all; allowed are layers, biases, aggregates, signed"),
+        ({"upsampling": "linear"}, "upsampling is linear; allowed are bilinear, nearest, bicubic"),
+        ({"device": "gpu"}, "device is gpu; allowed are auto, cpu, cuda, cuda:<n>"),
+        ({"threads": 0}, "--threads is 0; allowed is a number >= 1"),
+        ({"shard": -1}, "--shard is -1; allowed is a number >= 0"),
+    ],
+)
+def test_removal(world, output, flags, message):
+    with pytest.raises(InputError) as raised:
+        remove(world, "vgg16", output, **flags)
+    assert str(raised.value) == message
+    assert not output.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"batch": 0}, "attributions.batch is 0; allowed is a number >= 1"),
+        ({"shard_size": 0}, "attributions.shard_size is 0; allowed is a number >= 1"),
+        ({"tolerance": 0.0}, "attributions.tolerance is 0; allowed is a number > 0"),
+        ({"tolerance": float("nan")}, "attributions.tolerance is nan; allowed is a number > 0"),
+        ({"shard": -2, "shard_size": 4}, "--shard is -2; allowed is a number >= 0"),
+        ({"device": "tpu"}, "device is tpu; allowed are auto, cpu, cuda, cuda:<n>"),
+    ],
+)
+def test_extraction(world, output, flags, message):
+    with pytest.raises(InputError) as raised:
+        extract(world, "vgg16", output, **flags)
+    assert str(raised.value) == message
+    assert not output.parent.exists()
+
+
+def test_a_shard_beyond_the_manifest(world, output):
+    for step in (extract, remove):
+        with pytest.raises(InputError, match=r"--shard is 5; .*manifest.csv has no images from 500 on"):
+            step(world, "vgg16", output, shard=5)
+    assert not output.parent.exists()
+
+
+DECAY = {
+    **{"profile": "exponential", "steps": 2, "floor": 0.1, "training_steps": 1, "extra_steps": 0},
+    **{"temperature": 100.0, "learning_rate": 1e-4, "batch": 4, "seed": 0, "threads": 1},
+}
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"steps": 0}, "decay.steps is 0; allowed is a number >= 1"),
+        ({"profile": "cubic"}, "decay.profile is cubic; allowed are linear, exponential"),
+        ({"floor": 0.0}, "decay.floor is 0; allowed is a number > 0 and <= 1"),
+        ({"training_steps": 0}, "decay.training_steps is 0; allowed is a number >= 1"),
+        ({"extra_steps": -1}, "decay.extra_steps is -1; allowed is a number >= 0"),
+        ({"temperature": 0.0}, "decay.temperature is 0; allowed is a number > 0"),
+        ({"temperature": float("nan")}, "decay.temperature is nan; allowed is a number > 0"),
+        ({"learning_rate": 0.0}, "decay.learning_rate is 0; allowed is a number > 0"),
+        ({"batch": 0}, "decay.batch is 0; allowed is a number >= 1"),
+        ({"batch": 21}, "decay.batch is 21; {images} holds 20 images"),
+        ({"threads": 0}, "--threads is 0; allowed is a number >= 1"),
+    ],
+)
+def test_decay(world, output, flags, message):
+    data = {"network": world.networks["vgg16"], "train": world.images, "val": world.images}
+    with pytest.raises(InputError) as raised:
+        decay_biases.main(**{**data, **DECAY, "output": output, **flags})
+    assert str(raised.value) == message.format(images=world.images)
+    assert not output.parent.exists()
+
+
+TRAINING = {
+    **{"source": "narrow", "constructor": "linear", "arguments": {"size": 32, "channels": 3}, "size": 32},
+    **{"epochs": 1, "batch": 4, "learning_rate": 1e-3, "weight_decay": 0.0, "seed": 0, "threads": 1},
+}
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"epochs": 0}, "training.epochs is 0; allowed is a number >= 1"),
+        ({"batch": 1}, "training.batch is 1; allowed is a number >= 2"),
+        ({"batch": 21}, "training.batch is 21; allowed is at most the number of training images, 20"),
+        ({"learning_rate": 0.0}, "training.learning_rate is 0; allowed is a number > 0"),
+        ({"weight_decay": -1.0}, "training.weight_decay is -1; allowed is a number >= 0"),
+        ({"size": 0}, "--size is 0; allowed is a number >= 1"),
+        ({"source": "zoo"}, "source is zoo; allowed are narrow, torchvision"),
+        ({"constructor": "vgg99"}, "constructor is vgg99; source narrow has vgg16, resnet50, linear"),
+    ],
+)
+def test_training(world, output, flags, message):
+    with pytest.raises(InputError) as raised:
+        train_network.main(**{"train": world.images, "val": world.images, **TRAINING, "output": output, **flags})
+    assert str(raised.value) == message
+    assert not output.parent.exists()
+
+
+def test_training_with_other_classes_to_test_on(world, output, tmp_path):
+    (tmp_path / "val" / "0").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "val" / "0" / "a.png")
+    flags = {"train": world.images, "val": tmp_path / "val", **TRAINING, "output": output}
+    assert "val: its classes differ from those of " in refused(train_network.main, **flags)
+    message = refused(zero_biases.main, world.networks["vgg16"], tmp_path / "val", output, 1)
+    assert "val: its class folders are not the network's 10 classes" in message
+    assert not output.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("step", "flags", "message"),
+    [
+        (make_manifest, {"classes": 11, "per_class": 1, "seed": 0}, "images.classes is 11; {images} holds 10 classes"),
+        (make_manifest, {"classes": 0, "per_class": 1, "seed": 0}, "images.classes is 0; allowed is a number >= 1"),
+        (make_manifest, {"classes": 9, "per_class": 3, "seed": 0}, "images.per_class is 3; {images}/"),
+        (make_manifest, {"classes": 9, "per_class": 0, "seed": 0}, "images.per_class is 0; allowed is a number >= 1"),
+    ],
+)
+def test_manifest(world, output, step, flags, message):
+    with pytest.raises(InputError) as raised:
+        step.main(images=world.images, output=output, **flags)
+    assert str(raised.value).startswith(message.format(images=world.images))
+    assert not output.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"split": "test"}, "--split is test; allowed are train, val"),
+        ({"count": 9}, "--count is 9; allowed is a number >= 10"),
+        ({"size": 8}, "--size is 8; allowed is a number >= 16 and <= 256"),
+        ({"scraps": -1}, "--scraps is -1; allowed is a number >= 0"),
+    ],
+)
+def test_digits(tmp_path, flags, message):
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    values = {"split": "val", "count": 10, "size": 32, "scraps": 1, "seed": 0, **flags}
+    assert refused(make_digit_images.main, images=images, masks=masks, **values) == message
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("digits", "regularisation", "message"),
+    [
+        ([3, 10], 1.0, "linear.digits is 10; allowed is a number >= 0 and <= 9"),
+        ([3], 0.0, "linear.regularisation is 0; allowed is a number > 0"),
+    ],
+)
+def test_linear(output, digits, regularisation, message):
+    assert refused(fit_linear_classifier.main, output, digits, regularisation, 0) == message
+    assert not output.parent.exists()
+
+
+def test_statistics(results, output):
+    files = [results["layers"]]
+    message = "statistics.resamples is 99; allowed is a number >= 100"
+    assert refused(summarise_removal.main, files, output, 99, 0) == message
+    assert refused(compare_methods.main, files, [], output, ["noise"], 99, 0) == message
+    message = refused(compare_methods.main, files, [], output, ["everything"], 100, 0)
+    assert message.startswith("family is everything; allowed are bias, gradient, ")
+    for families, against in ((["variant"], []), (["gradient"], files), (["variant", "gradient"], files)):
+        message = refused(compare_methods.main, files, against, output, families, 100, 0)
+        assert message.startswith(f"--families is {' '.join(families)}; variant, ")
+        assert message.endswith(" go with --against, alone")
+    assert not output.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"chosen": [0, 10]}, "--chosen is 10; {manifest} has images 0 to 9"),
+        ({"chosen": [-1]}, "--chosen is -1; {manifest} has images 0 to 9"),
+        ({"methods": ["input", "lime"]}, "method is lime; allowed are gradient, "),
+        ({"methods": ["bias_0"]}, "method is bias_0; layer 0 has no biases"),
+        ({"upsampling": "linear"}, "upsampling is linear; allowed are "),
+    ],
+)
+def test_example_maps(world, output, flags, message):
+    values = {"network": world.networks["vgg16"], "manifest": world.manifest, "images": world.images}
+    values |= {"shards": [world.shards["vgg16"]], "chosen": [0], "methods": ["activity_9"], "upsampling": "bilinear"}
+    with pytest.raises(InputError) as raised:
+        make_example_maps.main(**{**values, "output": output, **flags})
+    assert str(raised.value).startswith(message.format(manifest=world.manifest))
+    assert not output.parent.exists()
+
+
+# --- images ------------------------------------------------------------------------------------------------------
+
+
+def truncated(path: Path, share: float) -> Path:
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    return path
+
+
+def test_a_missing_image(tmp_path):
+    assert refused(load_image, tmp_path / "x.png", 8) == f"{tmp_path / 'x.png'}: no such image"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.5, 0.9])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp", "tif"])
+def test_a_truncated_image(tmp_path, suffix, share):
+    path = tmp_path / f"x.{suffix}"
+    Image.effect_noise((40, 40), 50).convert("RGB").save(path)
+    message = refused(load_image, truncated(path, share), 32)
+    assert message.startswith(f"{path}: can't be read as an image (")
+
+
+@pytest.mark.parametrize("content", [b"no image", b"\x89PNG\r\n\x1a\n" + bytes(100), b"BM" + b"\xff" * 200])
+def test_what_is_no_image(tmp_path, content):
+    (tmp_path / "x.png").write_bytes(content)
+    assert "x.png: can't be read as an image (" in refused(load_image, tmp_path / "x.png", 32)
+
+
+def test_an_image_missing_half_way_leaves_no_shard(world, output, tmp_path):
+    manifest = tmp_path / "m.csv"
+    lines = world.manifest.read_text().splitlines()
+    lines[6] = lines[6].replace(".png", "-gone.png")
+    manifest.write_text("\n".join(lines) + "\n")
+    for step in (extract, remove):
+        message = refused(step, world, "vgg16", output, manifest=manifest, batch=2)
+        assert message.endswith("-gone.png: no such image")
+        assert not output.parent.exists() or not [*output.parent.iterdir()]
+
+
+def test_folders_without_images(tmp_path):
+    root = tmp_path / "images"
+    assert refused(list_images, root).startswith(f"{root}: no such folder; expected ")
+    root.mkdir()
+    (root / "stray.png").write_bytes(b"")
+    assert refused(list_images, root) == f"{root}: holds no class folders; expected <class>/<file>"
+    (root / "a").mkdir()
+    (root / "a" / "notes.txt").write_text("")
+    assert refused(list_images, root).startswith(f"{root / 'a'}: holds no images; allowed are files ending in .jpeg ")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "not a manifest; its columns must be index, path, class, label"),
+        ("path,class\na/1.png,a\n", "not a manifest; its columns must be index, path, class, label"),
+        ("index,path,class,label\n", "its rows must be numbered 0, 1, … and be at least one"),
+        ("index,path,class,label\n0,a/1.png,a,0\n2,a/2.png,a,0\n", "its rows must be numbered 0, 1, …"),
+        ("index,path,class,label\n0,a/1.png,a\n", "not a manifest (not enough values"),
+        ("index,path,class,label\n0,a/1.png,a,0,9\n", "not a manifest (too many values"),
+        ("index,path,class,label\nx,a/1.png,a,0\n", "not a manifest (invalid literal"),
+        ("index,path,class,label\n0," + 200_000 * "a" + ",a,0\n", "not a manifest (field larger than field limit"),
+        (b"index,path,class,label\n0,\xff\xfe,a,0\n", "not a manifest ('utf-8' codec"),
+    ],
+)
+def test_a_malformed_manifest(tmp_path, text, message):
+    path = tmp_path / "m.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    found = refused(read_manifest, path)
+    assert found.startswith(f"{path}: ") and message in found
+
+
+def test_a_missing_manifest(tmp_path):
+    assert refused(read_manifest, tmp_path / "m.csv") == f"{tmp_path / 'm.csv'}: no such manifest"
+
+
+# --- networks ----------------------------------------------------------------------------------------------------
+
+
+def with_nan(path: Path) -> None:
+    network = build("vgg16")
+    with torch.no_grad():
+        network.features[5].weight[0, 0, 0, 0] = float("nan")
+    save_network(path, network, describe("vgg16"))
+
+
+BROKEN_NETWORKS = {
+    "missing": (lambda path: None, "no such network file"),
+    "empty": (lambda path: path.write_bytes(b""), "truncated, or not a safetensors file ("),
+    "truncated": (
+        lambda path: (save_network(path, build("linear"), describe("linear")), truncated(path, 0.7)),
+        "truncated, or not a safetensors file (",
+    ),
+    "pickle": (lambda path: torch.save({"a": torch.ones(2)}, path), "truncated, or not a safetensors file ("),
+    "no metadata": (
+        lambda path: save_file({"a": torch.ones(2)}, path),
+        "not a network file of this workflow; its metadata must name format explanations-network-1",
+    ),
+    "other architecture": (
+        lambda path: save_network(path, build("vgg16"), describe("resnet50")),
+        "not a resnet50: bn1.bias is absent; expected (4,)",
+    ),
+    "other widths": (
+        lambda path: save_network(
+            path, build("vgg16"), describe("vgg16", arguments={**ARGUMENTS["vgg16"], "hidden": 9})
+        ),
+        "not a vgg16: classifier.0.bias is (24,); expected (9,)",
+    ),
+    "unknown constructor": (
+        lambda path: save_network(path, build("vgg16"), describe("vgg16", constructor="vgg99")),
+        "constructor is vgg99; source narrow has vgg16, resnet50, linear",
+    ),
+    "unknown argument": (
+        lambda path: save_network(path, build("vgg16"), describe("vgg16", arguments={"depth": 3})),
+        "arguments of vgg16: ",
+    ),
+    "NaN": (with_nan, "features.5.weight holds NaN or infinite values; all weights must be finite"),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN_NETWORKS)
+def test_a_broken_network_file(tmp_path, fault):
+    path = tmp_path / "n.safetensors"
+    make, message = BROKEN_NETWORKS[fault]
+    make(path)
+    assert refused(load_network, path).startswith(f"{path}: {message}")
+
+
+def test_a_broken_network_file_leaves_no_result(world, output, tmp_path):
+    path = tmp_path / "n.safetensors"
+    with_nan(path)
+    for step in (extract, remove):
+        assert "features.5.weight holds NaN" in refused(step, world, "vgg16", output, network=path)
+    assert "features.5.weight holds NaN" in refused(zero_biases.main, path, world.images, output, 1)
+    assert not output.parent.exists()
+
+
+# --- shards and results ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shard(world, tmp_path) -> Path:
+    """A copy of a shard, to be broken."""
+    path = tmp_path / "shard.h5"
+    path.write_bytes(world.shards["vgg16"].read_bytes())
+    return path
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.99])
+def test_a_truncated_shard(shard, share):
+    message = refused(ShardReader, [truncated(shard, share)])
+    assert message.startswith(f"{shard}: truncated, or not an HDF5 file (")
+
+
+def test_a_missing_shard(tmp_path):
+    assert refused(ShardReader, [tmp_path / "s.h5"]) == f"{tmp_path / 's.h5'}: no such shard"
+
+
+@pytest.mark.parametrize(
+    "part", ["score", "gradient", "gradcam", "activity", "activity/05", "bias", "fullgrad_feature"]
+)
+def test_a_shard_that_lacks_a_part(shard, part):
+    with h5py.File(shard, "a") as file:
+        del file[part]
+    message = refused(ShardReader, [shard])
+    assert message.startswith(f"{shard}: not a whole attribution shard; it lacks {part}")
+
+
+@pytest.mark.parametrize("attribute", ["weights", "variant", "layers"])
+def test_a_shard_that_lacks_an_attribute(shard, attribute):
+    with h5py.File(shard, "a") as file:
+        del file.attrs[attribute]
+    message = refused(ShardReader, [shard])
+    assert message == f"{shard}: not a whole attribution shard; it lacks {attribute}"
+
+
+def test_shards_of_two_networks(world):
+    one, other = world.shards["vgg16"], world.shards["resnet50"]
+    assert refused(ShardReader, [one, other]) == f"{other}: network is resnet50; {one} has vgg16"
+
+
+def test_a_shard_of_another_network(world, output):
+    found = refused(remove, world, "vgg16", output, shards=[world.shards["resnet50"]])
+    assert found.startswith(f"{world.shards['resnet50']}: belongs to a network whose file's SHA-256 is ")
+    assert not output.parent.exists()
+
+
+def test_shards_that_lack_an_image(world, output, tmp_path):
+    half = extract(world, "vgg16", tmp_path / "half" / "s.h5", shard_size=5)
+    found = refused(remove, world, "vgg16", output, shards=[half])
+    assert found.startswith(f"{tmp_path / 'half'}: its shards lack image ")
+    assert not output.parent.exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_truncated_result(results, tmp_path, share):
+    path = tmp_path / "r.h5"
+    path.write_bytes(results["layers"].read_bytes())
+    found = refused(read_measurements, [truncated(path, share)])
+    assert found.startswith(f"{path}: truncated, or not a file of removal results (")
+
+
+def test_what_is_no_result(world, tmp_path):
+    path = world.shards["vgg16"]
+    found = refused(read_measurements, [path])
+    assert found.startswith(f"{path}: truncated, or not a file of removal results (")
+    assert refused(read_measurements, [tmp_path / "r.h5"]) == f"{tmp_path / 'r.h5'}: no such result file"
+
+
+# --- as a user sees it -------------------------------------------------------------------------------------------
+
+
+def run_script(name: str, *flags: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(SCRIPTS / name), *map(str, flags)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_scripts_print_one_line_and_exit_with_1(world, output):
+    cases = [
+        (
+            ("make_manifest.py", "--images", world.images, "--classes", 99, "--per-class", 1),
+            f"make_manifest.py: error: images.classes is 99; {world.images} holds 10 classes\n",
+        ),
+        (
+            ("summarise_removal.py", "--measurements", world.manifest),
+            f"summarise_removal.py: error: {world.manifest}: truncated, or not a file of removal results (",
+        ),
+    ]
+    for flags, message in cases:
+        found = run_script(*flags, "--output", output)
+        assert found.returncode == 1
+        assert found.stderr.startswith(message)
+        assert found.stderr.count("\n") == 1 and found.stdout == ""
+        assert not output.parent.exists()

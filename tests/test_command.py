@@ -1,0 +1,176 @@
+"""Every step's command line: one-line errors, results that appear only when whole, progress."""
+
+import argparse
+import io
+import sys
+
+import pytest
+
+from explanations import command
+from explanations.command import InputError, ProgressBar, check_range, progress, run_command, step_parser, whole_file
+from explanations.devices import use_device
+
+
+@pytest.mark.parametrize("error", [InputError, RuntimeError, KeyboardInterrupt])
+def test_a_failure_leaves_nothing(tmp_path, error):
+    def fail():
+        with whole_file(tmp_path / "new" / "r.h5") as temporary:
+            temporary.write_text("half")
+            raise error("stop")
+
+    with pytest.raises(error):
+        fail()
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_failure_keeps_the_former_result(tmp_path):
+    (tmp_path / "r.csv").write_text("former")
+
+    def fail():
+        with whole_file(tmp_path / "r.csv") as temporary:
+            temporary.write_text("half")
+            raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011
+        fail()
+    assert (tmp_path / "r.csv").read_text() == "former"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_result_appears_only_when_whole(tmp_path):
+    path = tmp_path / "r.csv"
+    with whole_file(path) as temporary:
+        temporary.write_text("whole")
+        assert not path.exists()
+        assert temporary.parent == tmp_path and temporary.suffix == ".csv" and temporary.name.startswith(".")
+    assert path.read_text() == "whole"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("value", "bounds", "allowed"),
+    [
+        (0, {"low": 1}, ">= 1"),
+        (0, {"low": 0, "open_low": True}, "> 0"),
+        (1.5, {"low": 0, "high": 1}, ">= 0 and <= 1"),
+        (2, {"high": 1}, "<= 1"),
+        (float("nan"), {"low": 0}, ">= 0"),
+        (float("inf"), {"low": 0}, ">= 0"),
+        (float("nan"), {}, "that is finite"),
+    ],
+)
+def test_out_of_range(value, bounds, allowed):
+    with pytest.raises(InputError) as raised:
+        check_range("a.key", value, **bounds)
+    assert str(raised.value) == f"a.key is {value:g}; allowed is a number {allowed}"
+
+
+@pytest.mark.parametrize(
+    ("value", "bounds"),
+    [(1, {"low": 1, "high": 1}), (1e-9, {"low": 0, "open_low": True}), (-5, {"high": 0}), (-7.5, {})],
+)
+def test_in_range(value, bounds):
+    check_range("a.key", value, **bounds)
+
+
+def run(monkeypatch, main, *flags: str) -> None:
+    parser = argparse.ArgumentParser(prog="x.py")
+    parser.add_argument("--count", type=int, default=3)
+    monkeypatch.setattr(sys, "argv", ["x.py", *flags])
+    run_command(parser, main)
+
+
+def test_flags_are_given_by_name(monkeypatch):
+    got = {}
+    run(monkeypatch, lambda **flags: got.update(flags), "--count", "7")
+    assert got == {"count": 7}
+
+
+def test_an_input_error_is_one_line_and_status_1(monkeypatch):
+    def main(count: int):
+        raise InputError(f"count is {count}")
+
+    with pytest.raises(SystemExit) as raised:
+        run(monkeypatch, main)
+    assert raised.value.code == "x.py: error: count is 3"  # Python prints it to stderr and exits with 1
+
+
+def test_a_fault_of_ours_is_not_hidden(monkeypatch):
+    def main(count: int):
+        raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match="a bug"):
+        run(monkeypatch, main)
+
+
+def test_help_shows_docstring_and_defaults():
+    parser = step_parser("Do it.\n\nIn:  a file.")
+    parser.add_argument("--count", type=int, default=3, help="how many")
+    text = parser.format_help()
+    assert "Do it.\n\nIn:  a file." in text and "how many (default: 3)" in text
+
+
+# --- progress ----------------------------------------------------------------------------------------------------
+
+
+def test_plain_lines_without_a_terminal(capsys, monkeypatch):
+    clock = iter(float(3 * k) for k in range(100))
+    monkeypatch.setattr(command.time, "monotonic", lambda: next(clock))
+    assert list(progress(range(8), "read", unit="image")) == list(range(8))
+    captured = capsys.readouterr()
+    lines = captured.err.splitlines()
+    assert captured.out == ""
+    assert 1 < len(lines) < 8  # not one for each image
+    assert "\r" not in captured.err and "\x1b" not in captured.err
+    assert lines[-1].startswith("read: 8/8 image, ")
+    assert " s left" in lines[0] and " s left" not in lines[-1]
+
+
+def test_notes_stand_beside_the_progress(capsys):
+    with ProgressBar("train", 4, "step") as bar:
+        bar.advance(2, "loss 0.5")
+        bar.advance(1)
+    assert capsys.readouterr().err.startswith("train: 3/4 step, ") and bar.note == "loss 0.5"
+
+
+def test_a_bar_on_a_terminal(monkeypatch):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    list(progress(range(5), "read", unit="image"))
+    assert "\r" in terminal.getvalue() and "5/5" in terminal.getvalue()
+
+
+def test_an_exception_passes_through_progress(capsys):
+    def fail():
+        for item in progress(range(5), "read"):
+            if item == 2:
+                raise InputError("third")
+
+    with pytest.raises(InputError, match="third"):
+        fail()
+
+
+# --- devices -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("device", ["gpu", "meta", "mps", "cuda:x", ""])
+def test_unknown_device(device):
+    with pytest.raises(InputError) as raised:
+        use_device(device, 1)
+    assert str(raised.value) == f"device is {device}; allowed are auto, cpu, cuda, cuda:<n>"
+
+
+def test_a_gpu_that_is_not_there():
+    with pytest.raises(InputError, match="device is cuda:99; no such GPU is available here"):
+        use_device("cuda:99", 1)
+
+
+def test_the_cpu_is_always_there():
+    assert use_device("cpu", 1).type == "cpu"
+    assert use_device("auto", 1).type in ("cpu", "cuda")
+
+
+def test_threads_are_at_least_one():
+    with pytest.raises(InputError, match="--threads is 0; allowed is a number >= 1"):
+        use_device("cpu", 0)

@@ -1,0 +1,228 @@
+"""The real workflow, small: run once from nothing, then disturbed in every way that must not matter."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import yaml
+from PIL import Image
+from test_workflow import FIGURES
+from workflow_copy import copy_workflow, planned_jobs, snakemake
+
+from explanations.claims import CLAIMS
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+MINIMAL = ("--configfile", "tests/minimal.yaml")
+RESULTS = Path("results/minimal")
+REMOVAL = RESULTS / "removal/vgg16/original-bilinear/layers-0.h5"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A copy of the workflow in which the minimal experiment has run."""
+    folder = copy_workflow(tmp_path_factory.mktemp("minimal"))
+    snakemake(folder, "--cores", "2", *MINIMAL)
+    return folder
+
+
+@contextmanager
+def edited(path: Path, text: str) -> Iterator[None]:
+    """A file with a line more, for a while; its age is restored with its text."""
+    before, status = path.read_bytes(), path.stat()
+    path.write_bytes(before + text.encode())
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def planned_with(folder: Path, override: dict) -> dict[str, int]:
+    """The jobs planned when keys of the configuration have changed."""
+    extra = folder / "override.yaml"
+    extra.write_text(yaml.safe_dump(override))
+    return planned_jobs(folder, *MINIMAL, str(extra))
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    with h5py.File(path) as file:
+        arrays = {}
+        file.visititems(lambda name, item: arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return arrays
+
+
+def assert_same(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> None:
+    assert first.keys() == second.keys()
+    for name, values in first.items():
+        np.testing.assert_array_equal(values, second[name], err_msg=name)
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_figures_are_drawn(finished, figure):
+    picture = finished / RESULTS / f"figures/{figure}.png"
+    assert len(np.unique(np.asarray(Image.open(picture).convert("L")))) > 10  # not empty
+    assert picture.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_findings_answer_every_claim(finished):
+    table = pd.read_csv(finished / RESULTS / "findings.csv", dtype=str)
+    assert table.claim.tolist() == [claim.number for claim in CLAIMS]
+    assert set(table.verdict) <= {"supported", "not supported", "undecided"}
+    page = (finished / RESULTS / "findings.html").read_text()
+    assert all(f"<td>{claim.number}</td>" in page for claim in CLAIMS)
+
+
+def test_report_is_written(finished):
+    snakemake(finished, *MINIMAL, "--report", "report.html")
+    assert "figS16" in (finished / "report.html").read_text()
+
+
+def test_every_job_has_log_and_benchmark(finished):
+    logs = {path.relative_to(finished / RESULTS / "logs") for path in (finished / RESULTS / "logs").rglob("*.log")}
+    folder = finished / RESULTS / "benchmarks"
+    benchmarks = {path.relative_to(folder).with_suffix(".log") for path in folder.rglob("*.tsv")}
+    assert len(logs) > 50
+    assert logs == benchmarks
+
+
+def test_memory_stays_below_four_gigabytes(finished):
+    tables = [pd.read_csv(path, sep="\t") for path in (finished / RESULTS / "benchmarks").rglob("*.tsv")]
+    assert pd.to_numeric(pd.concat(tables).max_rss, errors="coerce").max() < 4096  # MiB
+
+
+def test_second_run_does_nothing(finished):
+    assert "Nothing to be done" in snakemake(finished, "--cores", "2", *MINIMAL).stdout
+
+
+def test_touching_files_reruns_nothing(finished):
+    for path in (
+        "scripts/extract_attributions.py",
+        "scripts/explanations/images.py",
+        "config/config.yaml",
+        RESULTS / "models/vgg16/original.safetensors",
+        RESULTS / "attributions/vgg16/original/0.h5",
+        RESULTS / "manifest.csv",
+    ):
+        (finished / path).touch()
+    assert planned_jobs(finished, *MINIMAL) == {}
+
+
+def test_a_plots_option_redraws_that_figure_alone(finished):
+    assert planned_with(finished, {"figures": {"fig2": {"layer": 4}}}) == {"draw_fig2": 1}
+
+
+def test_resolution_redraws_figures_alone(finished):
+    jobs = planned_with(finished, {"figures": {"dpi": 50}})
+    assert set(jobs) == {f"draw_{figure}" for figure in FIGURES}
+
+
+def test_a_plotting_script_redraws_its_figures_alone(finished):
+    with edited(finished / "scripts/plot_correlations.py", "# edited\n"):
+        assert planned_jobs(finished, *MINIMAL) == {"draw_figS8": 1}
+
+
+@pytest.mark.parametrize("override", [{"removal": {"grid": 6}}, {"removal": {"noise_maps": 2}}])
+def test_removals_keys_extract_nothing(finished, override):
+    jobs = planned_with(finished, override)
+    assert jobs["measure_removal"] == 10
+    assert not jobs.keys() & {"extract_attributions", "train", "decay_biases", "draw_fig2", "draw_fig4", "draw_figS8"}
+
+
+def test_removals_code_extracts_nothing(finished):
+    with edited(finished / "scripts/explanations/removal.py", "# edited\n"):
+        jobs = planned_jobs(finished, *MINIMAL)
+    assert jobs["measure_removal"] == 10
+    assert not jobs.keys() & {"extract_attributions", "train", "decay_biases", "draw_fig2"}
+
+
+def test_extractions_code_trains_nothing(finished):
+    with edited(finished / "scripts/explanations/decomposition.py", "# edited\n"):
+        jobs = planned_jobs(finished, *MINIMAL)
+    assert jobs["extract_attributions"] == 6
+    assert not jobs.keys() & {"digit_images", "train", "decay_biases"}
+
+
+def wait_for_step(folder: Path, script: str, age: float) -> psutil.Process:
+    """The process of a step that runs in a folder, when it is `age` seconds old."""
+    for _ in range(600):
+        for process in psutil.process_iter(["cmdline"]):
+            command = process.info["cmdline"] or []
+            try:
+                if command[1:2] == [f"scripts/{script}"] and process.cwd() == str(folder):
+                    time.sleep(age)
+                    return process
+            except psutil.Error:
+                continue
+        time.sleep(0.1)
+    raise AssertionError(f"{script} never started")
+
+
+def start_snakemake(folder: Path, *arguments: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "snakemake", *arguments],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def test_a_killed_step_runs_again_with_the_same_numbers(finished):
+    result = finished / REMOVAL
+    before = read_arrays(result)
+    result.unlink()
+    run = start_snakemake(finished, "--cores", "2", *MINIMAL, str(REMOVAL))
+    wait_for_step(finished, "measure_removal.py", age=3).kill()
+    assert run.wait() != 0
+    assert not result.exists()
+    snakemake(finished, "--cores", "2", *MINIMAL, str(REMOVAL))
+    assert_same(before, read_arrays(result))
+
+
+def test_a_killed_snakemake_continues_after_unlocking(finished):
+    shard = RESULTS / "attributions/vgg16/original/0.h5"
+    before = read_arrays(finished / shard)
+    (finished / shard).unlink()
+    run = start_snakemake(finished, "--cores", "2", *MINIMAL, str(shard))
+    wait_for_step(finished, "extract_attributions.py", age=1)
+    os.killpg(run.pid, signal.SIGKILL)  # the step and the head process together
+    run.wait()
+    assert not (finished / shard).exists()
+    snakemake(finished, *MINIMAL, "--unlock")
+    snakemake(finished, "--cores", "2", *MINIMAL, str(shard))
+    assert_same(before, read_arrays(finished / shard))
+
+
+def test_a_failing_step_is_shown_and_leaves_nothing(finished):
+    network = finished / RESULTS / "models/vgg16/original.safetensors"
+    shard = RESULTS / "attributions/vgg16/original/0.h5"
+    before, status, arrays = network.read_bytes(), network.stat(), read_arrays(finished / shard)
+    network.write_bytes(before[: len(before) // 2])
+    try:
+        result = snakemake(finished, "--cores", "2", *MINIMAL, str(shard), check=False)
+    finally:
+        network.write_bytes(before)
+        os.utime(network, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert result.returncode != 0
+    assert "extract_attributions.py: error: " in result.stdout
+    assert "original.safetensors: truncated" in result.stdout
+    assert not (finished / shard).exists()
+    snakemake(finished, "--cores", "2", *MINIMAL, str(shard))
+    assert_same(arrays, read_arrays(finished / shard))
+
+
+def test_single_core_and_new_folder_give_the_same_numbers(finished, tmp_path):
+    folder = copy_workflow(tmp_path)
+    shard = RESULTS / "attributions/vgg16/original/0.h5"
+    snakemake(folder, "--cores", "1", *MINIMAL, str(shard))
+    assert_same(read_arrays(finished / shard), read_arrays(folder / shard))

@@ -1,0 +1,135 @@
+"""The removal step: e of real maps against a literal loop, the same numbers from any shards and batches."""
+
+import h5py
+import literal
+import numpy as np
+import pytest
+import torch
+from conftest import extract, remove
+from torch.fx.experimental.optimization import fuse
+
+from explanations.attribution_maps import ShardMaps
+from explanations.images import load_images, read_manifest
+from explanations.measurements import NEVER, STORED, read_measurements
+from explanations.networks import load_network, preprocess
+from explanations.removal import noise_partners, tie_orders
+from explanations.saliency import saliency_maps
+from explanations.shards import ShardReader
+
+GRID, SEED = 6, 0
+
+
+@pytest.mark.parametrize("ties", ["random", "raster"])
+def test_e_of_s_and_noise_against_a_plain_loop(world, tmp_path, ties):
+    output = remove(world, "vgg16", tmp_path / "r.h5", ties=ties, noise_maps=2, fill=0.3)
+    network, description = load_network(world.networks["vgg16"])
+    rows = read_manifest(world.manifest)
+    images = preprocess(
+        torch.from_numpy(load_images([world.images / row.path for row in rows], description.size)), description
+    )
+    partners = noise_partners(len(rows), 2, SEED)
+    found = read_measurements([output])
+    with ShardReader([world.shards["vgg16"]]) as reader, torch.no_grad():
+        maps = ShardMaps(reader, range(len(rows)))
+        for method, images_of in (("gradient", [1]), ("activity_13", [6, 7])):
+            s = saliency_maps(method, maps, "bilinear").numpy()
+            for image in images_of:
+                target = network(images[image : image + 1]).argmax(1).item()
+                order = tie_orders([image], s[0].size, SEED, ties)[0].tolist()  # the same for s and ξ
+
+                def e(values, reverse, image=image, target=target, order=order):
+                    pixels = literal.ascending(values, order)
+                    pixels = pixels[::-1] if reverse else pixels
+                    return literal.removal(network, images[image], target, pixels, GRID, 0.3)
+
+                for name, reverse in (("minus", False), ("plus", True)):
+                    own = e(s[image], reverse)
+                    noise = [e(s[partner], reverse) for partner in partners[image]]
+                    measured = (
+                        found.measure(f"e_{name}", method)[image],
+                        found.measure(f"e_{name}_noise", method)[image],
+                    )
+                    assert measured == pytest.approx((own[1], (noise[0][1] + noise[1][1]) / 2), abs=1e-5)
+                    column = found.methods.index(method)
+                    assert found.values[f"flip_{name}"][image, column] == own[0]
+                    assert found.values[f"flip_{name}_noise"][image, column].tolist() == [n[0] for n in noise]
+    assert (found.values["flip_minus"] != found.values["flip_plus"]).any()
+
+
+@pytest.mark.parametrize(("name", "noise_maps"), [("vgg16", 2), ("resnet50", 1)])
+def test_shards_and_batches_do_not_change_numbers(world, tmp_path, name, noise_maps):
+    settings = {"noise_maps": noise_maps, "grid": 4}
+    whole = read_measurements([remove(world, name, tmp_path / "whole.h5", **settings)])
+    blocks = [
+        remove(world, name, tmp_path / f"{shard}.h5", shard=shard, shard_size=4, batch=31, **settings)
+        for shard in range(3)
+    ]
+    parts = read_measurements([blocks[2], blocks[0], blocks[1]])  # in any order
+    assert parts.methods == whole.methods
+    assert parts.image.tolist() == whole.image.tolist() == list(range(10))
+    assert parts.label.tolist() == whole.label.tolist()
+    assert parts.values.keys() == whole.values.keys()
+    for key, values in whole.values.items():
+        assert np.array_equal(parts.values[key], values), key
+
+
+def test_attribution_shards_do_not_change_numbers(world, tmp_path):
+    shards = [
+        extract(world, "vgg16", tmp_path / f"a{shard}.h5", shard=shard, shard_size=5, batch=5) for shard in (0, 1)
+    ]
+    whole = extract(world, "vgg16", tmp_path / "whole.h5", batch=5)  # other batches round otherwise
+    one = read_measurements([remove(world, "vgg16", tmp_path / "one.h5", shards=[whole])])
+    two = read_measurements([remove(world, "vgg16", tmp_path / "two.h5", shards=shards[::-1])])
+    for key, values in one.values.items():
+        assert np.array_equal(two.values[key], values), key
+
+
+def test_families_stand_side_by_side(world, results):
+    found = read_measurements(list(results.values()))
+    assert found.methods[:2] == ["gradient", "input"]
+    assert {"activity_13", "bias_13", "fullgrad", "gradcam"} <= set(found.methods)
+    assert len(found.methods) == len(set(found.methods)) == 2 + 13 + 13 + 12 + 4
+    assert found.values["e_minus"].shape == (10, 44)
+
+
+def test_never_flipping_is_one_or_excluded(world, tmp_path):
+    one, without = (
+        read_measurements([remove(world, "vgg16", tmp_path / f"{key}.h5", never_flips=key, fill=0.0, grid=4)])
+        for key in ("one", "exclude")
+    )
+    never = one.values["flip_minus"] == NEVER
+    assert never.any() and not never.all()
+    assert (one.values["e_minus"][never] == 1).all()
+    assert np.isnan(without.values["e_minus"][never]).all()
+    assert np.array_equal(without.values["e_minus"][~never], one.values["e_minus"][~never])
+    noise = (one.values["flip_minus_noise"] == NEVER).any(-1)
+    assert np.array_equal(np.isnan(without.values["e_minus_noise"]), noise)
+
+
+def test_e_is_a_share_of_the_signal(results):
+    found = read_measurements([results["layers"]])
+    for name in STORED:
+        assert ((found.values[name] > 0) & (found.values[name] <= 1)).all()
+
+
+def test_settings_are_kept(results, world):
+    with h5py.File(results["layers"]) as file, h5py.File(world.shards["vgg16"]) as shard:
+        for key in ("experiment", "network", "variant", "weights"):
+            assert file.attrs[key] == shard.attrs[key]
+        assert (file.attrs["grid"], file.attrs["noise_maps"], file.attrs["ties"]) == (6, 1, "random")
+
+
+def test_the_seed_changes_the_noise_and_not_s(world, tmp_path, results):
+    first = read_measurements([results["layers"]])
+    second = read_measurements([remove(world, "vgg16", tmp_path / "r.h5", seed=1)])
+    column = first.methods.index("gradient")  # without ties
+    assert np.array_equal(first.values["e_minus"][:, column], second.values["e_minus"][:, column])
+    assert not np.array_equal(first.values["e_minus_noise"][:, column], second.values["e_minus_noise"][:, column])
+
+
+@pytest.mark.parametrize("name", ["vgg16", "resnet50"])
+def test_the_fused_network_decides_as_the_network(world, name):
+    network, _ = load_network(world.networks[name])
+    images = torch.randn(6, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(fuse(network)(images), network(images), rtol=1e-4, atol=1e-4)

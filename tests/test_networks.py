@@ -1,0 +1,233 @@
+"""Network files, variants without biases, and torchvision's classes at smaller widths."""
+
+import hashlib
+from itertools import pairwise
+
+import pytest
+import torch
+from small import ARGUMENTS, SIZE, build, describe, inputs, randomise
+from torch import nn
+
+from explanations.command import InputError
+from explanations.descriptions import NetworkDescription, file_hash, read_description
+from explanations.networks import (
+    BATCH_NORMS,
+    CONVOLUTIONS,
+    bias_tensors,
+    build_network,
+    decay_factors,
+    load_network,
+    predict_logits,
+    preprocess,
+    save_network,
+    scale_biases,
+    zero_biases,
+)
+
+# --- files -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_round_trip_of_narrow_networks(tmp_path, name):
+    network = build(name)
+    save_network(tmp_path / "n.safetensors", network, describe(name))
+    loaded, description = load_network(tmp_path / "n.safetensors")
+    images = inputs(dtype=torch.float32)
+    assert torch.equal(loaded(images), network(images))
+    assert not loaded.training
+    assert description == describe(name)
+
+
+def test_round_trip_of_a_torchvision_network(tmp_path):
+    arguments = {"num_classes": 7}
+    network = randomise(build_network("torchvision", "squeezenet1_1", arguments))
+    saved = describe("vgg16", source="torchvision", constructor="squeezenet1_1", arguments=arguments)
+    save_network(tmp_path / "n.safetensors", network, saved)
+    loaded, description = load_network(tmp_path / "n.safetensors")
+    images = inputs(dtype=torch.float32)
+    assert torch.equal(loaded(images), network(images))
+    assert description == saved
+
+
+def test_round_trip_of_channels_last_weights(tmp_path):
+    network = build("vgg16")
+    images = inputs(dtype=torch.float32)
+    wanted = network(images)
+    save_network(tmp_path / "n.safetensors", network.to(memory_format=torch.channels_last), describe("vgg16"))
+    torch.testing.assert_close(load_network(tmp_path / "n.safetensors")[0](images), wanted)
+
+
+def test_round_trip_of_a_description(tmp_path):
+    saved = NetworkDescription(
+        source="narrow",
+        constructor="linear",
+        arguments={"size": 4, "channels": 3, "num_classes": 2},
+        classes=("ü, 1", "zwei\n"),
+        size=4,
+        mean=(0.1, 0.2, 0.3),
+        std=(0.4, 0.5, 1 / 3),
+        variant="decayed",
+        origin="https://example.org/a b",
+        origin_hash="ab" * 32,
+        record={"accuracy": 0.123456789012345, "nested": {"steps": [1, 2.5, None, True]}},
+    )
+    save_network(tmp_path / "n.safetensors", build_network("narrow", "linear", saved.arguments), saved)
+    assert read_description(tmp_path / "n.safetensors") == saved
+
+
+def test_variants_keep_the_rest_of_the_description():
+    variant = describe("vgg16").with_variant("zeroed", "biases set to zero", "ff", {"accuracy": 0.5})
+    assert (variant.variant, variant.origin, variant.origin_hash) == ("zeroed", "biases set to zero", "ff")
+    assert (variant.constructor, variant.arguments, variant.size) == ("vgg16", ARGUMENTS["vgg16"], 32)
+
+
+def test_file_hash(tmp_path):
+    (tmp_path / "f").write_bytes(b"abc" * 100_000)
+    assert file_hash(tmp_path / "f") == hashlib.sha256(b"abc" * 100_000).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("source", "constructor", "arguments", "message"),
+    [
+        ("caffe", "vgg16", {}, "source is caffe; allowed are narrow, torchvision"),
+        ("narrow", "vgg19", {}, "constructor is vgg19; source narrow has vgg16, resnet50, linear"),
+        ("torchvision", "vgg17", {}, "constructor is vgg17; source torchvision has alexnet, "),
+        ("narrow", "vgg16", {"wide": 1}, "arguments of vgg16: "),
+        ("narrow", "vgg16", {**ARGUMENTS["vgg16"], "size": 16}, "size is 16; allowed is a number >= 32"),
+    ],
+)
+def test_unknown_networks(source, constructor, arguments, message):
+    with pytest.raises(InputError) as raised:
+        build_network(source, constructor, arguments)
+    assert str(raised.value).startswith(message)
+    assert "\n" not in str(raised.value)
+
+
+# --- architectures -----------------------------------------------------------------------------------------------
+
+
+def widths(network: nn.Module) -> list[tuple[int, int]]:
+    return [(m.out_channels, m.stride[0]) for m in network.modules() if isinstance(m, nn.Conv2d)]
+
+
+def test_narrow_vgg_has_torchvisions_convolutions():
+    narrow = widths(build_network("narrow", "vgg16", {**ARGUMENTS["vgg16"], "width": 0.125}))
+    with torch.device("meta"):
+        wide = widths(build_network("torchvision", "vgg16", {}))
+    assert narrow == [(channels // 8, stride) for channels, stride in wide]
+
+
+def test_narrow_resnet_of_full_width_is_torchvisions():
+    with torch.device("meta"):
+        arguments = {"width": 1.0, "stem_kernel": 7, "stem_stride": 2, "num_classes": 1000}
+        narrow, wide = build_network("narrow", "resnet50", arguments), build_network("torchvision", "resnet50", {})
+    assert widths(narrow) == widths(wide)
+    shapes = [{name: t.shape for name, t in network.state_dict().items()} for network in (narrow, wide)]
+    assert shapes[0] == shapes[1]
+
+
+@pytest.mark.parametrize("variant", ["vgg16", "resnet50"])
+def test_scaling_the_input_of_a_zero_bias_network(variant):
+    """Without biases a network of ReLUs is homogeneous, with batch normalisation in evaluation mode too."""
+    network = build(variant, "zeroed").double()
+    images = inputs()
+    with torch.no_grad():
+        torch.testing.assert_close(network(3.5 * images), 3.5 * network(images), rtol=1e-9, atol=1e-12)
+        biased = build(variant).double()
+        assert not torch.allclose(biased(3.5 * images), 3.5 * biased(images), rtol=1e-3)
+
+
+def test_the_linear_classifier_is_linear():
+    network = build("linear").double()
+    images = inputs()
+    torch.testing.assert_close(network(images[:1] + images[1:]), network(images).sum(0, keepdim=True))
+
+
+# --- biases ------------------------------------------------------------------------------------------------------
+
+
+def biases_by_type(network: nn.Module) -> set[str]:
+    found = set()
+    for name, module in network.named_modules():
+        if isinstance(module, BATCH_NORMS):
+            found |= {f"{name}.bias", f"{name}.running_mean"}
+        elif isinstance(module, (*CONVOLUTIONS, nn.Linear)) and module.bias is not None:
+            found.add(f"{name}.bias")
+    return found
+
+
+@pytest.mark.parametrize("name", ["vgg16", "resnet50"])
+def test_zeroing_sets_biases_and_nothing_else(name):
+    network = build(name)
+    before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    biases = biases_by_type(network)
+    assert {key for key, _ in bias_tensors(network)} == biases
+    assert all(before[key].any() for key in biases)
+    zero_biases(network)
+    for key, tensor in network.state_dict().items():
+        if key in biases:
+            assert not tensor.any(), key
+        else:
+            assert torch.equal(tensor, before[key]), key
+    assert any("running_var" in key for key in before) == (name == "resnet50")
+
+
+def test_scaling_is_of_the_reference():
+    network = build("resnet50")
+    reference = {key: tensor.clone() for key, tensor in bias_tensors(network)}
+    scale_biases(network, 0.5, reference)
+    scale_biases(network, 0.25, reference)
+    for key, tensor in bias_tensors(network):
+        torch.testing.assert_close(tensor.detach(), 0.25 * reference[key])
+
+
+def test_linear_decay():
+    assert decay_factors("linear", 4, 0.1) == [0.75, 0.5, 0.25, 0.0]
+
+
+def test_exponential_decay():
+    assert decay_factors("exponential", 4, 0.0001) == pytest.approx([0.1, 0.01, 0.001, 0.0])
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 200])
+@pytest.mark.parametrize("profile", ["linear", "exponential"])
+def test_decay_ends_at_zero(profile, steps):
+    factors = decay_factors(profile, steps, 0.01)
+    assert len(factors) == steps and factors[-1] == 0
+    assert all(1 > a > b for a, b in pairwise(factors))
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("cubic", 4, 0.1), "decay.profile is cubic; allowed are linear, exponential"),
+        (("linear", 0, 0.1), "decay.steps is 0; allowed is a number >= 1"),
+        (("exponential", 4, 0), "decay.floor is 0; allowed is a number > 0 and <= 1"),
+        (("exponential", 4, 2), "decay.floor is 2; allowed is a number > 0 and <= 1"),
+    ],
+)
+def test_bad_decay(flags, message):
+    with pytest.raises(InputError) as raised:
+        decay_factors(*flags)
+    assert str(raised.value) == message
+
+
+# --- images to inputs --------------------------------------------------------------------------------------------
+
+
+def test_preprocessing():
+    images = torch.randint(0, 256, (2, 3, 4, 4), dtype=torch.uint8)
+    description = describe("vgg16", mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 2.0))
+    found = preprocess(images, description)
+    for image, channel, i, j in [(0, 0, 0, 0), (1, 2, 3, 1), (0, 1, 2, 2)]:
+        value = images[image, channel, i, j].item() / 255
+        wanted = (value - description.mean[channel]) / description.std[channel]
+        assert found[image, channel, i, j].item() == pytest.approx(wanted, abs=1e-6)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 64])
+def test_logits_in_batches(batch):
+    network, description = build("vgg16"), describe("vgg16")
+    images = torch.randint(0, 256, (3, 3, SIZE, SIZE), dtype=torch.uint8)
+    wanted = network(preprocess(images, description)).detach()
+    torch.testing.assert_close(predict_logits(network, images, description, batch), wanted)

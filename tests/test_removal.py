@@ -1,0 +1,219 @@
+"""Pixel removal (§4): worked out by hand, and against a plain loop over one image's grid steps."""
+
+import literal
+import numpy as np
+import pytest
+import torch
+from small import build, inputs
+from torch import Tensor
+
+from explanations.measurements import NEVER
+from explanations.removal import Scan, find_flips, noise_partners, rank_pixels, removed_counts, tie_orders
+
+
+def flips(decide, images: Tensor, targets: list[int], ranks: list, grid: int, **options) -> dict:
+    """{key: (step, e)} of scans given as (key, image, rank)."""
+    scans = [Scan(key, image, torch.as_tensor(rank, dtype=torch.int32)) for key, image, rank in ranks]
+    found = list(find_flips(decide, images, torch.tensor(targets), scans, grid, **options))
+    assert len(found) == len(scans)
+    return {flip.key: (flip.step, flip.signal) for flip in found}
+
+
+def row(*values: float) -> Tensor:
+    """One image of one row of pixels, the same in all three channels, (1, 3, 1, W)."""
+    return torch.tensor(values).expand(1, 3, 1, len(values)).contiguous()
+
+
+def compare_halves(images: Tensor) -> Tensor:
+    """A linear classifier: class 0 sums the left half of a row, class 1 the right one."""
+    half = images.shape[-1] // 2
+    return torch.stack([images[..., :half].sum((1, 2, 3)), images[..., half:].sum((1, 2, 3))], 1)
+
+
+# --- by hand -----------------------------------------------------------------------------------------------------
+
+
+def test_linear_classifier_by_hand():
+    # left 3 + 4 = 7 against right 1 + 5 = 6: without the 3 it is 4 against 6
+    image = row(3, 4, 1, 5)
+    energy = 9 + 16 + 1 + 25
+    minus = flips(compare_halves, image, [0], [("-", 0, [1, 2, 0, 3])], 4)  # removes 1, 3, 4, 5 in this order
+    assert minus["-"] == (2, pytest.approx(1 - ((energy - 10) / energy) ** 0.5))
+    plus = flips(compare_halves, image, [0], [("+", 0, [2, 1, 3, 0])], 4)  # the reverse: 5, 4, 3, 1
+    # without the 5: 7 against 1; the 4: 3 against 1; the 3: 0 against 1
+    assert plus["+"] == (3, pytest.approx(1 - (1 / energy) ** 0.5))
+
+
+def test_a_decision_that_flips_back_counts_once():
+    image = row(2, 2, 3, 0)  # 4 against 3; without a 2: 2 against 3; without the 3: 2 against 0
+    found = flips(compare_halves, image, [0], [("s", 0, [0, 2, 1, 3])], 4)
+    assert found["s"] == (1, pytest.approx(1 - (13 / 17) ** 0.5))
+
+
+def test_a_decision_that_never_flips():
+    found = flips(compare_halves, row(1, 1, 0, 0), [0], [("s", 0, [3, 2, 1, 0])], 4)
+    assert found["s"] == (NEVER, 1.0)  # with nothing left argmax is the first class
+
+
+def test_a_flip_at_the_end_of_the_grid_is_a_flip():
+    found = flips(compare_halves, row(0, 0, 1, 1), [1], [("s", 0, [0, 1, 2, 3])], 4)
+    assert found["s"] == (4, 1.0)
+
+
+def test_fill_is_what_a_removed_pixel_becomes():
+    # 4 against 3; with the first pixel 1 instead of 2: 3 against 3, a tie that argmax gives to class 0; then 2 to 3
+    found = flips(compare_halves, row(2, 2, 3, 0), [0], [("s", 0, [0, 1, 2, 3])], 4, fill=1.0)
+    assert found["s"] == (2, pytest.approx(1 - (11 / 17) ** 0.5))
+
+
+def test_coarse_grid_rounds_pixels():
+    assert removed_counts(10, 4).tolist() == [0, 2, 5, 8, 10]
+    assert removed_counts(48 * 48, 50)[-1] == 48 * 48
+    assert removed_counts(9, 9).tolist() == list(range(10))
+
+
+def test_all_channels_of_a_pixel_go():
+    image = torch.zeros(1, 3, 1, 2)
+    image[0, :, 0, 0] = torch.tensor([0.0, 0.0, 4.0])
+    image[0, :, 0, 1] = torch.tensor([3.0, 0.0, 0.0])
+    found = flips(compare_halves, image, [0], [("s", 0, [0, 1])], 2)
+    assert found["s"] == (1, pytest.approx(1 - 3 / 5))
+
+
+# --- ranks -------------------------------------------------------------------------------------------------------
+
+
+def test_ranks_ascend_and_ties_follow_the_order_given():
+    maps = torch.tensor([[[0.0, 2.0], [0.0, 1.0]], [[0.0, 0.0], [0.0, 0.0]]])
+    order = torch.tensor([[2, 0, 3, 1], [3, 1, 0, 2]])
+    assert rank_pixels(maps, order).tolist() == [[1, 3, 0, 2], [2, 1, 3, 0]]
+
+
+@pytest.mark.parametrize("ties", ["random", "raster"])
+def test_ranks_of_a_map_with_ties_against_a_sort(ties):
+    values = torch.randint(0, 4, (5, 6, 6)).float()
+    orders = tie_orders(range(5), 36, 3, ties)
+    found = rank_pixels(values, orders)
+    for image in range(5):
+        for place, pixel in enumerate(literal.ascending(values[image].numpy(), orders[image].tolist())):
+            assert found[image, pixel] == place
+
+
+def test_raster_order_goes_row_by_row():
+    assert tie_orders([4, 2], 5, 0, "raster").tolist() == [[0, 1, 2, 3, 4]] * 2
+
+
+def test_random_order_belongs_to_an_image_and_a_seed():
+    together = tie_orders([3, 7, 5], 64, 0, "random")
+    assert torch.equal(tie_orders([7], 64, 0, "random")[0], together[1])
+    assert not torch.equal(together[0], together[1])
+    assert not torch.equal(tie_orders([7], 64, 1, "random")[0], together[1])
+    assert all(sorted(order.tolist()) == list(range(64)) for order in together)
+
+
+# --- noise partners ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("images", "noise_maps"), [(2, 1), (5, 4), (20, 3), (101, 1)])
+def test_partners_are_other_images_and_differ(images, noise_maps):
+    for seed in range(5):
+        partners = noise_partners(images, noise_maps, seed)
+        assert partners.shape == (images, noise_maps)
+        for image, own in enumerate(partners):
+            assert image not in own
+            assert len(set(own)) == noise_maps
+        for column in partners.T:
+            assert sorted(column) == list(range(images))  # a derangement: each map is a ξ once
+
+
+def test_partners_depend_on_the_seed_alone():
+    assert np.array_equal(noise_partners(30, 1, 0), noise_partners(30, 1, 0))
+    assert not np.array_equal(noise_partners(30, 1, 0), noise_partners(30, 1, 1))
+    assert np.array_equal(noise_partners(30, 3, 0)[:, :1], noise_partners(30, 1, 0))
+
+
+# --- against a plain loop ----------------------------------------------------------------------------------------
+
+NOISY_GRID = 16
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    """A linear classifier of random weights, images and ranks: many flips, at all grid steps; and the literal ends."""
+    generator = torch.Generator().manual_seed(5)
+    images = torch.randn(7, 3, 8, 8, generator=generator, dtype=torch.float64)
+    weights = torch.randn(4, 192, generator=generator, dtype=torch.float64)
+    weights[0] += 0.5 * images[:3].mean(0).flatten()
+
+    def decide(values: Tensor) -> Tensor:
+        return values.flatten(1) @ weights.T
+
+    targets = decide(images).argmax(1).tolist()
+    ranks = [((image, r), image, torch.randperm(64, generator=generator)) for image in range(7) for r in range(5)]
+    ends = {
+        key: literal.removal(decide, images[image], targets[image], rank.argsort().tolist(), NOISY_GRID)
+        for key, image, rank in ranks
+    }
+    return decide, images, targets, ranks, ends
+
+
+def test_the_literal_ends_vary(noisy):
+    steps = [step for step, _ in noisy[-1].values()]
+    assert len(set(steps)) > 5 and NEVER in steps
+
+
+@pytest.mark.parametrize("batch", [1, 3, 34, 35, 64])
+def test_flips_are_the_literal_ones_whatever_the_batch(noisy, batch):
+    decide, images, targets, ranks, ends = noisy
+    found = flips(decide, images, targets, ranks, NOISY_GRID, batch=batch)
+    assert {key: step for key, (step, _) in found.items()} == {key: step for key, (step, _) in ends.items()}
+    for key, (_, signal) in found.items():
+        assert signal == pytest.approx(ends[key][1], abs=1e-12)
+
+
+@pytest.mark.parametrize("fill", [-0.5, 2.0])
+def test_fill_against_the_literal_loop(noisy, fill):
+    decide, images, targets, ranks, _ = noisy
+    found = flips(decide, images, targets, ranks[:6], NOISY_GRID, fill=fill, batch=4)
+    for key, image, rank in ranks[:6]:
+        order = rank.argsort().tolist()
+        step, signal = literal.removal(decide, images[image], targets[image], order, NOISY_GRID, fill)
+        assert found[key] == (step, pytest.approx(signal))
+
+
+def test_no_scans_no_flips():
+    assert flips(compare_halves, row(1, 0), [0], [], 4) == {}
+
+
+def test_batches_are_kept_full(noisy):
+    """Every call but the last ones, when no scan is left to enter, decides a whole batch."""
+    decide, images, targets, ranks, ends = noisy
+    sizes = []
+
+    def counting(values: Tensor) -> Tensor:
+        sizes.append(len(values))
+        return decide(values)
+
+    flips(counting, images, targets, ranks, NOISY_GRID, batch=8)
+    steps = [step if step != NEVER else NOISY_GRID for step, _ in ends.values()]
+    assert sum(sizes) == sum(steps)
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[: len(sizes) // 2] == [8] * (len(sizes) // 2)
+
+
+def test_inputs_are_left_as_they_were(noisy):
+    decide, images, targets, ranks, _ = noisy
+    before = images.clone()
+    flips(decide, images, targets, ranks, NOISY_GRID, batch=8)
+    assert torch.equal(images, before)
+
+
+def test_a_network_against_the_literal_loop():
+    network, images = build("vgg16").double(), inputs(2)
+    targets = network(images).argmax(1).tolist()
+    ranks = [((image, r), image, torch.randperm(1024)) for image in range(2) for r in range(3)]
+    found = flips(network, images, targets, ranks, 8)
+    with torch.no_grad():
+        for key, image, rank in ranks:
+            wanted = literal.removal(network, images[image], targets[image], rank.argsort().tolist(), 8)
+            assert found[key] == (wanted[0], pytest.approx(wanted[1]))
