@@ -1,4 +1,4 @@
-"""The conda environments hold what their steps import, at the versions of the lock."""
+"""Every rule says what it needs; the conda environments hold what their steps import, at the lock's versions."""
 
 import ast
 import re
@@ -42,6 +42,15 @@ def steps() -> list[tuple[str, str, str]]:
                 environment = re.search(r"envs/(\w+\.yaml)", body)
                 found.append((name, script[1], environment[1] if environment else ""))
     return found
+
+
+def test_every_rule_has_log_benchmark_threads_and_memory():
+    bodies = [rule for path in (ROOT / "workflow/rules").glob("*.smk") for rule in RULE.findall(path.read_text())]
+    bodies = [(name, body) for name, body in bodies if "shell:" in body]
+    assert len(bodies) > 15
+    for name, body in bodies:
+        for directive in ("log:", "benchmark:", "threads:", "mem_mb=", "runtime=", "conda:"):
+            assert directive in body, f"{name} lacks {directive}"
 
 
 def environment_packages(name: str) -> dict[str, str]:
