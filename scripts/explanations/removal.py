@@ -81,8 +81,8 @@ def find_flips(
     flipped leave, new ones enter. Ends come in the order in which they are found.
     """
     channels, height, width = inputs.shape[1:]
-    flat = inputs.flatten(2)
-    energy = flat.double().square().sum(1)  # (N, H·W)
+    flat = inputs.flatten(2).transpose(1, 2).contiguous()  # (N, H·W, 3): perturbed images are channels last at once
+    energy = flat.double().square().sum(2)  # (N, H·W)
     whole = energy.sum(1)
     counts = removed_counts(height * width, grid).to(inputs.device)
     scans = iter(scans)
@@ -109,8 +109,8 @@ def find_flips(
             ranks, rows, steps = ranks[kept], rows[kept], steps[kept]
             free = []
         removed = ranks < counts[steps][:, None]
-        perturbed = flat[rows].masked_fill_(removed[:, None], fill).view(-1, channels, height, width)
-        decisions = decide(perturbed.contiguous(memory_format=torch.channels_last)).argmax(1)
+        perturbed = flat[rows].masked_fill_(removed[..., None], fill).view(-1, height, width, channels)
+        decisions = decide(perturbed.permute(0, 3, 1, 2)).argmax(1)
         flipped = decisions != targets[rows]
         ended = (flipped | (steps == grid)).nonzero()[:, 0]
         if len(ended):
