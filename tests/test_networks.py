@@ -9,6 +9,7 @@ from small import ARGUMENTS, SIZE, build, describe, inputs, randomise
 from torch import nn
 
 from explanations.command import InputError
+from explanations.decomposition import Decomposition
 from explanations.descriptions import NetworkDescription, file_hash, read_description
 from explanations.networks import (
     BATCH_NORMS,
@@ -231,3 +232,12 @@ def test_logits_in_batches(batch):
     images = torch.randint(0, 256, (3, 3, SIZE, SIZE), dtype=torch.uint8)
     wanted = network(preprocess(images, description)).detach()
     torch.testing.assert_close(predict_logits(network, images, description, batch), wanted)
+
+
+@pytest.mark.parametrize("size", [32, 48, 64])
+def test_every_position_of_the_top_map_reaches_the_score(size):
+    network = build_network("narrow", "vgg16", {**ARGUMENTS["vgg16"], "size": size})
+    decomposition = Decomposition(network, torch.zeros(1, 3, size, size))
+    top = decomposition(torch.randn(32, 3, size, size)).activity[13]
+    assert top.shape[1:] == (size // 16, size // 16)
+    assert (top != 0).any(0).all()

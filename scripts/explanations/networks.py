@@ -1,5 +1,6 @@
 """Networks in self-describing files, torchvision's classes at smaller widths, and the biases of any network."""
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,9 +27,12 @@ def narrow_vgg(configuration: str, width: float, hidden: int, size: int, num_cla
     check_range("size", size, low=32)  # five poolings leave nothing of less
     channels = [step if step == "M" else max(1, round(step * width)) for step in cfgs[configuration]]
     features = make_layers(channels)
+    for module in features:
+        if isinstance(module, nn.MaxPool2d):  # an odd map, 3×3 say, would lose its last row and column
+            module.ceil_mode = True
     with torch.device("meta"):  # the classifier of 4096 units is replaced below
         network = VGG(features, num_classes=num_classes, init_weights=False)
-    side = size // 32  # after five poolings
+    side = math.ceil(size / 32)  # after five poolings
     network.avgpool = nn.AdaptiveAvgPool2d(side)
     network.classifier = nn.Sequential(
         nn.Linear(channels[-2] * side * side, hidden),
