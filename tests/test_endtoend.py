@@ -22,7 +22,7 @@ from workflow_copy import copy_workflow, planned_jobs, snakemake
 from explanations.claims import CLAIMS
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
-MINIMAL = ("--configfile", "tests/minimal.yaml")
+MINIMAL = ("--configfile", "tests/minimal.yaml")  # last: it takes as many files as follow
 RESULTS = Path("results/minimal")
 REMOVAL = RESULTS / "removal/vgg16/original-bilinear/layers-0.h5"
 
@@ -181,11 +181,11 @@ def test_a_killed_step_runs_again_with_the_same_numbers(finished):
     result = finished / REMOVAL
     before = read_arrays(result)
     result.unlink()
-    run = start_snakemake(finished, "--cores", "2", *MINIMAL, str(REMOVAL))
+    run = start_snakemake(finished, str(REMOVAL), "--cores", "2", *MINIMAL)
     wait_for_step(finished, "measure_removal.py", age=3).kill()
     assert run.wait() != 0
     assert not result.exists()
-    snakemake(finished, "--cores", "2", *MINIMAL, str(REMOVAL))
+    snakemake(finished, str(REMOVAL), "--cores", "2", *MINIMAL)
     assert_same(before, read_arrays(result))
 
 
@@ -193,13 +193,13 @@ def test_a_killed_snakemake_continues_after_unlocking(finished):
     shard = RESULTS / "attributions/vgg16/original/0.h5"
     before = read_arrays(finished / shard)
     (finished / shard).unlink()
-    run = start_snakemake(finished, "--cores", "2", *MINIMAL, str(shard))
+    run = start_snakemake(finished, str(shard), "--cores", "2", *MINIMAL)
     wait_for_step(finished, "extract_attributions.py", age=1)
     os.killpg(run.pid, signal.SIGKILL)  # the step and the head process together
     run.wait()
     assert not (finished / shard).exists()
     snakemake(finished, *MINIMAL, "--unlock")
-    snakemake(finished, "--cores", "2", *MINIMAL, str(shard))
+    snakemake(finished, str(shard), "--cores", "2", *MINIMAL)
     assert_same(before, read_arrays(finished / shard))
 
 
@@ -209,7 +209,7 @@ def test_a_failing_step_is_shown_and_leaves_nothing(finished):
     before, status, arrays = network.read_bytes(), network.stat(), read_arrays(finished / shard)
     network.write_bytes(before[: len(before) // 2])
     try:
-        result = snakemake(finished, "--cores", "2", *MINIMAL, str(shard), check=False)
+        result = snakemake(finished, str(shard), "--cores", "2", *MINIMAL, check=False)
     finally:
         network.write_bytes(before)
         os.utime(network, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -217,12 +217,12 @@ def test_a_failing_step_is_shown_and_leaves_nothing(finished):
     assert "extract_attributions.py: error: " in result.stdout
     assert "original.safetensors: truncated" in result.stdout
     assert not (finished / shard).exists()
-    snakemake(finished, "--cores", "2", *MINIMAL, str(shard))
+    snakemake(finished, str(shard), "--cores", "2", *MINIMAL)
     assert_same(arrays, read_arrays(finished / shard))
 
 
 def test_single_core_and_new_folder_give_the_same_numbers(finished, tmp_path):
     folder = copy_workflow(tmp_path)
     shard = RESULTS / "attributions/vgg16/original/0.h5"
-    snakemake(folder, "--cores", "1", *MINIMAL, str(shard))
+    snakemake(folder, str(shard), "--cores", "1", *MINIMAL)
     assert_same(read_arrays(finished / shard), read_arrays(folder / shard))
