@@ -17,7 +17,7 @@ from explanations.command import InputError, ProgressBar, check_range, run_comma
 from explanations.decomposition import Attributions, Decomposition, completeness_gap
 from explanations.descriptions import file_hash
 from explanations.devices import use_device
-from explanations.images import ManifestRow, load_images, read_manifest
+from explanations.images import ManifestRow, choose_block, load_images, read_manifest
 from explanations.networks import load_network, preprocess
 from explanations.shards import Operation, ShardWriter
 
@@ -39,11 +39,8 @@ def main(
     check_range("attributions.shard_size", shard_size, low=1)
     check_range("attributions.batch", batch, low=1)
     check_range("attributions.tolerance", tolerance, low=0, open_low=True)
-    check_range("--shard", shard, low=0)
     place = use_device(device, threads)
-    rows = read_manifest(manifest)[shard * shard_size : (shard + 1) * shard_size]
-    if not rows:
-        raise InputError(f"--shard is {shard}; {manifest} has no images from {shard * shard_size} on")
+    rows = choose_block(read_manifest(manifest), shard, shard_size, manifest)
     classifier, description = load_network(network)
     classifier = classifier.to(place, memory_format=torch.channels_last)
     size = description.size

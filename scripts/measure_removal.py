@@ -16,7 +16,7 @@ from explanations.attribution_maps import ShardMaps
 from explanations.command import InputError, ProgressBar, check_range, run_command, step_parser
 from explanations.descriptions import file_hash
 from explanations.devices import use_device
-from explanations.images import load_images, read_manifest
+from explanations.images import choose_block, load_images, read_manifest
 from explanations.inference import optimise_for_inference
 from explanations.measurements import NEVER, write_measurements
 from explanations.networks import load_network, preprocess
@@ -57,14 +57,11 @@ def main(
     for key, value, allowed in (("ties", ties, TIES), ("never_flips", never_flips, NEVER_FLIPS)):
         if value not in allowed:
             raise InputError(f"removal.{key} is {value}; allowed are {', '.join(allowed)}")
-    check_range("--shard", shard, low=0)
     place = use_device(device, threads)
     rows = read_manifest(manifest)
     check_range("removal.noise_maps", noise_maps, low=1, high=len(rows) - 1)
     partners = noise_partners(len(rows), noise_maps, seed)
-    block = rows[shard * shard_size : (shard + 1) * shard_size]
-    if not block:
-        raise InputError(f"--shard is {shard}; {manifest} has no images from {shard * shard_size} on")
+    block = choose_block(rows, shard, shard_size, manifest)
     classifier, description = load_network(network)
     decide = optimise_for_inference(classifier, place)
     loaded = load_images([images / row.path for row in block], description.size)

@@ -191,7 +191,7 @@ def gross_sums_equal(found: Evidence) -> Finding:
 
 
 def gross_sums_differ(found: Evidence) -> Finding:
-    table = found.gross_sums[(found.gross_sums.variant == "original")]
+    table = found.gross_sums[found.gross_sums.variant == "original"]
     table = table[table.layer < table.layer.max()]  # the output's sum is the score itself
     gap, negative = table.median_relative_gap.median(), table.negative_share.mean()
     text = f"median |A − f_c| / |f_c| {gap:.2f}; A < 0 in {negative:.0%} of images and layers, "
@@ -236,24 +236,13 @@ def zero_bias_unsigned(found: Evidence) -> Finding:
     return Finding(text, f"{judged.test}; no improvement, the intervals' upper ends at most 0.02", verdict)
 
 
-def _noise_medians(found: Evidence) -> pd.DataFrame:
-    """Medians of δe₋ and δe₊ of all methods of both networks, one row per method."""
-    tables = []
-    for network, table in found.aggregates.items():
-        rows = table[(table.family == "noise") & table.measure.isin(["delta_e_minus", "delta_e_plus"])]
-        tables.append(rows.pivot(index="method_a", columns="measure", values="median_a").add_prefix(f"{network} "))
-    return pd.concat(tables, axis=1)
-
-
 def minus_is_twice_plus(found: Evidence) -> Finding:
-    medians = _noise_medians(found)
     ratios = {}
-    for network in found.aggregates:
-        pair = medians[[f"{network} delta_e_minus", f"{network} delta_e_plus"]].dropna()
-        ratios[network] = pair.iloc[:, 0].mean() / -pair.iloc[:, 1].mean()
+    for network, table in found.aggregates.items():
+        minus, plus = (select(table, "noise", measure).median_a.mean() for measure in ("delta_e_minus", "delta_e_plus"))
+        ratios[network] = minus / -plus
     text = ", ".join(f"{network} {ratio:.2f}" for network, ratio in ratios.items())
-    judged = judge_ratio(float(np.mean(list(ratios.values()))), (1.5, 3), (1, 4), f"mean δe₋ / mean −δe₊: {text}")
-    return judged
+    return judge_ratio(float(np.mean(list(ratios.values()))), (1.5, 3), (1, 4), f"mean δe₋ / mean −δe₊: {text}")
 
 
 def orders_agree(found: Evidence) -> Finding:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from explanations.command import InputError, progress, whole_file
+from explanations.command import InputError, check_range, progress, whole_file
 
 EXTENSIONS = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MANIFEST_COLUMNS = ("index", "path", "class", "label")
@@ -112,3 +112,12 @@ def read_manifest(path: Path) -> list[ManifestRow]:
     if [row.index for row in rows] != list(range(len(rows))) or not rows:
         raise InputError(f"{path}: its rows must be numbered 0, 1, … and be at least one")
     return rows
+
+
+def choose_block(rows: Sequence[ManifestRow], shard: int, shard_size: int, manifest: Path) -> Sequence[ManifestRow]:
+    """The rows of block `shard`, of `shard_size` images; InputError if the manifest has none there."""
+    check_range("--shard", shard, low=0)
+    block = rows[shard * shard_size : (shard + 1) * shard_size]
+    if not block:
+        raise InputError(f"--shard is {shard}; {manifest} has no images from {shard * shard_size} on")
+    return block

@@ -14,9 +14,8 @@ class PointwiseConvolution(nn.Module):
     def __init__(self, convolution: nn.Conv2d):
         super().__init__()
         self.weight, self.bias = convolution.weight, convolution.bias
-        self.geometry = [
-            *(list(convolution.padding), list(convolution.stride), list(convolution.dilation), convolution.groups)
-        ]
+        padding, stride, dilation = convolution.padding, convolution.stride, convolution.dilation
+        self.geometry = [list(padding), list(stride), list(dilation), convolution.groups]
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         """ReLU(convolution(x) + other)."""

@@ -14,7 +14,6 @@ from torchvision.models.vgg import VGG, cfgs, make_layers
 from explanations.command import InputError, check_range, whole_file
 from explanations.descriptions import NetworkDescription, read_description
 
-VARIANTS = ("original", "zeroed", "decayed")
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
