@@ -10,19 +10,19 @@ from pathlib import Path
 
 import torch
 
+from explanations.biases import count_biases, zero_biases
 from explanations.command import check_range, run_command, step_parser
 from explanations.descriptions import file_hash
 from explanations.evaluation import measure_accuracy
-from explanations.networks import bias_tensors, load_network, save_network, zero_biases
+from explanations.networks import load_network, save_network
 
 
 def main(network: Path, val: Path, output: Path, threads: int) -> None:
     check_range("--threads", threads, low=1)
     torch.set_num_threads(threads)
     classifier, description = load_network(network)
-    count = sum(tensor.numel() for _, tensor in bias_tensors(classifier))
     zero_biases(classifier)
-    record = {"zeroed_biases": count, **measure_accuracy(classifier, description, val)}
+    record = {"zeroed_biases": count_biases(classifier), **measure_accuracy(classifier, description, val)}
     save_network(
         output, classifier, description.with_variant("zeroed", "biases set to zero", file_hash(network), record)
     )

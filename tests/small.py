@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from explanations.biases import BATCH_NORMS, bias_tensors, scale_biases, zero_biases
 from explanations.descriptions import NetworkDescription
-from explanations.networks import BATCH_NORMS, bias_tensors, build_network, scale_biases, zero_biases
+from explanations.networks import build_network
 
 SIZE, CLASSES = 32, 10
 ARGUMENTS = {

@@ -8,22 +8,12 @@ import torch
 from small import ARGUMENTS, SIZE, build, describe, inputs, randomise
 from torch import nn
 
+from explanations.biases import BATCH_NORMS, CONVOLUTIONS, bias_tensors, decay_factors, scale_biases, zero_biases
 from explanations.command import InputError
 from explanations.decomposition import Decomposition
 from explanations.descriptions import NetworkDescription, file_hash, read_description
-from explanations.networks import (
-    BATCH_NORMS,
-    CONVOLUTIONS,
-    bias_tensors,
-    build_network,
-    decay_factors,
-    load_network,
-    predict_logits,
-    preprocess,
-    save_network,
-    scale_biases,
-    zero_biases,
-)
+from explanations.narrow import NARROW
+from explanations.networks import build_network, load_network, predict_logits, preprocess, save_network
 
 # --- files -------------------------------------------------------------------------------------------------------
 
@@ -91,7 +81,21 @@ def test_file_hash(tmp_path):
     ("source", "constructor", "arguments", "message"),
     [
         ("caffe", "vgg16", {}, "source is caffe; allowed are narrow, torchvision"),
-        ("narrow", "vgg19", {}, "constructor is vgg19; source narrow has vgg16, resnet50, linear"),
+        ("narrow", "vgg13", {}, f"constructor is vgg13; source narrow has {', '.join(NARROW)}"),
+        (
+            "narrow",
+            "resnet18",
+            {"width": 0.01, "num_classes": 9},
+            "width is 0.01; a layer of 64 channels would have 0.64",
+        ),
+        ("narrow", "resnet18", {"width": 2, "num_classes": 9}, "width is 2; allowed is a number > 0 and <= 1"),
+        ("narrow", "resnet18", {"depth": 2}, "arguments of resnet18: "),
+        (
+            "narrow",
+            "alexnet",
+            {"width": 0.25, "size": 32, "num_classes": 9},
+            "size is 32; the poolings of alexnet leave",
+        ),
         ("torchvision", "vgg17", {}, "constructor is vgg17; source torchvision has alexnet, "),
         ("narrow", "vgg16", {"wide": 1}, "arguments of vgg16: "),
         ("narrow", "vgg16", {**ARGUMENTS["vgg16"], "size": 16}, "size is 16; allowed is a number >= 32"),

@@ -15,8 +15,8 @@ from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn import functional as F
 from torchvision.models.feature_extraction import NodePathTracer
 
+from explanations.biases import BATCH_NORMS, CONVOLUTIONS
 from explanations.command import InputError
-from explanations.networks import BATCH_NORMS, CONVOLUTIONS
 
 IN_PLACE = {
     operator.iadd: operator.add,
