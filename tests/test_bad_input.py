@@ -25,6 +25,7 @@ import zero_biases
 from explanations.command import InputError
 from explanations.images import list_images, load_image, read_manifest
 from explanations.measurements import read_measurements
+from explanations.narrow import NARROW
 from explanations.networks import load_network, save_network
 from explanations.shards import ShardReader
 
@@ -101,7 +102,8 @@ def test_a_shard_beyond_the_manifest(world, output):
 
 DECAY = {
     **{"profile": "exponential", "steps": 2, "floor": 0.1, "training_steps": 1, "extra_steps": 0},
-    **{"temperature": 100.0, "learning_rate": 1e-4, "batch": 4, "seed": 0, "threads": 1},
+    **{"temperature": 100.0, "learning_rate": 1e-4, "batch": 4, "seed": 0, "threads": 1, "name": "vgg16"},
+    **{"record_images": 10, "checkpoint_seconds": 30.0},
 }
 
 
@@ -117,6 +119,8 @@ DECAY = {
         ({"temperature": float("nan")}, "decay.temperature is nan; allowed is a number > 0"),
         ({"learning_rate": 0.0}, "decay.learning_rate is 0; allowed is a number > 0"),
         ({"batch": 0}, "decay.batch is 0; allowed is a number >= 1"),
+        ({"record_images": 0}, "decay.record_images is 0; allowed is a number >= 1"),
+        ({"checkpoint_seconds": -1.0}, "--checkpoint-seconds is -1; allowed is a number >= 0"),
         ({"batch": 21}, "decay.batch is 21; {images} holds 20 images"),
         ({"threads": 0}, "--threads is 0; allowed is a number >= 1"),
     ],
@@ -124,7 +128,7 @@ DECAY = {
 def test_decay(world, output, flags, message):
     data = {"network": world.networks["vgg16"], "train": world.images, "val": world.images}
     with pytest.raises(InputError) as raised:
-        decay_biases.main(**{**data, **DECAY, "output": output, **flags})
+        decay_biases.main(**{**data, **DECAY, "output": output, "record": output.with_suffix(".csv"), **flags})
     assert str(raised.value) == message.format(images=world.images)
     assert not output.parent.exists()
 
@@ -145,7 +149,7 @@ TRAINING = {
         ({"weight_decay": -1.0}, "training.weight_decay is -1; allowed is a number >= 0"),
         ({"size": 0}, "--size is 0; allowed is a number >= 1"),
         ({"source": "zoo"}, "source is zoo; allowed are narrow, torchvision"),
-        ({"constructor": "vgg99"}, "constructor is vgg99; source narrow has vgg16, resnet50, linear"),
+        ({"constructor": "vgg99"}, f"constructor is vgg99; source narrow has {', '.join(NARROW)}"),
     ],
 )
 def test_training(world, output, flags, message):
@@ -282,13 +286,18 @@ def test_an_image_missing_half_way_leaves_no_shard(world, output, tmp_path):
 
 def test_folders_without_images(tmp_path):
     root = tmp_path / "images"
-    assert refused(list_images, root).startswith(f"{root}: no such folder; expected ")
+    assert refused(list_images, root).startswith(f"images.folder: {root} is no folder; expected ")
     root.mkdir()
     (root / "stray.png").write_bytes(b"")
-    assert refused(list_images, root) == f"{root}: holds no class folders; expected <class>/<file>"
+    assert (
+        refused(list_images, root)
+        == f"images.folder: {root} holds no class folders; expected images, as <class>/<file>"
+    )
     (root / "a").mkdir()
     (root / "a" / "notes.txt").write_text("")
-    assert refused(list_images, root).startswith(f"{root / 'a'}: holds no images; allowed are files ending in .jpeg ")
+    assert refused(list_images, root).startswith(
+        f"images.folder: {root / 'a'} holds no images; allowed are files ending in .jpeg "
+    )
 
 
 @pytest.mark.parametrize(
@@ -350,7 +359,7 @@ BROKEN_NETWORKS = {
     ),
     "unknown constructor": (
         lambda path: save_network(path, build("vgg16"), describe("vgg16", constructor="vgg99")),
-        "constructor is vgg99; source narrow has vgg16, resnet50, linear",
+        f"constructor is vgg99; source narrow has {', '.join(NARROW)}",
     ),
     "unknown argument": (
         lambda path: save_network(path, build("vgg16"), describe("vgg16", arguments={"depth": 3})),

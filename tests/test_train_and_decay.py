@@ -1,7 +1,12 @@
 """Training, decay and zeroing: seeded, and leaving exactly the weights that they should."""
 
 import math
+import subprocess
+import sys
+import time
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from small import ARGUMENTS, build, describe, vary
@@ -10,9 +15,12 @@ from torch import nn
 import decay_biases
 import train_network
 import zero_biases
-from decay_biases import decay, distillation_loss
+from explanations import decay as decay_module
+from explanations.biases import bias_tensors
+from explanations.command import ProgressBar
+from explanations.decay import Decay, distillation_loss, plan_phases
 from explanations.descriptions import file_hash, read_description
-from explanations.networks import bias_tensors, build_network, load_network
+from explanations.networks import build_network, load_network
 from train_network import dictionary, fit
 
 COUNT = 12
@@ -85,8 +93,10 @@ def test_arguments_are_a_dictionary():
 
 def decayed(name: str, schedule: list[float], seed: int = 0) -> nn.Module:
     network = build(name)
-    torch.manual_seed(seed)
-    decay(network, images(), describe(name), schedule, 100.0, 1e-3, 4)
+    decay = Decay(network, images(), describe(name), 100.0, 1e-3, 4, seed)
+    with ProgressBar("decay", len(schedule)) as bar:
+        for factor in schedule:
+            decay.tune(factor, 1, bar)
     return network
 
 
@@ -139,18 +149,154 @@ def test_distillation_loss(temperature):
     assert distillation_loss(logits, teacher, temperature).item() == pytest.approx(wanted)
 
 
+DECAY = {
+    **{"profile": "exponential", "steps": 3, "floor": 0.1, "training_steps": 2, "extra_steps": 3},
+    **{"temperature": 100.0, "learning_rate": 1e-3, "batch": 8, "record_images": 15, "seed": 0, "threads": 1},
+}
+
+
+def run(world, folder, name: str = "vgg16", **changes) -> tuple:
+    """Decay a network of the world; the network's file and its record."""
+    output, record = folder / "n.safetensors", folder / "n.csv"
+    data = {"network": world.networks[name], "name": name, "train": world.images, "val": world.images}
+    data |= {"output": output, "record": record, "checkpoint_seconds": 1000.0}
+    decay_biases.main(**{**data, **DECAY, **changes})
+    return output, pd.read_csv(record)
+
+
 def test_decay_writes_the_decayed_variant(world, tmp_path):
-    output = tmp_path / "n.safetensors"
-    decay_biases.main(
-        **{"network": world.networks["vgg16"], "train": world.images, "val": world.images, "output": output},
-        **{"profile": "exponential", "steps": 2, "floor": 0.1, "training_steps": 1, "extra_steps": 1},
-        **{"temperature": 100.0, "learning_rate": 1e-4, "batch": 4, "seed": 0, "threads": 1},
-    )
+    output, _ = run(world, tmp_path)
     network, description = load_network(output)
     assert all(not tensor.any() for _, tensor in bias_tensors(network))
     assert (description.variant, description.origin_hash) == ("decayed", file_hash(world.networks["vgg16"]))
-    assert description.record["steps"] == 2 and "accuracy" in description.record
+    assert description.record["steps"] == 3 and "accuracy" in description.record
     assert description.classes == read_description(world.networks["vgg16"]).classes
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["n.csv", "n.safetensors"]
+
+
+@pytest.mark.parametrize("name", ["vgg16", "resnet50"])
+def test_the_record_follows_the_decay(world, tmp_path, name):
+    output, record = run(world, tmp_path, name, record_images=20)
+    factors = [1, 0.1 ** (1 / 3), 0.1 ** (2 / 3), 0, 0, 0]
+    assert record.factor.tolist() == pytest.approx(factors)
+    assert record.phase.tolist() == [0, 1, 2, 3, 4, 5]
+    assert record.training_steps.tolist() == [0, 2, 4, 6, 8, 9]  # three decay steps, then three steps without biases
+    assert set(zip(record.network, record.profile, record.steps, record.n, strict=True)) == {
+        (name, "exponential", 3, 20)
+    }
+    assert record.accuracy.iloc[-1] == read_description(output).record["accuracy"]
+    assert record.accuracy[0] == record.brute_force_accuracy[0]
+    for factor, found in zip(record.factor, record.brute_force_accuracy, strict=True):
+        network, description = load_network(world.networks[name])
+        with torch.no_grad():
+            for _, tensor in bias_tensors(network):
+                tensor *= factor
+        assert found == zero_biases.measure_accuracy(network, description, world.images)["accuracy"]
+
+
+def test_the_records_accuracies_are_of_so_many_images(world, tmp_path):
+    _, record = run(world, tmp_path, record_images=7)
+    assert (record.n == 7).all()
+    assert np.allclose(7 * record.accuracy, (7 * record.accuracy).round())
+    assert (run(world, tmp_path, record_images=1000)[1].n == 20).all()  # there are no more
+
+
+@pytest.mark.parametrize("extra", [0, 1, 4, 5])
+def test_phases(extra):
+    phases = plan_phases("linear", 4, 0.1, 4, extra)
+    assert phases[:4] == [(0.75, 4), (0.5, 4), (0.25, 4), (0.0, 4)]
+    assert sum(steps for _, steps in phases[4:]) == extra
+    assert all(factor == 0 and 0 < steps <= 4 for factor, steps in phases[4:])
+
+
+# --- checkpoints -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["vgg16", "resnet50"])
+@pytest.mark.parametrize("phase", [1, 3, 4])
+def test_a_broken_decay_goes_on_to_the_same_weights(world, tmp_path, monkeypatch, name, phase):
+    wanted, record = run(world, tmp_path / "whole", name)
+    broken = tmp_path / "broken"
+    save = decay_module.save_checkpoint
+
+    def save_and_break(path, decay, fingerprint, rows):
+        save(path, decay, fingerprint, rows)
+        if rows[-1]["phase"] == phase:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(decay_module, "save_checkpoint", save_and_break)
+        with pytest.raises(KeyboardInterrupt):
+            run(world, broken, name, checkpoint_seconds=0.0)
+    assert [path.name for path in broken.iterdir()] == ["n.checkpoint"]
+    taken = []
+    tune = Decay.tune
+    monkeypatch.setattr(Decay, "tune", lambda self, factor, *rest: (taken.append(factor), tune(self, factor, *rest)))
+    found, resumed = run(world, broken, name, checkpoint_seconds=0.0)
+    assert len(taken) == 5 - phase  # what was done isn't done again
+    assert same(*(state(load_network(path)[0]) for path in (wanted, found)))
+    pd.testing.assert_frame_equal(record, resumed)
+    assert not (broken / "n.checkpoint").exists()
+
+
+def test_a_killed_process_leaves_a_checkpoint_to_go_on_from(world, tmp_path):
+    """The real command, killed without warning, then run again."""
+    flags = {**DECAY, "training_steps": 3, "steps": 30, "checkpoint_seconds": 0.0}
+    wanted, record = run(world, tmp_path / "whole", **flags)
+    output = tmp_path / "killed/n.safetensors"
+    places = {"network": world.networks["vgg16"], "name": "vgg16", "train": world.images, "val": world.images}
+    flags |= {**places, "output": output, "record": output.with_suffix(".csv")}
+    command = [sys.executable, decay_biases.__file__]
+    for key, value in flags.items():
+        command += [f"--{key.replace('_', '-')}", str(value)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    checkpoint = output.with_suffix(".checkpoint")
+    while not checkpoint.exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert checkpoint.exists() and not output.exists()
+    result = subprocess.run(command, text=True, capture_output=True)
+    assert result.returncode == 0 and "going on after phase" in result.stdout
+    assert same(*(state(load_network(path)[0]) for path in (wanted, output)))
+    pd.testing.assert_frame_equal(record, pd.read_csv(output.with_suffix(".csv")))
+
+
+@pytest.mark.parametrize("changes", [{"temperature": 50.0}, {"seed": 1}, {"name": "resnet50"}])
+def test_a_checkpoint_of_another_decay_is_not_used(world, tmp_path, capsys, changes):
+    leave_checkpoint(world, tmp_path / "old")
+    wanted, _ = run(world, tmp_path / "fresh", **changes)
+    found, _ = run(world, tmp_path / "old", **changes)
+    assert "of another network, other images or other settings; starting anew" in capsys.readouterr().out
+    assert same(*(state(load_network(path)[0]) for path in (wanted, found)))
+
+
+def test_an_unreadable_checkpoint_is_not_used(world, tmp_path, capsys):
+    checkpoint = leave_checkpoint(world, tmp_path / "old")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    wanted, _ = run(world, tmp_path / "fresh")
+    found, _ = run(world, tmp_path / "old")
+    assert "n.checkpoint: can't be read" in capsys.readouterr().out
+    assert same(*(state(load_network(path)[0]) for path in (wanted, found)))
+
+
+def leave_checkpoint(world, folder):
+    """Run a decay that breaks when it measures its last phase."""
+    calls = iter(range(100))
+
+    class BrokenError(Exception):
+        pass
+
+    def fail(self, factor, steps, bar, tune=Decay.tune):
+        tune(self, factor, steps, bar)
+        if next(calls) == 3:
+            raise BrokenError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Decay, "tune", fail)
+        with pytest.raises(BrokenError):
+            run(world, folder, checkpoint_seconds=0.0)
+    return folder / "n.checkpoint"
 
 
 # --- zeroing -----------------------------------------------------------------------------------------------------

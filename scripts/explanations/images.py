@@ -27,15 +27,16 @@ class ManifestRow:
 def list_images(folder: Path) -> tuple[list[str], list[Path], np.ndarray]:
     """The class names, the image files and their (n,) labels of a folder <class>/<file>, all in sorted order."""
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected a folder of images, one subfolder per class")
+        raise InputError(f"images.folder: {folder} is no folder; expected a folder of images, one subfolder per class")
     classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if not classes:
-        raise InputError(f"{folder}: holds no class folders; expected <class>/<file>")
+        raise InputError(f"images.folder: {folder} holds no class folders; expected images, as <class>/<file>")
     paths, labels = [], []
     for label, name in enumerate(classes):
         files = sorted(file for file in (folder / name).iterdir() if file.suffix.lower() in EXTENSIONS)
         if not files:
-            raise InputError(f"{folder / name}: holds no images; allowed are files ending in {' '.join(EXTENSIONS)}")
+            allowed = f"allowed are files ending in {' '.join(EXTENSIONS)}"
+            raise InputError(f"images.folder: {folder / name} holds no images; {allowed}")
         paths += files
         labels += [label] * len(files)
     return classes, paths, np.array(labels)

@@ -1,13 +1,21 @@
-"""CSV files of statistics, read back."""
+"""CSV files of statistics: written with what they are about, read back."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from explanations.command import InputError
+from explanations.command import InputError, whole_file
 
 SUMMARY_COLUMNS = ("network", "variant", "upsampling", "method", "measure", "n", "q25", "median", "q75", "ci_low")
+RECORD_COLUMNS = ("network", "profile", "steps", "temperature", "n", "phase", "training_steps", "factor")
+RECORD_COLUMNS = (*RECORD_COLUMNS, "accuracy", "brute_force_accuracy")
+
+
+def write_table(path: Path, table: pd.DataFrame, about: dict) -> None:
+    """Write a table as CSV; the first columns, equal in all rows, say what it is about."""
+    with whole_file(path) as temporary:
+        pd.concat([pd.DataFrame(about, table.index), table], axis=1).to_csv(temporary, index=False)
 
 
 def read_tables(paths: Sequence[Path], columns: Sequence[str] = SUMMARY_COLUMNS) -> pd.DataFrame:

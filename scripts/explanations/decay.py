@@ -1,0 +1,178 @@
+"""Decaying a network's biases while its weights are tuned to keep its outputs (Suppl. C), with checkpoints."""
+
+import copy
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from explanations.biases import CONVOLUTIONS, bias_tensors, decay_factors, scale_biases
+from explanations.command import ProgressBar, whole_file
+from explanations.descriptions import NetworkDescription
+from explanations.networks import predict_logits, preprocess
+
+ADAM_STATE = ("exp_avg", "exp_avg_sq", "step")
+
+
+class Decay:
+    """A network whose biases are scaled down while its weights are tuned in place, on (n, 3, H, W) uint8 images.
+
+    Cross-entropy between the outputs of the network as it came and of the tuned one, both softened at `temperature`,
+    with Adam. Tuned are the weights of convolutions and linear maps; batch normalisation's γ and variance are held, and
+    biases are held at their factor.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        images: Tensor,
+        description: NetworkDescription,
+        temperature: float,
+        learning_rate: float,
+        batch: int,
+        seed: int,
+    ):
+        self.network, self.images, self.description = network, images, description
+        self.temperature, self.batch = temperature, batch
+        self.biases = {name: tensor.clone() for name, tensor in bias_tensors(network)}
+        self.untuned = copy.deepcopy(network)
+        self.teacher = predict_logits(network, images, description)
+        modules = ((name, m) for name, m in network.named_modules() if isinstance(m, (*CONVOLUTIONS, nn.Linear)))
+        self.weights = {f"{name}.weight": module.weight for name, module in modules}
+        network.requires_grad_(False)
+        self.optimiser = torch.optim.Adam(self.weights.values(), learning_rate)
+        self.random = torch.Generator().manual_seed(seed)
+        self.order = torch.empty(0, dtype=torch.long)  # of the images that this epoch has left
+
+    def tune(self, factor: float, steps: int, bar: ProgressBar) -> None:
+        """Hold the biases at `factor` times their first values and take some training steps."""
+        scale_biases(self.network, factor, self.biases)
+        for weight in self.weights.values():
+            weight.requires_grad_(True)
+        for _ in range(steps):
+            if len(self.order) < self.batch:
+                self.order = torch.randperm(len(self.images), generator=self.random)
+            chosen, self.order = self.order[: self.batch], self.order[self.batch :]
+            logits = self.network(preprocess(self.images[chosen], self.description))
+            loss = distillation_loss(logits, self.teacher[chosen], self.temperature)
+            self.optimiser.zero_grad()
+            loss.backward()
+            self.optimiser.step()
+            bar.advance(1, f"biases × {factor:.3g}, loss {loss.item():.4f}")
+        self.network.requires_grad_(False)
+
+    def by_brute_force(self, factor: float) -> nn.Module:
+        """The network as it came, its biases scaled by `factor`, untuned; overwritten by the next call."""
+        scale_biases(self.untuned, factor, self.biases)
+        return self.untuned
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the next training step depends on, but for the images and settings."""
+        state = {f"weight {name}": weight.detach() for name, weight in self.weights.items()}
+        for name, weight in self.weights.items():
+            for key in ADAM_STATE:
+                state[f"{key} {name}"] = self.optimiser.state[weight][key]
+        return {**state, "order": self.order, "random": self.random.get_state()}
+
+    @torch.no_grad()
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from a state, to the same weights as if there had been no break."""
+        for name, weight in self.weights.items():
+            weight.copy_(state[f"weight {name}"])
+            moments = {key: torch.empty_like(weight).copy_(state[f"{key} {name}"]) for key in ADAM_STATE[:2]}
+            self.optimiser.state[weight] = {**moments, "step": state[f"step {name}"]}
+        self.order = state["order"]
+        self.random.set_state(state["random"])
+
+
+def distillation_loss(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Cross-entropy between (n, C) outputs softened at T, times T² (Hinton et al., 2015).
+
+    T² keeps the gradient's size the same for every T; Adam is blind to it but for its ε.
+    """
+    target = (teacher / temperature).softmax(1)
+    return temperature**2 * nn.functional.cross_entropy(logits / temperature, target)
+
+
+def plan_phases(
+    profile: str, steps: int, floor: float, training_steps: int, extra_steps: int
+) -> list[tuple[float, int]]:
+    """The biases' factor and the number of training steps of each phase: the decay steps, then those without biases."""
+    phases = [(factor, training_steps) for factor in decay_factors(profile, steps, floor)]
+    while extra_steps > 0:
+        phases.append((0.0, min(training_steps, extra_steps)))
+        extra_steps -= training_steps
+    return phases
+
+
+def run_decay(
+    decay: Decay,
+    phases: Sequence[tuple[float, int]],
+    measure: Callable[[nn.Module], float],
+    checkpoint: Path,
+    fingerprint: str,
+    seconds: float,
+) -> list[dict]:
+    """Tune through all phases, from the checkpoint on if there is one that fits, and return the record.
+
+    The record has a row for the start and for each phase: phase, training_steps taken so far, factor, accuracy of the
+    network as tuned at the end of the phase, brute_force_accuracy of the untuned one at the same factor; `measure`
+    gives the accuracy. A checkpoint is written after a phase if the last one is `seconds` old.
+    """
+    record = load_checkpoint(checkpoint, decay, fingerprint)
+    if not record:
+        usual = measure(decay.network)
+        record = [_row(0, 0, 1.0, usual, usual)]
+    saved = time.monotonic()
+    with ProgressBar("decay", sum(steps for _, steps in phases), "step") as bar:
+        bar.advance(record[-1]["training_steps"])
+        for factor, steps in phases[len(record) - 1 :]:
+            decay.tune(factor, steps, bar)
+            last = record[-1]
+            known = factor == last["factor"]
+            brute_force = last["brute_force_accuracy"] if known else measure(decay.by_brute_force(factor))
+            accuracy = measure(decay.network)
+            record.append(_row(len(record), last["training_steps"] + steps, factor, accuracy, brute_force))
+            if time.monotonic() - saved >= seconds:
+                save_checkpoint(checkpoint, decay, fingerprint, record)
+                saved = time.monotonic()
+    return record
+
+
+def _row(phase: int, training_steps: int, factor: float, accuracy: float, brute_force: float) -> dict:
+    row = {"phase": phase, "training_steps": training_steps, "factor": factor}
+    return {**row, "accuracy": accuracy, "brute_force_accuracy": brute_force}
+
+
+# --- checkpoints -------------------------------------------------------------------------------------------------
+
+
+def save_checkpoint(path: Path, decay: Decay, fingerprint: str, record: list[dict]) -> None:
+    """Write the state of a decay and its record so far; `fingerprint` says of what network, images and settings."""
+    state = {name: tensor.contiguous() for name, tensor in decay.state().items()}
+    with whole_file(path) as temporary:
+        save_file(state, temporary, {"fingerprint": fingerprint, "record": json.dumps(record)})
+
+
+def load_checkpoint(path: Path, decay: Decay, fingerprint: str) -> list[dict]:
+    """Restore a decay from its checkpoint and return the record up to there; an empty one if none fits."""
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+    except FileNotFoundError:
+        return []
+    except (SafetensorError, OSError) as error:
+        print(f"{path}: can't be read ({error}); starting anew")
+        return []
+    if metadata.get("fingerprint") != fingerprint:
+        print(f"{path}: of another network, other images or other settings; starting anew")
+        return []
+    decay.restore(load_file(path))
+    record = json.loads(metadata["record"])
+    print(f"{path}: going on after phase {record[-1]['phase']}")
+    return record
