@@ -87,6 +87,16 @@ def compare(
     return {**medians, **{names.get(key, key): value for key, value in spread.items()}, **asdict(test)}
 
 
+def fit_lines(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least squares fits y = α x + β of (n, m) values, one for each row: (n,) α and (n,) β; NaN where x is constant."""
+    x, y = x.astype(float), y.astype(float)
+    centred = x - x.mean(1, keepdims=True)
+    spread = (centred**2).sum(1)
+    varied = np.ptp(x, 1) > 0
+    slope = np.divide((centred * y).sum(1), spread, out=np.full(len(x), np.nan), where=varied)
+    return slope, y.mean(1) - slope * x.mean(1)
+
+
 def pearson(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Pearson's correlation over positions of maps (n, h, w) with (n, h, w), (n,); NaN where one is constant."""
     a, b = (values.reshape(len(values), -1).astype(float) for values in (first, second))
