@@ -1,6 +1,6 @@
 """Test every claim of the paper that this run can speak to.
 
-In:  the statistics of both networks, and the network files (for their accuracy).
+In:  the statistics of both networks, their files (for their accuracy), and the survey of the zoo.
 Out: findings, CSV: claim, network, statement, paper, ours, test, verdict; and a page (HTML) made from it.
 """
 
@@ -48,6 +48,10 @@ def main(
     variants: Path,
     correlations: list[Path],
     gross_sums: Path,
+    survey_accuracy: list[Path],
+    survey_outputs: list[Path],
+    survey_fits: list[Path],
+    survey_robustness: list[Path],
     output: Path,
     page: Path,
 ) -> None:
@@ -65,6 +69,12 @@ def main(
         gross_sums=read(gross_sums),
         accuracy=accuracy,
         tested_images=tested,
+        survey={
+            "accuracy": read_tables(survey_accuracy, ()),
+            "outputs": read_tables(survey_outputs, ()),
+            "fits": read_tables(survey_fits, ()),
+            "robustness": read_tables(survey_robustness, ()),
+        },
     )
     rows = []
     for claim in CLAIMS:
@@ -110,6 +120,8 @@ if __name__ == "__main__":
     parser.add_argument("--variants", type=Path, required=True, help="ResNet-50: decayed against original")
     parser.add_argument("--correlations", type=Path, nargs=2, required=True, help="correlations: VGG-16, ResNet-50")
     parser.add_argument("--gross-sums", type=Path, required=True, help="ResNet-50: gross sums")
+    for table in ("accuracy", "outputs", "fits", "robustness"):
+        parser.add_argument(f"--survey-{table}", type=Path, nargs="+", required=True, help="one file for each network")
     parser.add_argument("--output", type=Path, required=True, help="CSV to write")
     parser.add_argument("--page", type=Path, required=True, help="HTML page to write")
     run_command(parser, main)

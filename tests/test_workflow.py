@@ -1,5 +1,6 @@
 """The workflow without running it: every target plans, the configuration is checked, the code is in style."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +9,11 @@ import pytest
 import yaml
 from workflow_copy import ROOT, copy_workflow, planned_jobs, snakemake
 
+from explanations.narrow import NARROW
+
 pytestmark = pytest.mark.workflow
-FIGURES = ["fig1", "fig2", "fig4", "fig5", "fig6", "fig7", *(f"figS{number}" for number in range(8, 17))]
+FIGURES = [*(f"fig{number}" for number in range(1, 8)), *(f"figS{number}" for number in range(1, 17))]
+ZOO = list(yaml.safe_load((ROOT / "config/config.yaml").read_text())["networks"])
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +31,8 @@ def test_every_figure_is_a_target(fresh, figure):
 def test_everything_plans_every_figure(fresh):
     jobs = planned_jobs(fresh)
     assert {f"draw_{figure}" for figure in FIGURES} <= jobs.keys()
-    assert jobs["train"] == jobs["zero_biases"] == jobs["decay_biases"] == 2
+    assert jobs["train"] == jobs["survey_network"] == len(ZOO)
+    assert jobs["zero_biases"] == jobs["decay_biases"] == 2
     assert jobs["extract_attributions"] == 6
 
 
@@ -39,6 +44,41 @@ def test_fig5_needs_no_resnet_and_no_decay(fresh):
     jobs = planned_jobs(fresh, "fig5")
     assert jobs["train"] == jobs["extract_attributions"] == 1
     assert not jobs.keys() & {"zero_biases", "decay_biases"}
+
+
+@pytest.mark.parametrize("figure", ["fig3", "figS1", "figS2", "figS3", "figS4", "figS5"])
+def test_the_zoos_figures_need_its_survey_alone(fresh, figure):
+    jobs = planned_jobs(fresh, figure)
+    assert jobs == {"digit_images": 2, "train": len(ZOO), "survey_network": len(ZOO), f"draw_{figure}": 1}
+
+
+@pytest.mark.parametrize("figure", ["fig2", "fig4", "fig5", "fig6", "fig7"])
+def test_the_zoo_delays_no_other_figure(fresh, figure):
+    """Its networks aren't needed, and where both are asked for their jobs come last."""
+    jobs = planned_jobs(fresh, figure)
+    assert jobs["train"] <= 2 and not jobs.keys() & {"survey_network", "decay_trial"}
+    plan = snakemake(fresh, figure, "figS1", "figS7", "--dry-run").stdout
+    priorities = re.findall(r"^rule (\w+):.*?^    jobid: \d+$(.*?)^    resources", plan, re.MULTILINE | re.DOTALL)
+    found = {}
+    for name, body in priorities:
+        if re.fullmatch(r"fig\w+", name):  # a target that only collects
+            continue
+        network = re.search(r"network=(\w+)", body)
+        group = "zoo" if name in ("survey_network", "decay_trial") else "other"
+        if name.startswith("draw_figS"):
+            continue
+        group = "zoo" if name == "train" and network[1] not in ("vgg16", "resnet50") else group
+        priority = re.search(r"priority: (\d+)", body)
+        found.setdefault(group, []).append(int(priority[1]) if priority else 0)
+    assert len(found["zoo"]) > len(ZOO)
+    assert min(found["other"]) > max(found["zoo"])
+
+
+def test_figure_s7_tries_what_the_configuration_says(fresh):
+    config = fresh / "trials.yaml"
+    config.write_text("networks: {resnet50: {decay_trials: {steps: [7], temperature: [2.5, 30]}}}\n")
+    jobs = planned_jobs(fresh, "figS7", "--configfile", str(config))
+    assert (jobs["decay_biases"], jobs["decay_trial"]) == (1, 3)
 
 
 def test_shards_follow_the_configuration(fresh):
@@ -67,6 +107,26 @@ def test_shards_follow_the_configuration(fresh):
             "configuration: images.folder is ''; allowed is the path of a folder, since",
         ),
         ({"experiment": "a b"}, "configuration: experiment is 'a b'; allowed is a name of letters, digits, _ and -"),
+        (
+            {"networks": {"mine": {"source": "narrow", "constructor": "vgg99", "arguments": {}, "training": {}}}},
+            "configuration: networks.mine.constructor is 'vgg99'; allowed is one of the narrow networks: alexnet, ",
+        ),
+        ({"networks": {"vgg16": 3}}, "configuration: networks.vgg16 is 3; allowed is "),
+        ({"networks": {"resnet50": {"decay_trials": {"steps": [0]}}}}, "networks.resnet50.decay_trials.steps.0 is 0; "),
+        ({"survey": {"scales": [10, 0]}}, "configuration: survey.scales.1 is 0; allowed is a number above 0"),
+        (
+            {"survey": {"scales": [1, 2]}},
+            "survey.scales is [1, 2]; allowed is a list of different numbers above 0, 10 ",
+        ),
+        ({"survey": {"shifts": [1, 2]}}, "configuration: survey.shifts.1 is 2; allowed is a number from -1 to 1"),
+        (
+            {"images": {"train_count": 0}},
+            "configuration: images.train_count is 0; allowed is a whole number of at least",
+        ),
+        (
+            {"images": {"source": "folder", "folder": "empty"}},
+            "configuration: images.folder is empty; empty/train must hold images, as <class>/<file>",
+        ),
         ({"device": "gpu"}, "configuration: device is 'gpu'; allowed is auto, cpu, cuda or cuda:<n>"),
     ],
 )
@@ -93,6 +153,13 @@ def test_configuration_documents_every_key():
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     missing = [name for name in dict.fromkeys(keys(config)) if f"`{name}`" not in text]
     assert not missing
+
+
+def test_the_schema_knows_every_narrow_network():
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+    constructor = schema["$defs"]["network"]["then"]["properties"]["constructor"]
+    assert constructor["enum"] == list(NARROW)
+    assert constructor["description"] == f"one of the narrow networks: {', '.join(NARROW)}"
 
 
 def test_lint(fresh):

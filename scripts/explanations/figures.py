@@ -49,7 +49,14 @@ PURPLE_TO_RED = LinearSegmentedColormap.from_list("signed aggregates", ["#7B3FB0
 
 SPREAD = "boxes: quartiles and median; bars and bands: 95% bootstrap interval of the median"
 TESTED = "$p$: Wilcoxon's signed rank test, Holm-adjusted; grey: $p$ ≥ 0.05"
-NETWORKS = {"vgg16": "VGG-16", "resnet50": "ResNet-50"}
+NETWORKS = {
+    **{"vgg16": "VGG-16", "resnet50": "ResNet-50", "alexnet": "AlexNet", "vgg11": "VGG-11", "vgg19": "VGG-19"},
+    **{"squeezenet": "SqueezeNet", "inception_v1": "Inception-v1", "vgg16_bn": "VGG-16-BN", "googlenet": "GoogLeNet"},
+    **{"resnet18": "ResNet-18", "densenet": "DenseNet", "mobilenet_v2": "MobileNet-V2"},
+    **{"shufflenet_v2": "ShuffleNet-V2", "mnasnet": "MNASNet"},
+}
+BATCH_NORM = {False: "without batch normalisation", True: "with batch normalisation"}
+BATCH_NORM_COLOURS = {False: ORANGE, True: BLUE}
 VARIANTS = {"original": "original", "zeroed": "biases set to zero", "decayed": "biases decayed to zero"}
 MEASURES = {
     "e_minus": r"$e_-$",
@@ -98,6 +105,12 @@ def network_title(name: str, variant: str | None = None) -> str:
     return title if variant is None else f"{title}, {VARIANTS.get(variant, variant)}"
 
 
+def order_networks(table: pd.DataFrame) -> pd.DataFrame:
+    """A row for each network, `network` as the index: those without batch normalisation first, then by biases."""
+    networks = table.drop_duplicates("network").sort_values(["batch_norm", "biases"], kind="stable")
+    return networks.set_index("network")
+
+
 def count_images(n: pd.Series) -> str:
     """The number of images behind a panel: `n = 100 images`, or a range where some images were left out."""
     low, high = int(n.min()), int(n.max())
@@ -140,6 +153,24 @@ def draw_boxes(ax: Axes, x: np.ndarray, rows: pd.DataFrame, colours, width: floa
     ax.bar(x, high - low, width, low, color=light, edgecolor=colours, linewidth=0.5)
     ax.vlines(x, rows["ci_low"], rows["ci_high"], colours, linewidth=1.4)
     ax.hlines(middle, x - width / 2, x + width / 2, colours, linewidth=1.2)
+
+
+def draw_networks(
+    ax: Axes, table: pd.DataFrame, value: str, names: Sequence[str], colours, points: bool = False
+) -> None:
+    """A row for each network, from the top down: a box of quartiles of `value` with its median, and all points."""
+    colours = [colours] * len(names) if isinstance(colours, str) else colours
+    rng = np.random.default_rng(0)
+    for place, (name, colour) in enumerate(zip(names, colours, strict=True)):
+        values = table.loc[table["network"] == name, value].to_numpy(float)
+        low, middle, high = np.percentile(values, [25, 50, 75])
+        if points:
+            spread = place + rng.uniform(-0.3, 0.3, len(values))
+            ax.plot(values, spread, color=colour, linestyle="none", marker=".", markersize=1.6, alpha=0.5, zorder=1.5)
+        ax.barh(place, high - low, 0.62, low, color=lighten(colour), edgecolor=colour, linewidth=0.5, zorder=1)
+        ax.vlines(middle, place - 0.31, place + 0.31, colour, linewidth=1.4, zorder=2)
+    ax.set_yticks(np.arange(len(names)), [network_title(name) for name in names])
+    ax.set_ylim(len(names) - 0.4, -0.6)
 
 
 def draw_baseline(ax: Axes, row: pd.Series, colour: str, linestyle="-") -> None:

@@ -17,6 +17,7 @@ rule extract_attributions:
         "results/{experiment}/logs/extract_attributions/{network}-{variant}-{shard}.log",
     benchmark:
         "results/{experiment}/benchmarks/extract_attributions/{network}-{variant}-{shard}.tsv"
+    priority: USUAL
     conda:
         "../../envs/torch.yaml"
     threads: 1
@@ -57,6 +58,7 @@ rule example_maps:
         "results/{experiment}/logs/example_maps/{network}.log",
     benchmark:
         "results/{experiment}/benchmarks/example_maps/{network}.tsv"
+    priority: USUAL
     conda:
         "../../envs/torch.yaml"
     threads: 1

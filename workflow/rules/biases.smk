@@ -1,7 +1,9 @@
 """Variants of a network without biases.
 
 zero_biases    models/<network>/original -> zeroed: all biases set to 0
-decay_biases   models/<network>/original -> decayed: biases decayed to 0 while the network is fine-tuned
+decay_biases   models/<network>/original -> decayed: biases decayed to 0 while the network is fine-tuned, and
+               decay/<network>/decayed.csv: the record
+decay_trial    the same with another number of steps or temperature -> decay/<network>/<key>-<value>: network, record
 """
 
 
@@ -16,6 +18,7 @@ rule zero_biases:
         "results/{experiment}/logs/zero_biases/{network}.log",
     benchmark:
         "results/{experiment}/benchmarks/zero_biases/{network}.tsv"
+    priority: USUAL
     conda:
         "../../envs/torch.yaml"
     threads: 1
@@ -38,13 +41,14 @@ rule decay_biases:
         val=image_folder("val"),
         code=sources("decay_biases.py"),
     output:
-        "results/{experiment}/models/{network}/decayed.safetensors",
+        network="results/{experiment}/models/{network}/decayed.safetensors",
+        record="results/{experiment}/decay/{network}/decayed.csv",
     log:
         "results/{experiment}/logs/decay_biases/{network}.log",
     benchmark:
         "results/{experiment}/benchmarks/decay_biases/{network}.tsv"
     # half of the attributions wait for it
-    priority: 10
+    priority: URGENT
     conda:
         "../../envs/torch.yaml"
     threads: 1
@@ -57,9 +61,11 @@ rule decay_biases:
     shell:
         "python scripts/decay_biases.py"
         " --network {input.network:q}"
+        " --name {wildcards.network}"
         " --train {input.train:q}"
         " --val {input.val:q}"
-        " --output {output:q}"
+        " --output {output.network:q}"
+        " --record {output.record:q}"
         " --profile {params.decay[profile]}"
         " --steps {params.decay[steps]}"
         " --floor {params.decay[floor]}"
@@ -68,6 +74,21 @@ rule decay_biases:
         " --temperature {params.decay[temperature]}"
         " --learning-rate {params.decay[learning_rate]}"
         " --batch {params.decay[batch]}"
+        " --record-images {params.decay[record_images]}"
         " --seed {params.seed}"
         " --threads {threads}"
         " >{log:q} 2>&1"
+
+
+use rule decay_biases as decay_trial with:
+    output:
+        network="results/{experiment}/decay/{network}/{trial}.safetensors",
+        record="results/{experiment}/decay/{network}/{trial}.csv",
+    log:
+        "results/{experiment}/logs/decay_trial/{network}-{trial}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/decay_trial/{network}-{trial}.tsv"
+    priority: LATER
+    params:
+        decay=trial_settings,
+        seed=lookup("seed", within=config),

@@ -1,4 +1,4 @@
-"""What all rules share: the checked configuration, the blocks of images, and each script's source files."""
+"""What all rules share: the checked configuration, blocks of images, trials of decay, each script's source files."""
 
 import ast
 import math
@@ -25,7 +25,8 @@ def check_config(config, schema_file):
         place = f"{key}.{unknown}" if key else unknown
         raise WorkflowError(f"configuration: {place} is not a known key; allowed are {known}")
     if error.validator == "required":
-        raise WorkflowError(f"configuration: {key or 'the top level'}: {error.message}; it takes {known}")
+        takes = f"; it takes {known}" if known else ""
+        raise WorkflowError(f"configuration: {key or 'the top level'}: {error.message}{takes}")
     allowed = error.schema.get("description", error.message)
     raise WorkflowError(f"configuration: {key} is {error.instance!r}; allowed is {allowed}")
 
@@ -65,9 +66,39 @@ def gpus():
     return int(device.startswith("cuda") or (device == "auto" and shutil.which("nvidia-smi") is not None))
 
 
+def training_priority(wildcards):
+    """Networks that are explained come first, those that are only surveyed when there is nothing else to do."""
+    return URGENT if wildcards.network in EXPLAINED else LATER
+
+
+def trial_settings(wildcards):
+    """The settings of a trial of decay: those of the network's own, but for the one that the trial is named after."""
+    key, value = wildcards.trial.split("-")
+    return {**config["networks"][wildcards.network]["decay"], key: value}
+
+
+def trial_records(setting):
+    """The records of ResNet-50's decay that differ in a setting, `steps` or `temperature`: its own and the trials'."""
+    values = config["networks"]["resnet50"]["decay_trials"][setting]
+    names = ["decayed", *(f"{setting}-{value}" for value in values)]
+    return [f"results/{{experiment}}/decay/resnet50/{name}.csv" for name in names]
+
+
+def check_image_folder():
+    """Stop with one line unless the configured folder of images, if there is one, holds images of both splits."""
+    folder = config["images"]["folder"]
+    for split in ("train", "val") if config["images"]["source"] == "folder" else ():
+        if not any(Path(folder, split).glob("*/*.*")):
+            message = f"images.folder is {folder}; {folder}/{split} must hold images, as <class>/<file>"
+            raise WorkflowError(f"configuration: {message}")
+
+
 check_config(config, "workflow/schemas/config.schema.yaml")
+check_image_folder()
 EXPERIMENT = config["experiment"]
-NETWORKS = list(config["networks"])
+NETWORKS = list(config["networks"])  # what is surveyed
+EXPLAINED = ["vgg16", "resnet50"]  # what is explained, too
+URGENT, USUAL, LATER = 20, 10, 0  # priorities: the survey of the zoo delays nothing else
 SHARDS = blocks(config["attributions"]["shard_size"])
 REMOVAL_SHARDS = blocks(config["removal"]["shard_size"])
 # glibc gives large blocks back to the system at once and asks for them again: for batches of activities that is a fifth
@@ -83,3 +114,4 @@ wildcard_constraints:
     upsampling="bilinear|nearest|bicubic",
     family="layers|biases|aggregates|signed",
     shard=r"\d+",
+    trial=r"(steps|temperature)-[0-9.]+",

@@ -16,6 +16,7 @@ rule digit_images:
         "results/{experiment}/logs/digit_images/{split}.log",
     benchmark:
         "results/{experiment}/benchmarks/digit_images/{split}.tsv"
+    priority: USUAL
     conda:
         "../../envs/images.yaml"
     threads: 1
@@ -49,6 +50,7 @@ rule manifest:
         "results/{experiment}/logs/manifest.log",
     benchmark:
         "results/{experiment}/benchmarks/manifest.tsv"
+    priority: USUAL
     conda:
         "../../envs/images.yaml"
     threads: 1
@@ -78,6 +80,7 @@ rule linear_classifier:
         "results/{experiment}/logs/linear_classifier.log",
     benchmark:
         "results/{experiment}/benchmarks/linear_classifier.tsv"
+    priority: USUAL
     conda:
         "../../envs/images.yaml"
     threads: 1

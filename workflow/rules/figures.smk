@@ -2,10 +2,17 @@
 
 draw_fig1           linear.h5 -> fig1: a linear classifier's weights and the decomposition of its scores
 draw_fig2           one image's attributions -> fig2: every layer's activity and bias, and one complete decomposition
+draw_fig3           survey -> fig3: accuracy of the zoo before and after biases are zeroed
 draw_fig4           one image's attributions -> fig4: activities with biases, and after they decayed to zero
 draw_fig5           statistics -> fig5, figS12, figS13: activities against biases, layer by layer
 draw_fig6           statistics -> fig6, figS14, figS15, figS16: single layers against aggregates, two networks
 draw_fig7           examples -> fig7: saliency maps of a few images
+draw_figS1          survey -> figS1, figS2: accuracy of the zoo as the input is scaled and shifted
+draw_figS3          survey -> figS3: the difference in accuracy when biases are zeroed
+draw_figS4          survey -> figS4: correlations of outputs before and after
+draw_figS5          survey -> figS5: linear fits of outputs after to those before
+draw_figS6          records of decay -> figS6: accuracy while biases decay
+draw_figS7          records of trials -> figS7: other numbers of decay steps and temperatures
 draw_figS8          statistics -> figS8: correlations of attributions
 draw_figS9          statistics -> figS9, figS11: activities of the original and of the decayed network
 draw_figS10         statistics -> figS10: signed maps of single layers against aggregates
@@ -13,6 +20,7 @@ draw_figS10         statistics -> figS10: signed maps of single layers against a
 
 UPSAMPLING = config["saliency"]["upsampling"]
 OTHER_UPSAMPLING = config["saliency"]["other_upsampling"]
+
 
 # the blocks of images that hold the image of figure 2 and that of figure 4
 FIG2_SHARD = config["figures"]["fig2"]["image"] // config["attributions"]["shard_size"]
@@ -35,6 +43,7 @@ rule draw_fig1:
         "results/{experiment}/logs/draw_fig1.log",
     benchmark:
         "results/{experiment}/benchmarks/draw_fig1.tsv"
+    priority: USUAL
     conda:
         "../../envs/figures.yaml"
     threads: 1
@@ -71,6 +80,7 @@ rule draw_fig2:
         "results/{experiment}/logs/draw_fig2.log",
     benchmark:
         "results/{experiment}/benchmarks/draw_fig2.tsv"
+    priority: USUAL
     conda:
         "../../envs/figures.yaml"
     threads: 1
@@ -88,6 +98,40 @@ rule draw_fig2:
         " --shards {input.shard:q}"
         " --image {params.choice[image]}"
         " --layer {params.choice[layer]}"
+        " --pdf {output.pdf:q}"
+        " --png {output.png:q}"
+        " --dpi {params.dpi}"
+        " >{log:q} 2>&1"
+
+
+rule draw_fig3:
+    input:
+        accuracy=expand("results/{{experiment}}/survey/{network}/accuracy.csv", network=NETWORKS),
+        code=sources("plot_zoo_accuracy.py"),
+    output:
+        pdf="results/{experiment}/figures/fig3.pdf",
+        png=report(
+            "results/{experiment}/figures/fig3.png",
+            caption="../report/fig3.rst",
+            category="Figures",
+            labels={"figure": "3", "shows": "accuracy of the zoo, with and without biases"},
+        ),
+    log:
+        "results/{experiment}/logs/draw_fig3.log",
+    benchmark:
+        "results/{experiment}/benchmarks/draw_fig3.tsv"
+    priority: USUAL
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        dpi=lookup("figures/dpi", within=config),
+    shell:
+        "python scripts/plot_zoo_accuracy.py"
+        " --accuracy {input.accuracy:q}"
         " --pdf {output.pdf:q}"
         " --png {output.png:q}"
         " --dpi {params.dpi}"
@@ -117,6 +161,7 @@ rule draw_fig4:
         "results/{experiment}/logs/draw_fig4.log",
     benchmark:
         "results/{experiment}/benchmarks/draw_fig4.tsv"
+    priority: USUAL
     conda:
         "../../envs/figures.yaml"
     threads: 1
@@ -162,6 +207,7 @@ rule draw_fig5:
         "results/{experiment}/logs/draw_fig5.log",
     benchmark:
         "results/{experiment}/benchmarks/draw_fig5.tsv"
+    priority: USUAL
     conda:
         "../../envs/figures.yaml"
     threads: 1
@@ -204,6 +250,7 @@ rule draw_fig6:
         "results/{experiment}/logs/draw_fig6.log",
     benchmark:
         "results/{experiment}/benchmarks/draw_fig6.tsv"
+    priority: USUAL
     conda:
         "../../envs/figures.yaml"
     threads: 1
@@ -243,6 +290,7 @@ rule draw_fig7:
         "results/{experiment}/logs/draw_fig7.log",
     benchmark:
         "results/{experiment}/benchmarks/draw_fig7.tsv"
+    priority: USUAL
     conda:
         "../../envs/figures.yaml"
     threads: 1
@@ -254,6 +302,232 @@ rule draw_fig7:
     shell:
         "python scripts/plot_example_maps.py"
         " --examples {input.examples:q}"
+        " --pdf {output.pdf:q}"
+        " --png {output.png:q}"
+        " --dpi {params.dpi}"
+        " >{log:q} 2>&1"
+
+
+rule draw_figS1:
+    input:
+        robustness=expand("results/{{experiment}}/survey/{network}/robustness.csv", network=NETWORKS),
+        code=sources("plot_robustness.py"),
+    output:
+        pdf="results/{experiment}/figures/figS1.pdf",
+        png=report(
+            "results/{experiment}/figures/figS1.png",
+            caption="../report/figS1.rst",
+            category="Supplementary figures",
+            labels={"figure": "S1", "shows": "accuracy over scales of the input"},
+        ),
+    log:
+        "results/{experiment}/logs/draw_figS1.log",
+    benchmark:
+        "results/{experiment}/benchmarks/draw_figS1.tsv"
+    priority: USUAL
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        change="scale",
+        dpi=lookup("figures/dpi", within=config),
+    shell:
+        "python scripts/plot_robustness.py"
+        " --robustness {input.robustness:q}"
+        " --change {params.change}"
+        " --pdf {output.pdf:q}"
+        " --png {output.png:q}"
+        " --dpi {params.dpi}"
+        " >{log:q} 2>&1"
+
+
+use rule draw_figS1 as draw_figS2 with:
+    output:
+        pdf="results/{experiment}/figures/figS2.pdf",
+        png=report(
+            "results/{experiment}/figures/figS2.png",
+            caption="../report/figS2.rst",
+            category="Supplementary figures",
+            labels={"figure": "S2", "shows": "accuracy over shifts of the input"},
+        ),
+    log:
+        "results/{experiment}/logs/draw_figS2.log",
+    benchmark:
+        "results/{experiment}/benchmarks/draw_figS2.tsv"
+    params:
+        change="shift",
+        dpi=lookup("figures/dpi", within=config),
+
+
+rule draw_figS3:
+    input:
+        accuracy=expand("results/{{experiment}}/survey/{network}/accuracy.csv", network=NETWORKS),
+        code=sources("plot_accuracy_difference.py"),
+    output:
+        pdf="results/{experiment}/figures/figS3.pdf",
+        png=report(
+            "results/{experiment}/figures/figS3.png",
+            caption="../report/figS3.rst",
+            category="Supplementary figures",
+            labels={"figure": "S3", "shows": "accuracy lost without biases"},
+        ),
+    log:
+        "results/{experiment}/logs/draw_figS3.log",
+    benchmark:
+        "results/{experiment}/benchmarks/draw_figS3.tsv"
+    priority: USUAL
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        dpi=lookup("figures/dpi", within=config),
+    shell:
+        "python scripts/plot_accuracy_difference.py"
+        " --accuracy {input.accuracy:q}"
+        " --pdf {output.pdf:q}"
+        " --png {output.png:q}"
+        " --dpi {params.dpi}"
+        " >{log:q} 2>&1"
+
+
+rule draw_figS4:
+    input:
+        outputs=expand("results/{{experiment}}/survey/{network}/outputs.csv", network=NETWORKS),
+        code=sources("plot_output_correlations.py"),
+    output:
+        pdf="results/{experiment}/figures/figS4.pdf",
+        png=report(
+            "results/{experiment}/figures/figS4.png",
+            caption="../report/figS4.rst",
+            category="Supplementary figures",
+            labels={"figure": "S4", "shows": "correlation of outputs with and without biases"},
+        ),
+    log:
+        "results/{experiment}/logs/draw_figS4.log",
+    benchmark:
+        "results/{experiment}/benchmarks/draw_figS4.tsv"
+    priority: USUAL
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        dpi=lookup("figures/dpi", within=config),
+    shell:
+        "python scripts/plot_output_correlations.py"
+        " --outputs {input.outputs:q}"
+        " --pdf {output.pdf:q}"
+        " --png {output.png:q}"
+        " --dpi {params.dpi}"
+        " >{log:q} 2>&1"
+
+
+rule draw_figS5:
+    input:
+        fits=expand("results/{{experiment}}/survey/{network}/fits.csv", network=NETWORKS),
+        code=sources("plot_output_fits.py"),
+    output:
+        pdf="results/{experiment}/figures/figS5.pdf",
+        png=report(
+            "results/{experiment}/figures/figS5.png",
+            caption="../report/figS5.rst",
+            category="Supplementary figures",
+            labels={"figure": "S5", "shows": "outputs without biases as a function of those with"},
+        ),
+    log:
+        "results/{experiment}/logs/draw_figS5.log",
+    benchmark:
+        "results/{experiment}/benchmarks/draw_figS5.tsv"
+    priority: USUAL
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        dpi=lookup("figures/dpi", within=config),
+    shell:
+        "python scripts/plot_output_fits.py"
+        " --fits {input.fits:q}"
+        " --pdf {output.pdf:q}"
+        " --png {output.png:q}"
+        " --dpi {params.dpi}"
+        " >{log:q} 2>&1"
+
+
+rule draw_figS6:
+    input:
+        records=expand("results/{{experiment}}/decay/{network}/decayed.csv", network=EXPLAINED),
+        code=sources("plot_decay.py"),
+    output:
+        pdf="results/{experiment}/figures/figS6.pdf",
+        png=report(
+            "results/{experiment}/figures/figS6.png",
+            caption="../report/figS6.rst",
+            category="Supplementary figures",
+            labels={"figure": "S6", "shows": "accuracy while biases decay"},
+        ),
+    log:
+        "results/{experiment}/logs/draw_figS6.log",
+    benchmark:
+        "results/{experiment}/benchmarks/draw_figS6.tsv"
+    priority: USUAL
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        dpi=lookup("figures/dpi", within=config),
+    shell:
+        "python scripts/plot_decay.py"
+        " --records {input.records:q}"
+        " --pdf {output.pdf:q}"
+        " --png {output.png:q}"
+        " --dpi {params.dpi}"
+        " >{log:q} 2>&1"
+
+
+rule draw_figS7:
+    input:
+        steps=trial_records("steps"),
+        temperatures=trial_records("temperature"),
+        code=sources("plot_decay_trials.py"),
+    output:
+        pdf="results/{experiment}/figures/figS7.pdf",
+        png=report(
+            "results/{experiment}/figures/figS7.png",
+            caption="../report/figS7.rst",
+            category="Supplementary figures",
+            labels={"figure": "S7", "shows": "other numbers of decay steps and temperatures"},
+        ),
+    log:
+        "results/{experiment}/logs/draw_figS7.log",
+    benchmark:
+        "results/{experiment}/benchmarks/draw_figS7.tsv"
+    priority: USUAL
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        dpi=lookup("figures/dpi", within=config),
+    shell:
+        "python scripts/plot_decay_trials.py"
+        " --steps {input.steps:q}"
+        " --temperatures {input.temperatures:q}"
         " --pdf {output.pdf:q}"
         " --png {output.png:q}"
         " --dpi {params.dpi}"
@@ -278,6 +552,7 @@ rule draw_figS8:
         "results/{experiment}/logs/draw_figS8.log",
     benchmark:
         "results/{experiment}/benchmarks/draw_figS8.tsv"
+    priority: USUAL
     conda:
         "../../envs/figures.yaml"
     threads: 1
@@ -317,6 +592,7 @@ rule draw_figS9:
         "results/{experiment}/logs/draw_figS9.log",
     benchmark:
         "results/{experiment}/benchmarks/draw_figS9.tsv"
+    priority: USUAL
     conda:
         "../../envs/figures.yaml"
     threads: 1
@@ -359,6 +635,7 @@ rule draw_figS10:
         "results/{experiment}/logs/draw_figS10.log",
     benchmark:
         "results/{experiment}/benchmarks/draw_figS10.tsv"
+    priority: USUAL
     conda:
         "../../envs/figures.yaml"
     threads: 1

@@ -15,8 +15,8 @@ rule train:
         "results/{experiment}/logs/train/{network}.log",
     benchmark:
         "results/{experiment}/benchmarks/train/{network}.tsv"
-    # everything waits for it
-    priority: 10
+    # everything waits for those that are explained
+    priority: training_priority
     conda:
         "../../envs/torch.yaml"
     threads: 1

@@ -22,6 +22,7 @@ rule summarise_removal:
         "results/{experiment}/logs/summarise_removal/{network}-{variant}-{upsampling}-{family}.log",
     benchmark:
         "results/{experiment}/benchmarks/summarise_removal/{network}-{variant}-{upsampling}-{family}.tsv"
+    priority: USUAL
     conda:
         "../../envs/statistics.yaml"
     threads: 1
@@ -54,6 +55,7 @@ rule compare_biases:
         "results/{experiment}/logs/compare_biases/{network}-{variant}-{upsampling}.log",
     benchmark:
         "results/{experiment}/benchmarks/compare_biases/{network}-{variant}-{upsampling}.tsv"
+    priority: USUAL
     conda:
         "../../envs/statistics.yaml"
     threads: 1
@@ -87,6 +89,7 @@ rule compare_aggregates:
         "results/{experiment}/logs/compare_aggregates/{network}-{variant}-{upsampling}.log",
     benchmark:
         "results/{experiment}/benchmarks/compare_aggregates/{network}-{variant}-{upsampling}.tsv"
+    priority: USUAL
     conda:
         "../../envs/statistics.yaml"
     threads: 1
@@ -125,6 +128,7 @@ rule compare_variants:
         "results/{experiment}/logs/compare_variants/{network}-{upsampling}.log",
     benchmark:
         "results/{experiment}/benchmarks/compare_variants/{network}-{upsampling}.tsv"
+    priority: USUAL
     conda:
         "../../envs/statistics.yaml"
     threads: 1
@@ -158,6 +162,7 @@ rule compare_attributions:
         "results/{experiment}/logs/compare_attributions/{network}.log",
     benchmark:
         "results/{experiment}/benchmarks/compare_attributions/{network}.tsv"
+    priority: USUAL
     conda:
         "../../envs/torch.yaml"
     threads: 1
@@ -193,6 +198,10 @@ rule findings:
             "results/{{experiment}}/statistics/{network}/correlations.csv", network=["vgg16", "resnet50"]
         ),
         gross_sums="results/{experiment}/statistics/resnet50/gross_sums.csv",
+        accuracy=expand("results/{{experiment}}/survey/{network}/accuracy.csv", network=NETWORKS),
+        outputs=expand("results/{{experiment}}/survey/{network}/outputs.csv", network=NETWORKS),
+        fits=expand("results/{{experiment}}/survey/{network}/fits.csv", network=NETWORKS),
+        robustness=expand("results/{{experiment}}/survey/{network}/robustness.csv", network=NETWORKS),
         code=sources("report_findings.py"),
     output:
         table="results/{experiment}/findings.csv",
@@ -205,6 +214,7 @@ rule findings:
         "results/{experiment}/logs/findings.log",
     benchmark:
         "results/{experiment}/benchmarks/findings.tsv"
+    priority: USUAL
     conda:
         "../../envs/statistics.yaml"
     threads: 1
@@ -221,6 +231,10 @@ rule findings:
         " --variants {input.variants:q}"
         " --correlations {input.correlations:q}"
         " --gross-sums {input.gross_sums:q}"
+        " --survey-accuracy {input.accuracy:q}"
+        " --survey-outputs {input.outputs:q}"
+        " --survey-fits {input.fits:q}"
+        " --survey-robustness {input.robustness:q}"
         " --output {output.table:q}"
         " --page {output.page:q}"
         " >{log:q} 2>&1"

@@ -1,0 +1,63 @@
+"""Draw figure S5: the outputs without biases as a linear function of those with them, f^{b=0} = α f + β.
+
+In:  the fits of the networks, one for each of some images (survey_network.py).
+Out: the figure, as PDF and PNG: α (left) and β (right) of every network; points are fits, boxes their quartiles.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from explanations.command import run_command
+from explanations.figures import (
+    BATCH_NORM,
+    BATCH_NORM_COLOURS,
+    DOUBLE_COLUMN,
+    GREY,
+    draw_networks,
+    figure_parser,
+    journal_figure,
+    order_networks,
+)
+from explanations.tables import read_tables
+
+COLUMNS = ("network", "biases", "batch_norm", "image", "alpha", "beta", "largest_output")
+
+
+def main(fits: list[Path], pdf: Path, png: Path, dpi: float) -> None:
+    table = read_tables(fits, COLUMNS).dropna(subset=["alpha", "beta"])
+    networks = order_networks(table)
+    names = list(networks.index)
+    colours = [BATCH_NORM_COLOURS[key] for key in networks["batch_norm"]]
+    n = table.groupby("network").size()
+    with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, 0.95 + 0.19 * len(names)) as figure:
+        left, right = figure.subplots(1, 2, sharey=True)
+        for ax, value in ((left, "alpha"), (right, "beta")):
+            draw_networks(ax, table, value, names, colours, points=True)
+            ax.axvline(0, color="black", linewidth=0.4, zorder=0)
+        left.axvline(1, color=GREY, linewidth=0.7, linestyle=(0, (3, 2)), zorder=0)
+        left.set_title(f"(a) scale, {n.min()} fits" if n.nunique() == 1 else f"(a) scale, {n.min()}–{n.max()} fits")
+        left.set_xlabel("α")
+        right.set_title("(b) offset, and the range of outputs (grey)")
+        right.set_xlabel("β (logits)")
+        mark_range(right, table.groupby("network")["largest_output"].median().loc[names].to_numpy())
+        handles = [
+            Line2D([], [], color=BATCH_NORM_COLOURS[key], linestyle="none", marker="s", label=label)
+            for key, label in BATCH_NORM.items()
+        ]
+        handles += [Line2D([], [], color=GREY, linewidth=0.7, linestyle=(0, (3, 2)), label="α = 1")]
+        title = "points: one image each, fitted over the classes; boxes: quartiles and median over images"
+        figure.legend(handles=handles, title=title, title_fontsize=6, loc="outside lower center", ncols=3)
+
+
+def mark_range(ax: Axes, largest: np.ndarray) -> None:
+    """Grey bars over ± the median of the largest |f_c|, which β is to be compared with."""
+    ax.barh(np.arange(len(largest)), 2 * largest, 0.86, -largest, color="#EEEEEE", zorder=0)
+
+
+if __name__ == "__main__":
+    parser = figure_parser(__doc__)
+    parser.add_argument("--fits", type=Path, nargs="+", required=True, help="one file for each network")
+    run_command(parser, main)

@@ -1,0 +1,95 @@
+"""Draw figures S1 and S2: the accuracy of every network as pixel values are scaled, or shifted.
+
+In:  the networks' robustness (survey_network.py).
+Out: the figure, as PDF and PNG: a panel for each network, those without batch normalisation first; its line's colour
+     is the relative change of top-1 accuracy at ten times the pixel values, or when a full range is added.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from explanations.command import InputError, run_command
+from explanations.figures import (
+    BATCH_NORM,
+    DOUBLE_COLUMN,
+    GREY,
+    count_images,
+    figure_parser,
+    journal_figure,
+    network_title,
+    order_networks,
+)
+from explanations.tables import read_tables
+
+COLUMNS = ("network", "biases", "batch_norm", "classes", "change", "value", "n", "accuracy", "relative_change")
+SHOWN = {"scale": 10.0, "shift": 1.0}  # the change whose effect gives the colour
+AXES = {"scale": "pixel values × s", "shift": "pixel values + d (d in full ranges)"}
+COLOURS = "plasma"
+PANELS = 7  # in a row
+
+
+def main(robustness: list[Path], change: str, pdf: Path, png: Path, dpi: float) -> None:
+    table = read_tables(robustness, COLUMNS)
+    table = table[table["change"] == change].sort_values("value")
+    networks = order_networks(table)
+    shown = table[table["value"] == SHOWN[change]].set_index("network")["relative_change"]
+    if set(shown.index) != set(networks.index):
+        raise InputError(f"the tables given lack the {change} {SHOWN[change]:g}; survey.{change}s must hold it")
+    colours = ScalarMappable(Normalize(-1, 0, clip=True), COLOURS)
+    groups = [(key, list(group.index)) for key, group in networks.groupby("batch_norm")]
+    rows = [(key, names[start : start + PANELS]) for key, names in groups for start in range(0, len(names), PANELS)]
+    with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, 0.75 + 1.12 * len(rows)) as figure:
+        axes = figure.subplots(len(rows), min(PANELS, len(networks)), squeeze=False, sharex=True, sharey=True)
+        for line, (key, names) in zip(axes, rows, strict=True):
+            for ax in line[len(names) :]:
+                ax.remove()
+            for ax, name in zip(line, names, strict=False):
+                draw_panel(ax, table, name, change, colours.to_rgba(shown[name]))
+                ax.set_title(network_title(name), fontsize=6.5, loc="center", pad=3)
+            line[0].set_ylabel(f"{BATCH_NORM[key].replace(' ', chr(10), 1)}\ntop-1 accuracy")
+        label_axes(figure, axes, rows, change, f"{AXES[change]}; {count_images(table['n'])}")
+        bar = figure.colorbar(colours, ax=axes, fraction=0.03, aspect=30, pad=0.012)
+        bar.set_label(f"relative change at {'× 10' if change == 'scale' else '+ 1'}")
+        bar.outline.set_visible(False)
+
+
+def draw_panel(ax: Axes, table: pd.DataFrame, name: str, change: str, colour) -> None:
+    """One network's accuracy over those of all others, in grey."""
+    for other, found in table.groupby("network"):
+        if other != name:
+            ax.plot(found["value"], found["accuracy"], color="#DDDDDD", linewidth=0.5, zorder=1)
+    found = table[table["network"] == name]
+    ax.plot(found["value"], found["accuracy"], color=colour, linewidth=1.5, marker="o", markersize=1.8, zorder=3)
+    ax.axvline(1 if change == "scale" else 0, color=GREY, linewidth=0.4, zorder=0)
+    ax.axhline(1 / found["classes"].iloc[0], color=GREY, linewidth=0.5, linestyle=(0, (1, 1.2)), zorder=2)
+
+
+def label_axes(figure: Figure, axes: np.ndarray, rows: list, change: str, name: str) -> None:
+    """Ticks of the scale's or shift's own, on the lowest panel of each column."""
+    first = axes[0, 0]
+    first.set_ylim(0, 1.02)
+    first.set_yticks([0, 0.5, 1])
+    if change == "scale":
+        first.set_xscale("log")
+        first.set_xticks([1e-3, 1, 1e3])
+        first.minorticks_off()
+    else:
+        first.set_xticks([-1, 0, 1], ["−1", "0", "1"])
+    for line, (_, names) in zip(axes[:-1], rows[:-1], strict=True):
+        below = len(rows[-1][1])
+        for ax in line[below : len(names)]:
+            ax.tick_params(labelbottom=True)
+    figure.supxlabel(name, fontsize=7)
+
+
+if __name__ == "__main__":
+    parser = figure_parser(__doc__)
+    parser.add_argument("--robustness", type=Path, nargs="+", required=True, help="one file for each network")
+    parser.add_argument("--change", choices=SHOWN, required=True)
+    run_command(parser, main)

@@ -1,0 +1,48 @@
+"""The survey of the zoo: what biases do to each network's decisions.
+
+survey_network   models/<network>/original, images/val -> survey/<network>/accuracy, outputs, fits, robustness
+"""
+
+
+rule survey_network:
+    input:
+        network="results/{experiment}/models/{network}/original.safetensors",
+        val=image_folder("val"),
+        code=sources("survey_network.py"),
+    output:
+        accuracy="results/{experiment}/survey/{network}/accuracy.csv",
+        outputs="results/{experiment}/survey/{network}/outputs.csv",
+        fits="results/{experiment}/survey/{network}/fits.csv",
+        robustness="results/{experiment}/survey/{network}/robustness.csv",
+    log:
+        "results/{experiment}/logs/survey_network/{network}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/survey_network/{network}.tsv"
+    priority: LATER
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=2500,
+        runtime=60,
+        gpu=gpus(),
+    params:
+        survey=lookup("survey", within=config),
+        device=lookup("device", within=config),
+        seed=lookup("seed", within=config),
+    shell:
+        "python scripts/survey_network.py"
+        " --network {input.network:q}"
+        " --name {wildcards.network}"
+        " --val {input.val:q}"
+        " --accuracy {output.accuracy:q}"
+        " --outputs {output.outputs:q}"
+        " --fits-table {output.fits:q}"
+        " --robustness {output.robustness:q}"
+        " --scales {params.survey[scales]}"
+        " --shifts {params.survey[shifts]}"
+        " --fits {params.survey[fits]}"
+        " --device {params.device}"
+        " --seed {params.seed}"
+        " --threads {threads}"
+        " >{log:q} 2>&1"
