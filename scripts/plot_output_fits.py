@@ -7,6 +7,7 @@ Out: the figure, as PDF and PNG: α (left) and β (right) of every network; poin
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
@@ -37,6 +38,9 @@ def main(fits: list[Path], pdf: Path, png: Path, dpi: float) -> None:
         for ax, value in ((left, "alpha"), (right, "beta")):
             draw_networks(ax, table, value, names, colours, points=True)
             ax.axvline(0, color="black", linewidth=0.4, zorder=0)
+        low, high = middle_range(table, "alpha")
+        left.set_xlim(low, high)
+        outside = int((~table["alpha"].between(low, high)).sum())
         left.axvline(1, color=GREY, linewidth=0.7, linestyle=(0, (3, 2)), zorder=0)
         left.set_title(f"(a) scale, {n.min()} fits" if n.nunique() == 1 else f"(a) scale, {n.min()}–{n.max()} fits")
         left.set_xlabel("α")
@@ -49,7 +53,17 @@ def main(fits: list[Path], pdf: Path, png: Path, dpi: float) -> None:
         ]
         handles += [Line2D([], [], color=GREY, linewidth=0.7, linestyle=(0, (3, 2)), label="α = 1")]
         title = "points: one image each, fitted over the classes; boxes: quartiles and median over images"
+        title += f"; {outside} α lie beyond the axis" if outside else ""
         figure.legend(handles=handles, title=title, title_fontsize=6, loc="outside lower center", ncols=3)
+
+
+def middle_range(table: pd.DataFrame, value: str) -> tuple[float, float]:
+    """An axis over all values without batch normalisation and the quartiles with it, where a few lie far out."""
+    plain = table.loc[~table["batch_norm"], value]
+    spread = table[table["batch_norm"]].groupby("network")[value].quantile([0.25, 0.75])
+    shown = pd.concat([plain, spread, pd.Series([0.0, 1.0])])
+    margin = 0.05 * (shown.max() - shown.min())
+    return shown.min() - margin, shown.max() + margin
 
 
 def mark_range(ax: Axes, largest: np.ndarray) -> None:

@@ -31,7 +31,7 @@ COLUMNS = ("network", "biases", "batch_norm", "classes", "change", "value", "n",
 SHOWN = {"scale": 10.0, "shift": 1.0}  # the change whose effect gives the colour
 AXES = {"scale": "pixel values × s", "shift": "pixel values + d (d in full ranges)"}
 COLOURS = "plasma"
-PANELS = 7  # in a row
+PANELS = 8  # in a row, at most
 
 
 def main(robustness: list[Path], change: str, pdf: Path, png: Path, dpi: float) -> None:
@@ -43,12 +43,13 @@ def main(robustness: list[Path], change: str, pdf: Path, png: Path, dpi: float) 
         raise InputError(f"the tables given lack the {change} {SHOWN[change]:g}; survey.{change}s must hold it")
     colours = ScalarMappable(Normalize(-1, 0, clip=True), COLOURS)
     groups = [(key, list(group.index)) for key, group in networks.groupby("batch_norm")]
-    rows = [(key, names[start : start + PANELS]) for key, names in groups for start in range(0, len(names), PANELS)]
+    columns = min(PANELS, max(len(names) for _, names in groups))
+    rows = [(key, names[start : start + columns]) for key, names in groups for start in range(0, len(names), columns)]
     with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, 0.75 + 1.12 * len(rows)) as figure:
-        axes = figure.subplots(len(rows), min(PANELS, len(networks)), squeeze=False, sharex=True, sharey=True)
+        axes = figure.subplots(len(rows), columns, squeeze=False, sharex=True, sharey=True)
         for line, (key, names) in zip(axes, rows, strict=True):
             for ax in line[len(names) :]:
-                ax.remove()
+                ax.axis("off")
             for ax, name in zip(line, names, strict=False):
                 draw_panel(ax, table, name, change, colours.to_rgba(shown[name]))
                 ax.set_title(network_title(name), fontsize=6.5, loc="center", pad=3)
@@ -81,9 +82,8 @@ def label_axes(figure: Figure, axes: np.ndarray, rows: list, change: str, name: 
         first.minorticks_off()
     else:
         first.set_xticks([-1, 0, 1], ["−1", "0", "1"])
-    for line, (_, names) in zip(axes[:-1], rows[:-1], strict=True):
-        below = len(rows[-1][1])
-        for ax in line[below : len(names)]:
+    for line, (_, names), (_, below) in zip(axes[:-1], rows[:-1], rows[1:], strict=True):
+        for ax in line[len(below) : len(names)]:  # nothing is below them
             ax.tick_params(labelbottom=True)
     figure.supxlabel(name, fontsize=7)
 
