@@ -136,6 +136,11 @@ def top_layer(table: pd.DataFrame, prefix: str = "activity_", key: str = "method
     return int(layers.max())
 
 
+def darken(colour, share: float = 0.45) -> tuple[float, ...]:
+    """A colour mixed with `share` of black."""
+    return tuple((1 - share) * value for value in to_rgb(colour))
+
+
 def lighten(colour, share: float = 0.62) -> tuple[float, ...]:
     """A colour mixed with `share` of white."""
     return tuple(share + (1 - share) * value for value in to_rgb(colour))
@@ -164,11 +169,13 @@ def draw_networks(
     for place, (name, colour) in enumerate(zip(names, colours, strict=True)):
         values = table.loc[table["network"] == name, value].to_numpy(float)
         low, middle, high = np.percentile(values, [25, 50, 75])
+        face, edge = lighten(colour), colour
         if points:
             spread = place + rng.uniform(-0.3, 0.3, len(values))
-            ax.plot(values, spread, color=colour, linestyle="none", marker=".", markersize=1.6, alpha=0.5, zorder=1.5)
-        ax.barh(place, high - low, 0.62, low, color=lighten(colour), edgecolor=colour, linewidth=0.5, zorder=1)
-        ax.vlines(middle, place - 0.31, place + 0.31, colour, linewidth=1.4, zorder=2)
+            ax.plot(values, spread, color=face, linestyle="none", marker=".", markersize=1.8, zorder=1)
+            face, edge = "none", darken(colour)
+        ax.barh(place, high - low, 0.62, low, color=face, edgecolor=edge, linewidth=0.6, zorder=2)
+        ax.vlines(middle, place - 0.31, place + 0.31, edge, linewidth=1.4, zorder=2)
     ax.set_yticks(np.arange(len(names)), [network_title(name) for name in names])
     ax.set_ylim(len(names) - 0.4, -0.6)
 
