@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import h5py
+import pandas as pd
 import pytest
 import torch
 from conftest import extract, remove
@@ -19,6 +20,8 @@ import make_digit_images
 import make_example_maps
 import make_manifest
 import measure_removal
+import plot_decay_trials
+import plot_robustness
 import summarise_removal
 import train_network
 import zero_biases
@@ -45,6 +48,29 @@ def refused(step, *args, **flags) -> str:
 def output(tmp_path) -> Path:
     """Where a result would go: alone in a folder."""
     return tmp_path / "results" / "output"
+
+
+# --- figures of the zoo ------------------------------------------------------------------------------------------
+
+
+def test_a_survey_without_what_gives_the_colour(tmp_path, output):
+    row = {"network": "a", "biases": 3, "batch_norm": False, "classes": 10, "n": 5, "relative_change": 0.0}
+    table = pd.DataFrame([{**row, "change": "scale", "value": value, "accuracy": 0.5} for value in (1.0, 2.0)])
+    table.to_csv(tmp_path / "robustness.csv", index=False)
+    flags = {"robustness": [tmp_path / "robustness.csv"], "pdf": output, "png": output, "dpi": 60}
+    message = refused(plot_robustness.main, change="scale", **flags)
+    assert message == "the tables given lack the scale 10; survey.scales must hold it"
+    assert not output.parent.exists()
+
+
+def test_two_records_of_the_same_decay(tmp_path, output):
+    row = {"network": "a", "profile": "linear", "steps": 2, "temperature": 9.0, "n": 5, "training_steps": 0}
+    row |= {"phase": 0, "factor": 1.0, "accuracy": 0.5, "brute_force_accuracy": 0.5}
+    pd.DataFrame([row]).to_csv(tmp_path / "record.csv", index=False)
+    paths = [tmp_path / "record.csv"] * 2
+    message = refused(plot_decay_trials.main, steps=paths, temperatures=paths, pdf=output, png=output, dpi=60)
+    assert message == "the records given hold a value of steps twice; each must differ in it"
+    assert not output.parent.exists()
 
 
 # --- values out of range -----------------------------------------------------------------------------------------

@@ -84,6 +84,87 @@ def test_zeroing_a_resnet(top, first, verdict):
     assert claims.zeroing_changes_maps(SimpleNamespace(correlations={"resnet50": table})).verdict == verdict
 
 
+# --- the zoo -----------------------------------------------------------------------------------------------------
+
+
+def zoo(table: str, plain: list[dict], normalised: list[dict] = ()) -> SimpleNamespace:
+    """A survey's table, a row for each network: those without batch normalisation, and those with it."""
+    groups = (("plain", False, plain), ("normalised", True, normalised))
+    found = [
+        {"network": f"{name} {k}", "batch_norm": norm, **row}
+        for name, norm, rows in groups
+        for k, row in enumerate(rows)
+    ]
+    return SimpleNamespace(survey={table: pd.DataFrame(found)})
+
+
+@pytest.mark.parametrize(
+    ("losses", "error", "verdict"),
+    [
+        ([0.0, 0.009, 0.03], 0.001, SUPPORTED),  # one is excepted
+        ([0.0, 0.02, 0.03], 0.001, NOT_SUPPORTED),
+        ([0.0, 0.02, 0.03], 0.01, UNDECIDED),
+        ([-0.02, -0.01, 0.0], 0.001, SUPPORTED),
+    ],
+)
+def test_what_zeroing_costs(losses, error, verdict):
+    rows = [{"k": 1, "n": 1000, "difference": -loss, "standard_error": error} for loss in losses]
+    rows += [{"k": 5, "n": 1000, "difference": -0.5, "standard_error": error}] * 2  # only top-1 counts
+    assert claims.zeroing_costs_little(zoo("accuracy", rows)).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("kept", "verdict"), [([0.1, 0.4], SUPPORTED), ([0.1, 0.6], UNDECIDED), ([0.1, 0.95], NOT_SUPPORTED)]
+)
+def test_what_zeroing_destroys(kept, verdict):
+    rows = [{"k": 1, "n": 1000, "original": 0.9, "zeroed": 0.9 * share} for share in kept]
+    plain = [{"k": 1, "n": 1000, "original": 0.9, "zeroed": 0.9}]
+    assert claims.zeroing_destroys(zoo("accuracy", plain, rows)).verdict == verdict
+
+
+@pytest.mark.parametrize(("least", "verdict"), [(0.95, SUPPORTED), (0.8, UNDECIDED), (0.2, NOT_SUPPORTED)])
+def test_correlated_outputs(least, verdict):
+    evidence = zoo("outputs", [{"correlation": 1.0}, {"correlation": least}], [{"correlation": 0.0}])
+    assert claims.outputs_stay_correlated(evidence).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("alpha", "verdict"), [((0.8, 0.7), SUPPORTED), ((0.8, 1.0), UNDECIDED), ((0.8, 1.2), NOT_SUPPORTED)]
+)
+def test_shrinking_outputs(alpha, verdict):
+    spread = np.linspace(-0.05, 0.05, 40)
+    table = pd.concat(
+        [
+            pd.DataFrame({"network": str(k), "batch_norm": False, "alpha": value + spread})
+            for k, value in enumerate(alpha)
+        ]
+        + [pd.DataFrame({"network": "n", "batch_norm": True, "alpha": 3 + spread})]
+    )
+    assert claims.outputs_shrink(SimpleNamespace(survey={"fits": table})).verdict == verdict
+
+
+@pytest.mark.parametrize(("beta", "verdict"), [(-0.2, SUPPORTED), (1.0, UNDECIDED), (-4.0, NOT_SUPPORTED)])
+def test_negligible_offsets(beta, verdict):
+    rows = [{"beta": 0.01, "largest_output": 10.0}, {"beta": beta, "largest_output": 10.0}]
+    evidence = zoo("fits", rows, [{"beta": 9.0, "largest_output": 10.0}])
+    assert claims.offset_is_negligible(evidence).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("plain", "normalised", "verdict"),
+    [
+        ([-0.1, -0.2, 0.0, -0.15], [-0.8, -0.9, -0.7, -0.6], SUPPORTED),
+        ([-0.1, -0.9, 0.0, -0.5], [-0.8, -0.2, -0.7, -0.05], UNDECIDED),
+        ([-0.8, -0.9, -0.7, -0.6], [-0.1, -0.2, 0.0, -0.15], NOT_SUPPORTED),
+    ],
+)
+def test_robustness(plain, normalised, verdict):
+    rows = [[{"change": "scale", "value": 10.0, "relative_change": x} for x in group] for group in (plain, normalised)]
+    other = [{"change": "scale", "value": 100.0, "relative_change": -1.0}] * 5
+    evidence = zoo("robustness", rows[0] + other, rows[1])
+    assert claims.robust_without_batch_norm("scale", 10)(evidence).verdict == verdict
+
+
 def test_claims_are_numbered_once():
     numbers = [claim.number for claim in claims.CLAIMS]
     assert len(set(numbers)) == len(numbers)

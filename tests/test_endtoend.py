@@ -16,7 +16,7 @@ import psutil
 import pytest
 import yaml
 from PIL import Image
-from test_workflow import FIGURES
+from test_workflow import FIGURES, ZOO
 from workflow_copy import copy_workflow, planned_jobs, snakemake
 
 from explanations.claims import CLAIMS
@@ -129,6 +129,17 @@ def test_resolution_redraws_figures_alone(finished):
 def test_a_plotting_script_redraws_its_figures_alone(finished):
     with edited(finished / "scripts/plot_correlations.py", "# edited\n"):
         assert planned_jobs(finished, *MINIMAL) == {"draw_figS8": 1}
+
+
+def test_the_surveys_keys_train_nothing(finished):
+    jobs = planned_with(finished, {"survey": {"fits": 9}})
+    draws = {f"draw_{figure}": 1 for figure in ("fig3", "figS1", "figS2", "figS3", "figS4", "figS5")}
+    assert jobs == {"survey_network": len(ZOO), "findings": 1, **draws}
+
+
+def test_another_trial_of_decay_is_all_that_runs(finished):
+    jobs = planned_with(finished, {"networks": {"resnet50": {"decay_trials": {"steps": [3, 4]}}}})
+    assert jobs == {"decay_trial": 1, "draw_figS7": 1}
 
 
 @pytest.mark.parametrize("override", [{"removal": {"grid": 6}}, {"removal": {"noise_maps": 2}}])
