@@ -8,7 +8,6 @@ Out: the figure, as PDF and PNG, a panel for each: accuracy of the network being
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -30,7 +29,7 @@ MARKERS = "osD^vP"
 
 def main(steps: list[Path], temperatures: list[Path], pdf: Path, png: Path, dpi: float) -> None:
     panels = {"steps": (steps, "{:g} decay steps"), "temperature": (temperatures, "T = {:g}")}
-    with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, 2.5) as figure:
+    with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, 2.75) as figure:
         axes = figure.subplots(1, 2, sharey=True)
         for letter, ax, (key, (paths, text)) in zip("ab", axes, panels.items(), strict=True):
             table = read_tables(paths, RECORD_COLUMNS)
@@ -58,8 +57,8 @@ def draw_trials(ax: Axes, table: pd.DataFrame, key: str, text: str) -> None:
         ax.plot(zero["training_steps"], zero["accuracy"], **style, label=text.format(value))
     handles, labels = ax.get_legend_handles_labels()
     handles.append(Line2D([], [], color=GREY, linewidth=0.8, linestyle=(0, (3, 2))))
-    ax.legend(handles, [*labels, "as trained"], loc="lower right", title="thick: without biases", title_fontsize=6)
-    ax.set_ylim(top=min(1.02, np.nextafter(table["accuracy"].max() + 0.05, 2)))
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 3}
+    ax.legend(handles, [*labels, "as trained"], title="thin: while biases decay; thick: without biases", **below)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ def main(outputs: list[Path], pdf: Path, png: Path, dpi: float) -> None:
             ax.set_title(f"({letter}) {BATCH_NORM[key]}, {count_images(found.groupby('network').size())}")
             ax.set_xlabel("Pearson's ρ of outputs, original and zeroed")
             ax.axvline(0, color="black", linewidth=0.4, zorder=0)
+            ax.set_xlim(-1.03, 1.03)
         handles = [box_handle(BATCH_NORM_COLOURS[key], "quartiles and median over images") for key, _ in groups[:1]]
         handles += [Line2D([], [], color=BLACK, linestyle="none", marker="D", markersize=2.5, label="mean")]
         figure.legend(handles=handles, loc="outside lower center", ncols=2)

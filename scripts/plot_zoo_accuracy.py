@@ -49,7 +49,8 @@ def main(accuracy: list[Path], pdf: Path, png: Path, dpi: float) -> None:
         axes[1].set_xticks(
             range(len(labels)), labels, rotation=45, ha="right", rotation_mode="anchor", linespacing=1.05
         )
-        axes[1].tick_params(axis="x", length=0)
+        for ax in axes:
+            ax.tick_params(axis="x", length=0)
         axes[1].set_xlim(-0.6, len(labels) - 0.4)
         axes[1].set_xlabel("network and its number of bias parameters")
         handles = [Patch(facecolor=BATCH_NORM_COLOURS[key], label=label) for key, label in BATCH_NORM.items()]

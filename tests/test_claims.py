@@ -108,8 +108,8 @@ def zoo(table: str, plain: list[dict], normalised: list[dict] = ()) -> SimpleNam
     ],
 )
 def test_what_zeroing_costs(losses, error, verdict):
-    rows = [{"k": 1, "n": 1000, "difference": -loss, "standard_error": error} for loss in losses]
-    rows += [{"k": 5, "n": 1000, "difference": -0.5, "standard_error": error}] * 2  # only top-1 counts
+    rows = [{"k": 1, "n": 1000, "original": 0.9, "zeroed": 0.9 - loss, "standard_error": error} for loss in losses]
+    rows += [{"k": 5, "n": 1000, "original": 0.9, "zeroed": 0.4, "standard_error": error}] * 2  # only top-1 counts
     assert claims.zeroing_costs_little(zoo("accuracy", rows)).verdict == verdict
 
 

@@ -186,7 +186,7 @@ def more_layers_hurt(found: Evidence) -> Finding:
 def zeroing_costs_little(found: Evidence) -> Finding:
     table = found.survey["accuracy"]
     table = table[(table.k == 1) & ~table.batch_norm].set_index("network")
-    losses = -table.difference
+    losses = table.original - table.zeroed
     small, large = losses < 0.01, losses - 2 * table.standard_error > 0.01
     verdict = SUPPORTED if (~small).sum() <= 1 else NOT_SUPPORTED if large.sum() > 1 else UNDECIDED
     text = f"loss of top-1 {_spread(100 * losses, '{:.1f}')} points, under 1 in {small.sum()} of {len(losses)} networks"
