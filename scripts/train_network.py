@@ -54,10 +54,20 @@ def main(
     description = NetworkDescription(
         source, constructor, {**arguments, "num_classes": len(classes)}, tuple(classes), size, MEAN, STD
     )
+    check_size(network, constructor, size)
     images = torch.from_numpy(load_images(paths, size, "read training images"))
     fit(network, images, torch.from_numpy(labels), description, epochs, batch, learning_rate, weight_decay)
     record = {**settings, "seed": seed, "train_images": len(paths), **measure_accuracy(network, description, val)}
     save_network(output, network, description.with_variant("original", "trained from scratch", "", record))
+
+
+@torch.no_grad()
+def check_size(network: nn.Module, constructor: str, size: int) -> None:
+    """Raise an InputError if a network can't take images of this size; its poolings may leave nothing of them."""
+    try:
+        network(torch.zeros(1, 3, size, size))
+    except RuntimeError as error:
+        raise InputError(f"images.size is {size}; {constructor} can't take it: {str(error).splitlines()[0]}") from None
 
 
 def fit(

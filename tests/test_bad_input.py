@@ -174,6 +174,11 @@ TRAINING = {
         ({"learning_rate": 0.0}, "training.learning_rate is 0; allowed is a number > 0"),
         ({"weight_decay": -1.0}, "training.weight_decay is -1; allowed is a number >= 0"),
         ({"size": 0}, "--size is 0; allowed is a number >= 1"),
+        (
+            {"constructor": "inception_v3", "arguments": {"width": 0.25}},
+            "images.size is 32; inception_v3 can't take it: Calculated padded input size per channel: (1 x 1). Kernel "
+            "size: (3 x 3). Kernel size can't be greater than actual input size",
+        ),
         ({"source": "zoo"}, "source is zoo; allowed are narrow, torchvision"),
         ({"constructor": "vgg99"}, f"constructor is vgg99; source narrow has {', '.join(NARROW)}"),
     ],

@@ -17,6 +17,7 @@ from torchvision.models import (
 )
 from torchvision.models.alexnet import AlexNet
 from torchvision.models.googlenet import GoogLeNet, Inception
+from torchvision.models.inception import Inception3
 from torchvision.models.resnet import Bottleneck, ResNet
 from torchvision.models.vgg import VGG, cfgs, make_layers
 
@@ -190,6 +191,7 @@ NARROW: dict[str, Callable[..., nn.Module]] = {
     "squeezenet1_1": partial(narrow_classifier, squeezenet1_1),
     "inception_v1": partial(narrow_classifier, inception_v1),
     "googlenet": partial(narrow_classifier, partial(GoogLeNet, aux_logits=False, init_weights=False)),
+    "inception_v3": partial(narrow_classifier, partial(Inception3, aux_logits=False, init_weights=False)),
     "resnet18": partial(narrow_classifier, resnet18),
     "resnet50": narrow_resnet50,
     "densenet121": partial(narrow_classifier, densenet121),
