@@ -35,12 +35,13 @@ def main(fits: list[Path], pdf: Path, png: Path, dpi: float) -> None:
     n = table.groupby("network").size()
     with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, 0.95 + 0.19 * len(names)) as figure:
         left, right = figure.subplots(1, 2, sharey=True)
+        outside = {}
         for ax, value in ((left, "alpha"), (right, "beta")):
             draw_networks(ax, table, value, names, colours, points=True)
             ax.axvline(0, color="black", linewidth=0.4, zorder=0)
-        low, high = middle_range(table, "alpha")
-        left.set_xlim(low, high)
-        outside = int((~table["alpha"].between(low, high)).sum())
+            limits = choose_limits(table, value)
+            ax.set_xlim(*limits)
+            outside[value] = int((~table[value].between(*limits)).sum())
         left.axvline(1, color=GREY, linewidth=0.7, linestyle=(0, (3, 2)), zorder=0)
         left.set_title(f"(a) scale, {n.min()} fits" if n.nunique() == 1 else f"(a) scale, {n.min()}–{n.max()} fits")
         left.set_xlabel("α")
@@ -53,16 +54,20 @@ def main(fits: list[Path], pdf: Path, png: Path, dpi: float) -> None:
         ]
         handles += [Line2D([], [], color=GREY, linewidth=0.7, linestyle=(0, (3, 2)), label="α = 1")]
         title = "points: one image each, fitted over the classes; boxes: quartiles and median over images"
-        title += f"; {outside} α lie beyond the axis" if outside else ""
+        title += f"; {outside['alpha']} α and {outside['beta']} β lie beyond the axes" if any(outside.values()) else ""
         figure.legend(handles=handles, title=title, title_fontsize=6, loc="outside lower center", ncols=3)
 
 
-def middle_range(table: pd.DataFrame, value: str) -> tuple[float, float]:
-    """An axis over all values without batch normalisation and the quartiles with it, where a few lie far out."""
-    plain = table.loc[~table["batch_norm"], value]
-    spread = table[table["batch_norm"]].groupby("network")[value].quantile([0.25, 0.75])
-    shown = pd.concat([plain, spread, pd.Series([0.0, 1.0])])
-    margin = 0.05 * (shown.max() - shown.min())
+def choose_limits(table: pd.DataFrame, value: str) -> tuple[float, float]:
+    """An axis over the fits without batch normalisation; destroyed networks may lie anywhere, far out too.
+
+    α: with 0 and 1. β: over the range of the outputs that it is compared with.
+    """
+    if value == "beta":
+        largest = 1.05 * table.groupby("network")["largest_output"].median().max()
+        return -largest, largest
+    shown = pd.concat([table.loc[~table["batch_norm"], value], pd.Series([0.0, 1.0])])
+    margin = 0.25 * (shown.max() - shown.min())
     return shown.min() - margin, shown.max() + margin
 
 
