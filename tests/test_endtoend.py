@@ -163,8 +163,9 @@ def test_extractions_code_trains_nothing(finished):
     assert not jobs.keys() & {"digit_images", "train", "decay_biases"}
 
 
-def wait_for_step(folder: Path, script: str, age: float) -> psutil.Process:
-    """The process of a step that runs in a folder, when it is `age` seconds old."""
+def wait_for_step(folder: Path, script: str, benchmark: str) -> psutil.Process:
+    """The process of a step that runs in a folder, after half of the time that it took before, by its benchmark."""
+    age = pd.read_csv(folder / RESULTS / f"benchmarks/{benchmark}.tsv", sep="\t").s[0] / 2
     for _ in range(600):
         for process in psutil.process_iter(["cmdline"]):
             command = process.info["cmdline"] or []
@@ -193,7 +194,7 @@ def test_a_killed_step_runs_again_with_the_same_numbers(finished):
     before = read_arrays(result)
     result.unlink()
     run = start_snakemake(finished, str(REMOVAL), "--cores", "2", *MINIMAL)
-    wait_for_step(finished, "measure_removal.py", age=3).kill()
+    wait_for_step(finished, "measure_removal.py", "measure_removal/vgg16-original-bilinear-layers-0").kill()
     assert run.wait() != 0
     assert not result.exists()
     snakemake(finished, str(REMOVAL), "--cores", "2", *MINIMAL)
@@ -205,7 +206,7 @@ def test_a_killed_snakemake_continues_after_unlocking(finished):
     before = read_arrays(finished / shard)
     (finished / shard).unlink()
     run = start_snakemake(finished, str(shard), "--cores", "2", *MINIMAL)
-    wait_for_step(finished, "extract_attributions.py", age=1)
+    wait_for_step(finished, "extract_attributions.py", "extract_attributions/vgg16-original-0")
     os.killpg(run.pid, signal.SIGKILL)  # the step and the head process together
     run.wait()
     assert not (finished / shard).exists()
