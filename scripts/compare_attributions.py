@@ -59,7 +59,7 @@ def sum_layers(reader: ShardReader) -> list[dict]:
     score = reader.read("score", images)
     rows = []
     for layer in range(len(reader.layer_names)):
-        gross = reader.read(f"activity/{layer:02d}", images).sum((1, 2), dtype=float)
+        gross = reader.gross_sum(layer, images)
         row = {"network": reader.identity["network"], "variant": reader.identity["variant"], "layer": layer}
         row |= {"name": reader.layer_names[layer], "n": len(images), "median_gross_sum": np.median(gross)}
         gap = np.abs(gross - score) / np.abs(score)

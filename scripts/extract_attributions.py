@@ -80,6 +80,8 @@ def check_attributions(
         "fullgrad_feature": found.fullgrad_feature,
         "gradient": [found.gradient],
         "gradcam": [found.gradcam],
+        "activity_elsewhere": [found.activity_elsewhere],
+        "bias_elsewhere": [found.bias_elsewhere],
     }
     for name, arrays in parts.items():
         for index, values in enumerate(arrays):
@@ -89,7 +91,7 @@ def check_attributions(
                 raise InputError(
                     f"{output}: image {row.index} ({row.path}): {name} {index} holds NaN or infinite values"
                 )
-    gap, size = completeness_gap(found.score, list(found.activity), list(found.bias), bias_layers)
+    gap, size = completeness_gap(found, bias_layers)
     bad = (gap.abs() > tolerance * size).nonzero()
     if len(bad):
         image, layer = bad[0].tolist()
@@ -115,6 +117,8 @@ def to_arrays(found: Attributions, rows: list[ManifestRow]) -> dict:
         "logits": found.logits.float().cpu().numpy(),
         "gradient": found.gradient.float().cpu().numpy(),
         "gradcam": found.gradcam.float().cpu().numpy(),
+        "activity_elsewhere": found.activity_elsewhere.double().cpu().numpy(),
+        "bias_elsewhere": found.bias_elsewhere.double().cpu().numpy(),
         "activity": arrays(found.activity),
         "bias": arrays(found.bias),
         "fullgrad_feature": arrays(found.fullgrad_feature),

@@ -27,6 +27,17 @@ def decompositions(activity: list[Tensor], bias: list[Tensor], bias_layers: list
     return totals
 
 
+def elsewhere(activity: Tensor, bias: Tensor, bias_layers: list[int]) -> np.ndarray:
+    """What has no position adds to Eq. 13, (images, layers), of (images, layers) activities and (images, k) biases."""
+    totals = activity.double().numpy().copy()
+    for image in range(totals.shape[0]):
+        for layer in range(totals.shape[1]):
+            totals[image, layer] += sum(
+                float(value) for value, owner in zip(bias[image], bias_layers, strict=True) if owner > layer
+            )
+    return totals
+
+
 def attribution(values: Tensor, gradient: Tensor) -> Tensor:
     """Σ_φ v_φij · g_φij of (C, H, W), by loops over channels and positions (Eqs 5, 11, 12)."""
     channels, height, width = values.shape

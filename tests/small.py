@@ -168,3 +168,38 @@ class ChannelsLast(nn.Module):
         x = F.relu(self.first(x)).permute(0, 2, 3, 1)
         x = F.gelu(self.mix(self.norm(x))).permute(0, 3, 1, 2)
         return self.top(x.mean((2, 3)))
+
+
+class AddedParameter(nn.Module):
+    """Parameters that are added to, and joined with, what is computed from the image: biases without a module."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.top = nn.Conv2d(3, 4, 3), nn.Linear(5, 5)
+        self.offset, self.channel = nn.Parameter(torch.randn(4, 6, 6)), nn.Parameter(torch.randn(1, 1, 6, 6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.first(x) + self.offset.flip(1))
+        x = torch.cat([x, self.channel.expand(x.shape[0], -1, -1, -1)], 1)
+        return self.top(F.relu(x).mean((2, 3)))
+
+
+class Tokens(nn.Module):
+    """Patches as tokens behind a class token, attention between them; the class token decides, or their mean."""
+
+    def __init__(self, by_class_token: bool):
+        super().__init__()
+        self.by_class_token = by_class_token
+        self.patches, self.norm = nn.Conv2d(3, 4, 2, 2), nn.LayerNorm(4)
+        self.token, self.places = nn.Parameter(torch.randn(1, 1, 4)), nn.Parameter(torch.randn(1, 13, 4))
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.mix, self.top = nn.Linear(4, 4), nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patches(x)
+        x = x.reshape(x.shape[0], 4, 12).permute(0, 2, 1)
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], 1) + self.places
+        y = self.norm(x)
+        y, _ = self.attention(y, y, y, need_weights=False)
+        x = F.gelu(self.mix(x + y))
+        return self.top(x[:, 0] if self.by_class_token else x.mean(1))

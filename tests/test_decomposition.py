@@ -1,5 +1,7 @@
 """The complete decomposition: Eq. 13 at every layer of many networks, and Eqs 5, 11, 12 against literal versions."""
 
+from types import SimpleNamespace
+
 import literal
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import torch
 import torchvision
 from small import (
     SIZE,
+    AddedParameter,
     ByFunction,
     ByShape,
     ChannelsLast,
@@ -39,6 +42,7 @@ HAND_MADE = {
     "batch norm": lambda: Small(nn.ReLU(), nn.BatchNorm2d(4)),
     "sigmoid gate": Gated,
     "channels last": ChannelsLast,
+    "added parameter": AddedParameter,
     "sizes as values": ByShape,
     "computed kernel": ByFunction,
     "disordered": Disordered,
@@ -66,6 +70,7 @@ def assert_complete(network: nn.Module, images: torch.Tensor, tolerance: float):
     assert found.target.tolist() == logits.argmax(1).tolist()
     layers = [operation.layer for operation in decomposition.operations]
     totals = literal.decompositions(found.activity, found.bias, layers)
+    totals += literal.elsewhere(found.activity_elsewhere, found.bias_elsewhere, layers)
     score = logits.amax(1).numpy()[:, None]
     np.testing.assert_allclose(totals, np.broadcast_to(score, totals.shape), rtol=tolerance, atol=0)
     return found
@@ -150,7 +155,7 @@ def test_a_network_without_any_bias_has_no_bias_maps():
 def test_float32_gaps_stay_within_the_gate():
     network = build("resnet50")
     decomposition, found = explain(network, inputs(4, dtype=torch.float32))
-    gap, size = completeness_gap(found.score, found.activity, found.bias, [o.layer for o in decomposition.operations])
+    gap, size = completeness_gap(found, [o.layer for o in decomposition.operations])
     assert (gap.abs() <= 1e-5 * size).all()
 
 
@@ -159,12 +164,19 @@ def test_gap_is_what_eq_13_lacks():
     bias = [torch.randn(3, 2, 2, dtype=torch.float64) for _ in range(4)]
     layers = [1, 1, 4, 5]
     score = torch.rand(3, dtype=torch.float64)
-    gap, size = completeness_gap(score, activity, bias, layers)
+    none = {"activity_elsewhere": torch.zeros(3, 6), "bias_elsewhere": torch.zeros(3, 4)}
+    gap, size = completeness_gap(SimpleNamespace(score=score, activity=activity, bias=bias, **none), layers)
     wanted = literal.decompositions(activity, bias, layers) - score.numpy()[:, None]
     np.testing.assert_allclose(gap, wanted, rtol=1e-12)
     np.testing.assert_allclose(
         size, literal.decompositions([a.abs() for a in activity], [b.abs() for b in bias], layers)
     )
+    some = {key: torch.randn_like(values) for key, values in none.items()}
+    found, _ = completeness_gap(SimpleNamespace(score=score, activity=activity, bias=bias, **some), layers)
+    bias_alone = torch.stack(
+        [sum(some["bias_elsewhere"][:, k] * (layers[k] > l) for k in range(4)) for l in range(6)], 1
+    )
+    np.testing.assert_allclose(found, gap + some["activity_elsewhere"] + bias_alone, atol=1e-6)
 
 
 # --- Eqs 5, 11, 12 -----------------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def test_a_shard_holds_the_decomposition(noise, tmp_path, name):
     pairs = {key: (found[key], getattr(wanted, key)) for key in ("score", "logits", "gradient", "gradcam")}
     for group, first in (("activity", 0), ("bias", 1), ("fullgrad_feature", 1)):
         maps = getattr(wanted, group)
-        assert len([key for key in found if key.startswith(group)]) == len(maps)
+        assert len([key for key in found if key.startswith(f"{group}/")]) == len(maps)
         for index, values in enumerate(maps, first):
             pairs[f"{group}/{index:02d}"] = found[f"{group}/{index:02d}"], values
     for key, (stored, values) in pairs.items():

@@ -163,14 +163,14 @@ class TwoOutputs(nn.Module):
         return x.mean((2, 3)), x
 
 
-class Attention(nn.Module):
+class AttentionWeights(nn.Module):
     def __init__(self):
         super().__init__()
         self.attention = nn.MultiheadAttention(3, 1, batch_first=True)
 
     def forward(self, x):
         x = x.flatten(2).transpose(1, 2)
-        return self.attention(x, x, x)[0].mean(1)
+        return self.attention(x, x, x)[1].mean(1)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ class Attention(nn.Module):
     [
         (Wandering(), "Wandering can't be traced by torch.fx"),
         (TwoOutputs(), "returns more than one tensor"),
-        (Attention(), "attention returns no single tensor"),
+        (AttentionWeights(), "uses the weights of the attention attention, not its output alone"),
     ],
 )
 def test_what_cannot_be_decomposed_is_refused(network, message):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from explanations.graph import BiasedOperation, Layer, remainder, trace_network
+from explanations.positions import Layout, channels_first
 from explanations.saliency import rescale
 
 
@@ -17,7 +18,8 @@ class Attributions:
     """Attributions of n images. Maps are signed sums over channels; a fully connected layer's map is (n, 1, 1).
 
     logits (n, C); target, score (n,); activity[l] (n, H_l, W_l) for l = 0…L+1; bias[k] and fullgrad_feature[k]
-    (n, H, W) per biased operation k; gradient (n, H, W); gradcam (n, h, w).
+    (n, H, W) per biased operation k; gradient (n, H, W); gradcam (n, h, w). What has no position beside maps that have,
+    a class token's share, is in activity_elsewhere (n, L+2) and bias_elsewhere (n, K), so that gross sums are whole.
     """
 
     logits: Tensor
@@ -28,6 +30,8 @@ class Attributions:
     fullgrad_feature: tuple[Tensor, ...]
     gradient: Tensor
     gradcam: Tensor
+    activity_elsewhere: Tensor
+    bias_elsewhere: Tensor
 
     def first(self, count: int) -> "Attributions":
         """The attributions of the first `count` images."""
@@ -50,6 +54,7 @@ class Decomposition:
         self.layers, self.operations = graph.layers, graph.operations
         self._module = graph.module
         self._input = graph.input
+        self._input_layout = Layout(channels_first(example.shape[1:]), tuple(example.shape[2:]), example.device)
         output = graph.layers[-1].node
         implicit = [op for op in graph.operations if op.bias is None]
         self._sources = {source for op in implicit for source in op.node.all_input_nodes}
@@ -73,33 +78,33 @@ class Decomposition:
         gradient = dict(zip(self._explained, gradients, strict=True))
         values = {node: value.detach() if isinstance(value, Tensor) else value for node, value in values.items()}
         with torch.no_grad():
-            biases = [self._bias_maps(op, values, gradient[op.node]) for op in self.operations]
-            nodes = [self._input, *(layer.node for layer in self.layers)]
-            top = [node for node in nodes if values[node].dim() == 4][-1]
+            biases = [(op, self._bias(op, values) * gradient[op.node]) for op in self.operations]  # Eq. 12
+            places = [(self._input, self._input_layout), *((layer.node, layer.layout) for layer in self.layers)]
+            activity = [(layout, values[node] * gradient[node]) for node, layout in places]  # Eq. 11; Eq. 5 at l = 0
+            top, grid = [place for place in places if place[1].size != (1, 1)][-1]
             return Attributions(
                 logits=logits.detach(),
                 target=target,
                 score=score.detach(),
-                activity=tuple(channel_sum(values[node] * gradient[node]) for node in nodes),  # Eq. 11; Eq. 5 at l = 0
-                bias=tuple(bias for bias, _ in biases),
-                fullgrad_feature=tuple(feature for _, feature in biases),
-                gradient=channel_sum(gradient[self._input].abs()),
-                gradcam=grad_cam(values[top], gradient[top]),
+                activity=tuple(layout.spread(attribution).sum(1) for layout, attribution in activity),
+                bias=tuple(op.layout.spread(bias).sum(1) for op, bias in biases),
+                fullgrad_feature=tuple(feature_sum(op.layout.spread(bias)) for op, bias in biases),
+                gradient=gradient[self._input].abs().sum(1),
+                gradcam=grad_cam(grid.spread(values[top]), grid.spread(gradient[top])),
+                activity_elsewhere=torch.stack([layout.elsewhere(a) for layout, a in activity], 1),
+                bias_elsewhere=torch.stack([op.layout.elsewhere(b) for op, b in biases], 1)
+                if biases
+                else score.new_zeros(len(score), 0),
             )
 
-    def _bias_maps(
-        self, operation: BiasedOperation, values: dict[fx.Node, Tensor], gradient: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """a^b (Eq. 12) summed over channels, and Σ_φ rescale(abs(a^b_φ)), the inner sum of Eq. 8."""
-        bias = remainder(self._module, operation.node, values) if operation.bias is None else operation.bias()
-        attribution = bias * gradient
-        features = attribution if attribution.dim() == 4 else attribution.flatten(1)[:, :, None, None]
-        return channel_sum(attribution), channel_sum(rescale(features.abs()))
+    def _bias(self, operation: BiasedOperation, values: dict[fx.Node, Tensor]) -> Tensor:
+        """The bias of an operation, that broadcasts against its output: known, or the remainder at its inputs."""
+        return remainder(self._module, operation.node, values) if operation.bias is None else operation.bias()
 
 
-def channel_sum(values: Tensor) -> Tensor:
-    """Sum (n, C, H, W) over channels; (n, C), without positions, becomes (n, 1, 1)."""
-    return values.sum(1) if values.dim() == 4 else values.flatten(1).sum(1)[:, None, None]
+def feature_sum(attribution: Tensor) -> Tensor:
+    """Σ_φ rescale(abs(a_φ)) of (n, C, H, W), the inner sum of Eq. 8: (n, H, W)."""
+    return rescale(attribution.abs()).sum(1)
 
 
 def grad_cam(activity: Tensor, gradient: Tensor) -> Tensor:
@@ -107,19 +112,17 @@ def grad_cam(activity: Tensor, gradient: Tensor) -> Tensor:
     return (activity * gradient.mean((2, 3), keepdim=True)).sum(1).relu()
 
 
-def completeness_gap(
-    score: Tensor, activity: list[Tensor], bias: list[Tensor], bias_layers: list[int]
-) -> tuple[Tensor, Tensor]:
+def completeness_gap(found: Attributions, bias_layers: list[int]) -> tuple[Tensor, Tensor]:
     """By how much Eq. 13 fails, (n, L+2), and the sum of all terms' magnitudes, (n, L+2), to judge it by.
 
-    Sums run in float64 over maps (n, H, W): `activity` for l = 0…L+1, `bias` of the operations of `bias_layers`.
+    Sums run in float64 over maps (n, H, W) and what lies elsewhere; `bias_layers` are the operations' layers.
     """
-    gross = torch.stack([_gross_sum(a) for a in activity], 1)
-    size = torch.stack([_gross_sum(a.abs()) for a in activity], 1)
-    for layer, attribution in zip(bias_layers, bias, strict=True):
-        gross[:, :layer] += _gross_sum(attribution)[:, None]  # a bias of layer l' counts for every l < l'
-        size[:, :layer] += _gross_sum(attribution.abs())[:, None]
-    return gross - score.double()[:, None], size
+    gross = torch.stack([_gross_sum(a) for a in found.activity], 1) + found.activity_elsewhere
+    size = torch.stack([_gross_sum(a.abs()) for a in found.activity], 1) + found.activity_elsewhere.abs()
+    for layer, attribution, rest in zip(bias_layers, found.bias, found.bias_elsewhere.unbind(1), strict=True):
+        gross[:, :layer] += (_gross_sum(attribution) + rest)[:, None]  # a bias of layer l' counts for every l < l'
+        size[:, :layer] += (_gross_sum(attribution.abs()) + rest.abs())[:, None]
+    return gross - found.score.double()[:, None], size
 
 
 def _gross_sum(attribution: Tensor) -> Tensor:

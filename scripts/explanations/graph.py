@@ -6,17 +6,21 @@ re-used modules, branches that run out of order and in-place operations can't mi
 
 import copy
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torchvision.models.feature_extraction import NodePathTracer
+from torchvision.ops import stochastic_depth
 
 from explanations.biases import BATCH_NORMS, CONVOLUTIONS
 from explanations.command import InputError
+from explanations.positions import MOVING_CALLS, Layout, PositionTracer
 
 IN_PLACE = {
     operator.iadd: operator.add,
@@ -32,11 +36,11 @@ HOMOGENEOUS_MODULES = (
     *(nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.ChannelShuffle),
 )
 HOMOGENEOUS_CALLS = (
-    *(F.relu, torch.relu, F.leaky_relu, F.max_pool2d, F.avg_pool2d, F.adaptive_avg_pool2d, F.dropout),
-    *(torch.flatten, torch.cat, torch.mean, torch.transpose, torch.permute, torch.reshape, torch.squeeze),
-    *("flatten", "mean", "view", "reshape", "permute", "transpose", "contiguous", "squeeze", "chunk", "split"),
-    *(torch.chunk, torch.split, operator.getitem),
+    *(F.relu, torch.relu, F.leaky_relu, F.max_pool2d, F.avg_pool2d, F.adaptive_avg_pool2d, F.dropout, stochastic_depth),
+    *(torch.mean, torch.sum, "mean", "sum"),
+    *(call for call in MOVING_CALLS if call is not F.pad),  # that may pad with anything
 )
+PRODUCTS = (operator.mul, operator.truediv, torch.mul, torch.div, "mul", "div")
 ACTIVATION_CALLS = (
     *(F.relu, torch.relu, F.leaky_relu, F.relu6, F.silu, F.gelu, F.hardswish, F.hardsigmoid),
     *(torch.sigmoid, torch.tanh, "relu", "sigmoid", "tanh"),
@@ -50,6 +54,7 @@ class Layer:
     index: int
     name: str
     node: fx.Node
+    layout: Layout
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class BiasedOperation:
     name: str
     layer: int
     node: fx.Node
+    layout: Layout
     bias: Callable[[], Tensor] | None
 
 
@@ -88,15 +94,18 @@ def trace_network(network: nn.Module, example: Tensor) -> NetworkGraph:
         graph = tracer.trace(network)
     except (fx.proxy.TraceError, TypeError, ValueError) as error:
         raise InputError(f"{type(network).__name__} can't be traced by torch.fx: {error}") from None
-    module = _out_of_place(fx.GraphModule(network, graph))
+    module = _with_single_outputs(_out_of_place(fx.GraphModule(network, graph)))
     with torch.no_grad():
         ShapeProp(module).propagate(example)
     names = {node.name: name for node, name in tracer.node_to_qualname.items()}
     flow = _tensor_flow(module)
     for node in flow:  # what is computed from parameters alone is no input of an operation
         node.meta["flows"] = True
+    positions = PositionTracer(module)
+    with torch.no_grad():
+        positions.run(example)
     layers = tuple(
-        Layer(index, names.get(node.name, node.name), node)
+        Layer(index, names.get(node.name, node.name), node, positions.layout(node, example.device))
         for index, node in enumerate(_find_layers(module, flow), start=1)
     )
     position = {node: index for index, node in enumerate(flow)}
@@ -108,7 +117,8 @@ def trace_network(network: nn.Module, example: Tensor) -> NetworkGraph:
         bias = _closed_form_bias(module, node)
         if bias is None and not _is_tensor(node):
             raise InputError(f"the network's {names.get(node.name, node.name)} returns no single tensor of floats")
-        operations.append(BiasedOperation(names.get(node.name, node.name), layer, node, bias))
+        layout = positions.layout(node, example.device)
+        operations.append(BiasedOperation(names.get(node.name, node.name), layer, node, layout, bias))
     return NetworkGraph(module, flow[0], layers, tuple(operations))
 
 
@@ -120,8 +130,21 @@ def remainder(module: fx.GraphModule, node: fx.Node, values: dict[fx.Node, Tenso
         return _evaluate(module, node, values | dict(zip(sources, inputs, strict=True)))
 
     inputs = tuple(values[source] for source in sources)
-    output, tangent = torch.func.jvp(call, inputs, inputs)
+    with _differentiable_attention():
+        output, tangent = torch.func.jvp(call, inputs, inputs)
     return output - tangent
+
+
+@contextmanager
+def _differentiable_attention() -> Iterator[None]:
+    """Fused attention has no forward-mode derivative; its plain form has."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
 
 
 # --- the graph ---------------------------------------------------------------------------------------------------
@@ -144,9 +167,43 @@ def _out_of_place(module: fx.GraphModule) -> fx.GraphModule:
     return module
 
 
+class _Attention(nn.Module):
+    """Multi-head attention that returns its output alone, without the weights."""
+
+    def __init__(self, attention: nn.MultiheadAttention):
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, *args, **kwargs) -> Tensor:
+        return self.attention(*args, **kwargs)[0]
+
+
+def _with_single_outputs(module: fx.GraphModule) -> fx.GraphModule:
+    """Let every attention return one tensor, where the network takes only the first of its two."""
+    for node in list(module.graph.nodes):
+        if node.op != "call_module" or not isinstance(module.get_submodule(node.target), nn.MultiheadAttention):
+            continue
+        for user in list(node.users):
+            if user.target is operator.getitem and user.args[1] == 1 and not user.users:
+                module.graph.erase_node(user)
+        if any(user.target is not operator.getitem or user.args[1] != 0 for user in node.users):
+            raise InputError(f"the network uses the weights of the attention {node.target}, not its output alone")
+        module.set_submodule(node.target, _Attention(module.get_submodule(node.target)))
+        for user in list(node.users):
+            user.replace_all_uses_with(node)
+            module.graph.erase_node(user)
+    module.recompile()
+    return module
+
+
 def _is_tensor(node: fx.Node) -> bool:
     meta = node.meta.get("tensor_meta")
     return isinstance(meta, tuple) and hasattr(meta, "dtype") and meta.dtype.is_floating_point
+
+
+def _holds_numbers(node: fx.Node) -> bool:
+    """Whether a node is a parameter or computed from one or from the input: no shape, no index."""
+    return node.op == "get_attr" or _is_tensor(node)
 
 
 def _tensor_flow(module: fx.GraphModule) -> list[fx.Node]:
@@ -215,8 +272,13 @@ def _is_homogeneous(module: fx.GraphModule, node: fx.Node) -> bool:
         if isinstance(leaf, (*CONVOLUTIONS, nn.Linear)):
             return leaf.bias is None
         return isinstance(leaf, HOMOGENEOUS_MODULES)
+    if node.target in PRODUCTS:  # by what the image doesn't change, and not of one by itself
+        flowing = [isinstance(term, fx.Node) and bool(term.meta.get("flows")) for term in node.args]
+        return flowing == [True, False] or (flowing == [False, True] and node.target in (operator.mul, torch.mul))
+    if any(not source.meta.get("flows") for source in node.all_input_nodes if _holds_numbers(source)):
+        return False  # a parameter that is added or joined is a bias
     if node.target in ADDITIONS:
-        return all(isinstance(term, fx.Node) and term.op != "get_attr" for term in node.args)
+        return all(isinstance(term, fx.Node) for term in node.args)
     return node.target in HOMOGENEOUS_CALLS
 
 

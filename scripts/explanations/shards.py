@@ -1,7 +1,8 @@
 """Attribution shards: HDF5 files of a block of images' attributions, checked as they are written.
 
 The layout is design's: /image /target /label /score /logits /activity/00… /bias/01… /gradient /gradcam
-/fullgrad_feature/01…, with the experiment, network, variant and the weights' hash as attributes.
+/fullgrad_feature/01… /activity_elsewhere /bias_elsewhere, with the experiment, network, variant and the weights' hash
+as attributes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,8 @@ import numpy as np
 
 from explanations.command import InputError
 
-PER_IMAGE = ("image", "target", "label", "score", "logits", "gradient", "gradcam")
+ELSEWHERE = ("activity_elsewhere", "bias_elsewhere")  # (n, L+2), (n, K): what has no position, a class token's share
+PER_IMAGE = ("image", "target", "label", "score", "logits", "gradient", "gradcam", *ELSEWHERE)
 IDENTITY = ("experiment", "network", "variant", "weights")
 
 
@@ -119,6 +121,11 @@ class ShardReader:
         """The layers with more than one position, from 0, the input."""
         shapes = [self.files[0][f"activity/{l:02d}"].shape[1:] for l in range(len(self.layer_names))]
         return [index for index, (height, width) in enumerate(shapes) if height * width > 1]
+
+    def gross_sum(self, layer: int, images: Sequence[int]) -> np.ndarray:
+        """A^{h,l} (Eq. 14), (n,): the map's sum over positions and what has none."""
+        positions = self.read(f"activity/{layer:02d}", images).sum((1, 2), dtype=float)
+        return positions + self.read("activity_elsewhere", images)[:, layer]
 
     def read(self, name: str, images: Sequence[int]) -> np.ndarray:
         """The rows of dataset `name` for images of the manifest, in the order asked."""

@@ -1,0 +1,160 @@
+"""Where attributions lie, whatever the layout: channels first or last, tokens, windows of tokens."""
+
+import pytest
+import torch
+from small import ChannelsLast, Tokens, randomise
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from explanations.decomposition import Decomposition
+from explanations.positions import NOWHERE, Layout, channels_first, channels_last
+
+
+def images(count: int = 2, height: int = 8, width: int = 6) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(count, 3, height, width, generator=generator, dtype=torch.float64)
+
+
+def explain(network: nn.Module, inputs: Tensor, targets: Tensor | None = None):
+    decomposition = Decomposition(network, inputs[:1])
+    return decomposition, decomposition(inputs, targets)
+
+
+def cells(*rows: list[int]) -> Tensor:
+    return torch.tensor(rows)
+
+
+# --- layouts -----------------------------------------------------------------------------------------------------
+
+
+def test_channels_first_is_left_as_it_is():
+    values = torch.randn(2, 3, 4, 5)
+    layout = Layout(channels_first(values.shape[1:]), (4, 5))
+    assert layout.spread(values) is values
+    assert not layout.elsewhere(values).any()
+
+
+def test_channels_last_are_moved():
+    values = torch.randn(2, 4, 5, 3)
+    layout = Layout(channels_last(values.shape[1:]), (4, 5))
+    torch.testing.assert_close(layout.spread(values)[1, 2, 3, 4], values[1, 3, 4, 2])
+
+
+def test_tokens_are_put_in_their_cells():
+    """Five tokens of three channels: a class token, then four of a 2×2 grid, out of order."""
+    values = torch.randn(2, 5, 3)
+    order = [NOWHERE, 2, 0, 3, 1]
+    layout = Layout(torch.tensor(order)[:, None].expand(5, 3), (2, 2))
+    spread = layout.spread(values)
+    for token, cell in list(enumerate(order))[1:]:
+        torch.testing.assert_close(spread[:, :, cell // 2, cell % 2], values[:, token])
+    torch.testing.assert_close(layout.elsewhere(values), values[:, 0].sum(1))
+
+
+def test_values_of_one_cell_are_added():
+    values = torch.randn(2, 2, 3)
+    layout = Layout(cells([0, 1, 1], [3, NOWHERE, 0]), (2, 2))
+    wanted = torch.stack([values[:, 0, 0] + values[:, 1, 2], values[:, 0, 1] + values[:, 0, 2], 0 * values[:, 0, 0]], 1)
+    wanted = torch.cat([wanted, values[:, 1, :1]], 1).view(2, 1, 2, 2)
+    torch.testing.assert_close(layout.spread(values), wanted)
+    torch.testing.assert_close(layout.elsewhere(values), values[:, 1, 1])
+
+
+def test_without_a_grid_there_is_one_position():
+    values = torch.randn(2, 3, 4)
+    torch.testing.assert_close(Layout(None).spread(values).sum(1)[:, 0, 0], values.sum((1, 2)))
+    assert not Layout(None).elsewhere(values).any()
+
+
+# --- followed through networks -----------------------------------------------------------------------------------
+
+
+class ChannelsFirst(ChannelsLast):
+    """The same computation, channels first throughout."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.first(x))
+        mean, variance = x.mean(1, keepdim=True), x.var(1, keepdim=True, unbiased=False)
+        x = (x - mean) / (variance + self.norm.eps).sqrt()
+        x = x * self.norm.weight[:, None, None] + self.norm.bias[:, None, None]
+        x = F.conv2d(x, self.mix.weight[:, :, None, None], self.mix.bias)
+        return self.top(F.gelu(x).mean((2, 3)))
+
+
+def test_channels_last_blocks_have_the_maps_of_channels_first():
+    last = randomise(ChannelsLast().double())
+    first = ChannelsFirst().double()
+    first.load_state_dict(last.state_dict())
+    (a, found), (b, wanted) = (explain(network.eval(), images()) for network in (last, first))
+    torch.testing.assert_close(found.logits, wanted.logits)
+    maps = {op.name: values for op, values in zip(a.operations, found.bias, strict=True)}
+    others = {op.name: values for op, values in zip(b.operations, wanted.bias, strict=True)}
+    torch.testing.assert_close(found.activity[-2], wanted.activity[-2])
+    torch.testing.assert_close(maps["first"], others["first"])
+    torch.testing.assert_close(maps["mix"], others["conv2d"])
+    torch.testing.assert_close(maps["gelu"], others["gelu"])
+
+
+@pytest.mark.parametrize("by_class_token", [True, False])
+def test_tokens_keep_their_place(by_class_token):
+    """Without position embeddings, patches that change places take their share of the map with them."""
+    network = randomise(Tokens(by_class_token).double()).eval()
+    nn.init.zeros_(network.places)
+    usual = images()
+    moved = usual.clone()
+    moved[..., 0:2, 2:4], moved[..., 6:8, 4:6] = usual[..., 6:8, 4:6], usual[..., 0:2, 2:4]
+    (decomposition, before), (_, after) = explain(network, usual), explain(network, moved, network(usual).argmax(1))
+    for layer, (a, b) in enumerate(zip(before.activity[1:-1], after.activity[1:-1], strict=True)):
+        assert a.shape == (2, 4, 3), layer
+        a = a.clone()
+        a[:, 0, 1], a[:, 3, 2] = a[:, 3, 2].clone(), a[:, 0, 1].clone()
+        torch.testing.assert_close(a, b)
+    for operation, a, b in zip(decomposition.operations, before.bias, after.bias, strict=True):
+        if a.shape == (2, 4, 3):
+            torch.testing.assert_close((a[:, 0, 1], a[:, 3, 2]), (b[:, 3, 2], b[:, 0, 1]), msg=operation.name)
+
+
+@pytest.mark.parametrize("by_class_token", [True, False])
+def test_the_class_tokens_share_is_kept_elsewhere(by_class_token):
+    network = randomise(Tokens(by_class_token).double()).eval()
+    decomposition, found = explain(network, images())
+    x = network.patches(images()).flatten(2).transpose(1, 2)
+    x = torch.cat([network.token.expand(2, -1, -1), x], 1) + network.places
+    y = network.norm(x)
+    y, _ = network.attention(y, y, y)
+    h = F.gelu(network.mix(x + y)).detach().requires_grad_(True)
+    logits = network.top(h[:, 0] if by_class_token else h.mean(1))
+    (gradient,) = torch.autograd.grad(logits.gather(1, found.target[:, None]).sum(), h)
+    share = (h * gradient).sum(2).detach()  # (n, 13): the class token, then 4×3 patches
+    layer = next(layer.index for layer in decomposition.layers if layer.name == "gelu")
+    torch.testing.assert_close(found.activity_elsewhere[:, layer], share[:, 0])
+    torch.testing.assert_close(found.activity[layer], share[:, 1:].view(2, 4, 3))
+
+
+class Windows(nn.Module):
+    """A block on 2×2 windows, as MaxViT partitions them; `whole` computes the same without windows."""
+
+    def __init__(self, whole: bool):
+        super().__init__()
+        self.whole = whole
+        self.first, self.mix, self.top = nn.Conv2d(3, 4, 1), nn.Linear(4, 4), nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.first(x))
+        n, c, h, w = x.shape
+        if self.whole:
+            return self.top(F.gelu(self.mix(x.permute(0, 2, 3, 1))).mean((1, 2)))
+        x = x.reshape(n, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 3, 5, 1)
+        x = x.reshape(n, (h // 2) * (w // 2), 4, c)  # (n, windows, tokens, channels)
+        x = torch.swapaxes(x, -2, -3)
+        x = F.gelu(self.mix(x))
+        return self.top(x.mean((1, 2)))
+
+
+def test_windows_are_put_back():
+    windows, whole = Windows(False).double().eval(), Windows(True).double().eval()
+    whole.load_state_dict(windows.state_dict())
+    (_, found), (_, wanted) = (explain(network, images()) for network in (windows, whole))
+    for a, b in zip((*found.activity, *found.bias), (*wanted.activity, *wanted.bias), strict=True):
+        torch.testing.assert_close(a, b)
+    assert found.activity[-2].shape == (2, 8, 6)
