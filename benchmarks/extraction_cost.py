@@ -1,0 +1,99 @@
+"""What attributions cost: a batch's decomposition against a plain forward and backward pass, and against Captum.
+
+Prints, for each network, the time of a plain pass (score to input), and as ratios to it, measured in turns within one
+run: all that a shard holds, at all layers; Captum's layer gradient × activation, one call with the list of layers; and
+the same layer by layer. Captum gives activities alone, no biases, at the outputs of blocks or activation functions.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torchvision
+from captum.attr import LayerGradientXActivation
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+
+from explanations.decomposition import Decomposition
+
+ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.SiLU, nn.GELU, nn.Hardswish)
+NETWORKS = ("vgg16", "resnet50", "mobilenet_v2", "efficientnet_b0", "convnext_tiny", "swin_t", "vit_b_16")
+
+
+def main(networks: list[str], batch: int, repeats: int, threads: int, device: str) -> None:
+    torch.set_num_threads(threads)
+    place = torch.device(device)
+    print(f"{batch} images of 224 pixels, {threads} threads, {device}; medians of {repeats}, as ratios to a plain pass")
+    print(
+        f"{'network':18}{'plain':>9}{'all of a shard':>17}{'Captum, one call':>19}{'Captum by layer':>18}{'layers':>8}"
+    )
+    for name in networks:
+        torch.manual_seed(0)
+        network = torchvision.models.get_model(name, weights=None).eval().requires_grad_(False)
+        network = network.to(place, memory_format=torch.channels_last)
+        images = torch.randn(batch, 3, 224, 224, device=place).contiguous(memory_format=torch.channels_last)
+        layers = captum_layers(network)
+        times = measure(list_calls(network, images, layers), repeats, place)
+        plain = times["plain"]
+        ratios = {key: statistics.median(a / b for a, b in zip(times[key], plain, strict=True)) for key in times}
+        shown = [f"{ratios[key]:.2f}" for key in ("shard", "together", "apart")]
+        print(f"{name:18}{statistics.median(plain):8.3f}s{shown[0]:>17}{shown[1]:>19}{shown[2]:>18}{len(layers):>8}")
+
+
+def list_calls(network: nn.Module, images: Tensor, layers: list[nn.Module]) -> dict[str, Callable]:
+    """What is timed, by name; all explain the network's decisions."""
+    target = network(images).argmax(1)
+    decomposition = Decomposition(network, images[:1])
+    together = LayerGradientXActivation(network, layers)
+    return {
+        "plain": lambda: plain_pass(network, images, target),
+        "shard": lambda: decomposition(images, target),
+        "together": lambda: together.attribute(images, target),
+        "apart": lambda: [LayerGradientXActivation(network, x).attribute(images, target) for x in layers],
+    }
+
+
+def plain_pass(network: nn.Module, images: Tensor, target: Tensor) -> Tensor:
+    """The gradient of the targets' scores with respect to the images."""
+    images = images.detach().requires_grad_(True)
+    with torch.enable_grad():
+        return torch.autograd.grad(network(images).gather(1, target[:, None]).sum(), images)[0]
+
+
+def captum_layers(network: nn.Module) -> list[nn.Module]:
+    """The stem's ReLU and the blocks of a ResNet; the activation functions of other networks."""
+    activations = [module for module in network.modules() if isinstance(module, ACTIVATIONS)]
+    for module in activations:
+        module.inplace = False  # Captum would see what the next operation left
+    blocks = [module for module in network.modules() if isinstance(module, (BasicBlock, Bottleneck))]
+    return [network.relu, *blocks] if blocks else activations
+
+
+def measure(calls: dict[str, Callable], repeats: int, place: torch.device) -> dict[str, list[float]]:
+    """Seconds of each call, taken in turns so that all see the same machine."""
+    times: dict[str, list[float]] = {key: [] for key in calls}
+    for turn in range(repeats + 1):
+        for key, call in calls.items():
+            start = time.perf_counter()
+            call()
+            if place.type == "cuda":
+                torch.cuda.synchronize(place)
+            if turn:  # the first warms up
+                times[key].append(time.perf_counter() - start)
+    return times
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", nargs="+", default=NETWORKS, help="classifiers of torchvision")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    main(**vars(parser.parse_args()))
