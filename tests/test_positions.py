@@ -158,3 +158,27 @@ def test_windows_are_put_back():
     for a, b in zip((*found.activity, *found.bias), (*wanted.activity, *wanted.bias), strict=True):
         torch.testing.assert_close(a, b)
     assert found.activity[-2].shape == (2, 8, 6)
+
+
+class Padded(nn.Module):
+    """A convolution of padded images: by a module, by a function, or by itself."""
+
+    def __init__(self, padding: str):
+        super().__init__()
+        self.padding, self.pad = padding, nn.ZeroPad2d(1)
+        self.first, self.top = nn.Conv2d(3, 4, 3, padding=1 if padding == "own" else 0), nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pad(x) if self.padding == "module" else F.pad(x, (1, 1, 1, 1)) if self.padding == "function" else x
+        return self.top(F.relu(self.first(x)).mean((2, 3)))
+
+
+@pytest.mark.parametrize("padding", ["module", "function"])
+def test_padding_keeps_the_maps(padding):
+    padded, own = Padded(padding).double().eval(), Padded("own").double().eval()
+    own.load_state_dict(padded.state_dict())
+    (decomposition, found), (_, wanted) = (explain(network, images()) for network in (padded, own))
+    for a, b in zip(found.activity, wanted.activity, strict=True):
+        torch.testing.assert_close(a, b)
+    maps = {op.name: values for op, values in zip(decomposition.operations, found.bias, strict=True)}
+    torch.testing.assert_close(maps["first"], wanted.bias[0])

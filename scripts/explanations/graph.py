@@ -38,7 +38,7 @@ HOMOGENEOUS_MODULES = (
 HOMOGENEOUS_CALLS = (
     *(F.relu, torch.relu, F.leaky_relu, F.max_pool2d, F.avg_pool2d, F.adaptive_avg_pool2d, F.dropout, stochastic_depth),
     *(torch.mean, torch.sum, "mean", "sum"),
-    *(call for call in MOVING_CALLS if call is not F.pad),  # that may pad with anything
+    *MOVING_CALLS,
 )
 PRODUCTS = (operator.mul, operator.truediv, torch.mul, torch.div, "mul", "div")
 ACTIVATION_CALLS = (

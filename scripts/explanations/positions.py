@@ -2,23 +2,22 @@
 
 Convolutions keep channels first, some blocks put them last, transformers work on tokens or windows of tokens. Positions
 are followed through the graph: operations that move values move their positions in the same way, those that mix
-channels keep them, convolutions and poolings start a grid of their own.
+channels keep them, convolutions, poolings and paddings start a grid of their own.
 """
 
 import operator
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn import functional as F
 
 NOWHERE = -1  # the cell of a value that belongs to no position: a class token's, say
 MOVING_CALLS = (
     *(torch.flatten, torch.reshape, torch.permute, torch.transpose, torch.swapaxes, torch.squeeze, torch.unsqueeze),
     *(torch.cat, torch.concat, torch.stack, torch.chunk, torch.split, torch.unbind, torch.roll, torch.flip),
     *("flatten", "reshape", "view", "permute", "transpose", "swapaxes", "squeeze", "unsqueeze", "contiguous"),
-    *("chunk", "split", "unbind", "roll", "flip", "expand", "unflatten", operator.getitem, F.pad),
+    *("chunk", "split", "unbind", "roll", "flip", "expand", "unflatten", operator.getitem),
 )
-MOVING_MODULES = (nn.Flatten, nn.Unflatten, nn.ZeroPad2d, nn.ChannelShuffle)
+MOVING_MODULES = (nn.Flatten, nn.Unflatten, nn.ChannelShuffle)
 
 
 class Layout:
@@ -28,7 +27,7 @@ class Layout:
     """
 
     def __init__(self, cells: Tensor | None, size: tuple[int, int] = (1, 1), device: torch.device | str = "cpu"):
-        self.cells, self.size, self.order, self.places, self.lost = cells, size, "none", None, None
+        self.size, self.order, self.places, self.lost = size, "none", None, None
         if cells is None or size == (1, 1):
             return
         lost = cells == NOWHERE
@@ -51,9 +50,8 @@ class Layout:
             return values
         if self.order == "channels last":
             return values.movedim(-1, 1)
-        flat = (
-            values.flatten(1, -2).transpose(1, 2) if self.order == "tokens" else values.flatten(1)[:, None]
-        )  # (n, C, T)
+        tokens = self.order == "tokens"
+        flat = values.flatten(1, -2).transpose(1, 2) if tokens else values.flatten(1)[:, None]  # (n, C, T)
         grid = values.new_zeros(*flat.shape[:2], self.size[0] * self.size[1] + 1)
         return grid.index_add_(2, self.places, flat)[..., :-1].unflatten(2, self.size)
 
@@ -136,8 +134,6 @@ class PositionTracer(fx.Interpreter):
             )
 
         args, kwargs = fx.map_arg((node.args, node.kwargs), cells)
-        if node.target is F.pad:
-            return F.pad(args[0], args[1] if len(args) > 1 else kwargs["pad"], value=NOWHERE)
         return getattr(self, node.op)(node.target, args, kwargs)
 
     def _mix(self, node: fx.Node, value: Tensor, sources: list[fx.Node]) -> tuple[Tensor | None, tuple[int, int]]:
