@@ -78,33 +78,39 @@ class Decomposition:
         gradient = dict(zip(self._explained, gradients, strict=True))
         values = {node: value.detach() if isinstance(value, Tensor) else value for node, value in values.items()}
         with torch.no_grad():
-            biases = [(op, self._bias(op, values) * gradient[op.node]) for op in self.operations]  # Eq. 12
+            # whole attributions are as large as the activities: one at a time is reduced to its map
+            biases = [self._bias_maps(op, values, gradient[op.node]) for op in self.operations]
             places = [(self._input, self._input_layout), *((layer.node, layer.layout) for layer in self.layers)]
-            activity = [(layout, values[node] * gradient[node]) for node, layout in places]  # Eq. 11; Eq. 5 at l = 0
+            activity = [map_and_rest(layout, values[node] * gradient[node]) for node, layout in places]
             top, grid = [place for place in places if place[1].size != (1, 1)][-1]
             return Attributions(
                 logits=logits.detach(),
                 target=target,
                 score=score.detach(),
-                activity=tuple(layout.spread(attribution).sum(1) for layout, attribution in activity),
-                bias=tuple(op.layout.spread(bias).sum(1) for op, bias in biases),
-                fullgrad_feature=tuple(feature_sum(op.layout.spread(bias)) for op, bias in biases),
+                activity=tuple(found for found, _ in activity),  # Eq. 11; Eq. 5 at l = 0
+                bias=tuple(found for found, _, _ in biases),
+                fullgrad_feature=tuple(feature for _, _, feature in biases),
                 gradient=gradient[self._input].abs().sum(1),
                 gradcam=grad_cam(grid.spread(values[top]), grid.spread(gradient[top])),
-                activity_elsewhere=torch.stack([layout.elsewhere(a) for layout, a in activity], 1),
-                bias_elsewhere=torch.stack([op.layout.elsewhere(b) for op, b in biases], 1)
+                activity_elsewhere=torch.stack([rest for _, rest in activity], 1),
+                bias_elsewhere=torch.stack([rest for _, rest, _ in biases], 1)
                 if biases
                 else score.new_zeros(len(score), 0),
             )
 
-    def _bias(self, operation: BiasedOperation, values: dict[fx.Node, Tensor]) -> Tensor:
-        """The bias of an operation, that broadcasts against its output: known, or the remainder at its inputs."""
-        return remainder(self._module, operation.node, values) if operation.bias is None else operation.bias()
+    def _bias_maps(
+        self, operation: BiasedOperation, values: dict[fx.Node, Tensor], gradient: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """a^b (Eq. 12) as a map and what has no position, and Σ_φ rescale(abs(a^b_φ)), the inner sum of Eq. 8."""
+        bias = remainder(self._module, operation.node, values) if operation.bias is None else operation.bias()
+        attribution = bias * gradient
+        spread = operation.layout.spread(attribution)
+        return spread.sum(1), operation.layout.elsewhere(attribution), rescale(spread.abs()).sum(1)
 
 
-def feature_sum(attribution: Tensor) -> Tensor:
-    """Σ_φ rescale(abs(a_φ)) of (n, C, H, W), the inner sum of Eq. 8: (n, H, W)."""
-    return rescale(attribution.abs()).sum(1)
+def map_and_rest(layout: Layout, attribution: Tensor) -> tuple[Tensor, Tensor]:
+    """An attribution summed over channels, (n, H, W), and the sum of what has no position, (n,)."""
+    return layout.spread(attribution).sum(1), layout.elsewhere(attribution)
 
 
 def grad_cam(activity: Tensor, gradient: Tensor) -> Tensor:

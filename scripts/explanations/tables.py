@@ -8,8 +8,10 @@ import pandas as pd
 from explanations.command import InputError, whole_file
 
 SUMMARY_COLUMNS = ("network", "variant", "upsampling", "method", "measure", "n", "q25", "median", "q75", "ci_low")
-RECORD_COLUMNS = ("network", "profile", "steps", "temperature", "n", "phase", "training_steps", "factor")
-RECORD_COLUMNS = (*RECORD_COLUMNS, "accuracy", "brute_force_accuracy")
+RECORD_COLUMNS = (
+    *("network", "profile", "steps", "temperature", "n"),
+    *("phase", "training_steps", "factor", "accuracy", "brute_force_accuracy"),
+)
 
 
 def write_table(path: Path, table: pd.DataFrame, about: dict) -> None:
