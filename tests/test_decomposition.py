@@ -27,7 +27,8 @@ from torch.nn import functional as F
 
 from explanations.command import InputError
 from explanations.decomposition import Decomposition, completeness_gap, grad_cam
-from explanations.graph import batch_norm_bias
+from explanations.positions import Layout, channels_first
+from explanations.remainders import batch_norm_bias
 
 NARROW = ("vgg16", "resnet50")
 VARIANTS = ("original", "zeroed", "halved")
@@ -270,7 +271,7 @@ def test_fullgrad_feature_rescales_each_feature_of_each_image():
 
 def test_gradcam_by_loops():
     activity, gradient = torch.randn(2, 3, 4, 5), torch.randn(2, 3, 4, 5)
-    found = grad_cam(activity, gradient)
+    found = grad_cam(Layout(channels_first(torch.Size([3, 4, 5])), (4, 5)), activity, gradient)
     for image in range(2):
         weights = [sum(gradient[image, phi].flatten().tolist()) / 20 for phi in range(3)]
         for i, j in np.ndindex(4, 5):

@@ -3,14 +3,17 @@
 For a network f, an image x, its class c and any layer l: f_c = Σ_ij a^{h,l} + Σ_{l'>l} Σ_ij a^{b,l'} (Eq. 13).
 """
 
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
 
 import torch
 from torch import Tensor, fx, nn
 
-from explanations.graph import BiasedOperation, Layer, remainder, trace_network
+from explanations.graph import BiasedOperation, Layer, NetworkGraph, trace_network
 from explanations.positions import Layout, channels_first
-from explanations.saliency import rescale
+from explanations.reductions import sum_channels, sum_rescaled_channels
 
 
 @dataclass(frozen=True)
@@ -43,79 +46,123 @@ class Attributions:
 
 
 class Decomposition:
-    """Attributions of a network's decisions; the network itself is neither changed nor hooked."""
+    """Attributions of a network's decisions; the network itself is neither changed nor hooked.
+
+    Maps are made in the backward pass, of each gradient as it comes by, so that little more is held at any time than
+    in a plain pass.
+    """
 
     layers: tuple[Layer, ...]
     operations: tuple[BiasedOperation, ...]
 
     def __init__(self, network: nn.Module, example: Tensor):
         """`example`: an input of the network, (1, 3, H, W); only its shape, dtype and device matter."""
-        graph = trace_network(network, example)
-        self.layers, self.operations = graph.layers, graph.operations
-        self._module = graph.module
-        self._input = graph.input
-        self._input_layout = Layout(channels_first(example.shape[1:]), tuple(example.shape[2:]), example.device)
-        output = graph.layers[-1].node
-        implicit = [op for op in graph.operations if op.bias is None]
-        self._sources = {source for op in implicit for source in op.node.all_input_nodes}
-        recorded = [layer.node for layer in graph.layers] + [op.node for op in graph.operations]
-        self._explained = list(dict.fromkeys([self._input, *recorded]))  # where the gradient is needed
-        extra = [node for node in self._sources if node.op != "get_attr" and node not in self._explained]
-        self._recorded = [*self._explained, *extra]
-        self._output = output
-        _return_nodes(graph.module, self._recorded)
+        self._graph = trace_network(network, example)
+        self.layers, self.operations = self._graph.layers, self._graph.operations
+        grid = Layout(channels_first(example.shape[1:]), tuple(example.shape[2:]), example.device)
+        self._input = Layer(0, "input", self._graph.input, grid)
+        self._top = [layer for layer in (self._input, *self.layers) if layer.layout.size != (1, 1)][-1]
 
     def __call__(self, images: Tensor, targets: Tensor | None = None) -> Attributions:
         """Explain `targets` (n,), by default the network's own decisions, for (n, 3, H, W) images."""
         images = images.detach().requires_grad_(True)
+        recorder = Recorder(self._graph)
+        activity: dict[int, tuple[Tensor, Tensor]] = {}  # by layer: map, elsewhere
+        bias: dict[int, tuple[Tensor, Tensor, Tensor]] = {}  # by operation: map, elsewhere, per feature
+        gradcam: list[Tensor] = []
+
+        def explain_layer(layer: Layer, gradient: Tensor) -> None:
+            value = recorder.values[layer.node]
+            activity[layer.index] = activity_map(layer.layout, value, gradient)
+            if layer is self._top:
+                gradcam.append(grad_cam(layer.layout, value, gradient))
+
+        def explain_operation(index: int, gradient: Tensor) -> None:
+            bias[index] = bias_maps(self.operations[index], recorder.values, gradient)
+
+        for layer in self.layers:
+            recorder.watch(layer.node, partial(explain_layer, layer))
+        for index, operation in enumerate(self.operations):
+            recorder.watch(operation.node, partial(explain_operation, index))
         with torch.enable_grad():
-            values = dict(zip(self._recorded, self._module(images), strict=True))
-            values[self._input] = images
-            logits = values[self._output]
+            logits = recorder.run(images)
             target = logits.argmax(1) if targets is None else targets
             score = logits.gather(1, target[:, None])[:, 0]
-            gradients = torch.autograd.grad(score.sum(), [values[node] for node in self._explained])
-        gradient = dict(zip(self._explained, gradients, strict=True))
-        values = {node: value.detach() if isinstance(value, Tensor) else value for node, value in values.items()}
+            (gradient,) = torch.autograd.grad(score.sum(), images)
         with torch.no_grad():
-            # whole attributions are as large as the activities: one at a time is reduced to its map
-            biases = [self._bias_maps(op, values, gradient[op.node]) for op in self.operations]
-            places = [(self._input, self._input_layout), *((layer.node, layer.layout) for layer in self.layers)]
-            activity = [map_and_rest(layout, values[node] * gradient[node]) for node, layout in places]
-            top, grid = [place for place in places if place[1].size != (1, 1)][-1]
+            explain_layer(self._input, gradient)
+            activities, rests = zip(*(activity[index] for index in sorted(activity)), strict=True)
+            biases = [bias[index] for index in range(len(self.operations))]
+            none = score.new_zeros(len(score), 0)
             return Attributions(
                 logits=logits.detach(),
                 target=target,
                 score=score.detach(),
-                activity=tuple(found for found, _ in activity),  # Eq. 11; Eq. 5 at l = 0
+                activity=activities,
                 bias=tuple(found for found, _, _ in biases),
                 fullgrad_feature=tuple(feature for _, _, feature in biases),
-                gradient=gradient[self._input].abs().sum(1),
-                gradcam=grad_cam(grid.spread(values[top]), grid.spread(gradient[top])),
-                activity_elsewhere=torch.stack([rest for _, rest in activity], 1),
-                bias_elsewhere=torch.stack([rest for _, rest, _ in biases], 1)
-                if biases
-                else score.new_zeros(len(score), 0),
+                gradient=gradient.abs().sum(1),
+                gradcam=gradcam[0],
+                activity_elsewhere=torch.stack(rests, 1),
+                bias_elsewhere=torch.stack([rest for _, rest, _ in biases], 1) if biases else none,
             )
 
-    def _bias_maps(
-        self, operation: BiasedOperation, values: dict[fx.Node, Tensor], gradient: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """a^b (Eq. 12) as a map and what has no position, and Σ_φ rescale(abs(a^b_φ)), the inner sum of Eq. 8."""
-        bias = remainder(self._module, operation.node, values) if operation.bias is None else operation.bias()
-        attribution = bias * gradient
-        spread = operation.layout.spread(attribution)
-        return spread.sum(1), operation.layout.elsewhere(attribution), rescale(spread.abs()).sum(1)
+
+class Recorder(fx.Interpreter):
+    """Runs a traced network node by node, keeps the values that are asked for, and lets gradients be seen."""
+
+    def __init__(self, graph: NetworkGraph):
+        super().__init__(graph.module)
+        self.values: dict[fx.Node, Tensor] = {}  # without their history
+        self._kept, self._watchers = {graph.input, *graph.kept}, defaultdict(list)
+
+    def watch(self, node: fx.Node, watcher: Callable[[Tensor], None]) -> None:
+        """Call `watcher` with the gradient of a node's value, in the backward pass."""
+        self._watchers[node].append(watcher)
+
+    def run(self, images: Tensor) -> Tensor:
+        """The logits of images."""
+        try:
+            return super().run(images)
+        finally:
+            self.env.clear()  # what it holds would hold this object, by the watchers, for longer than the pass
+
+    def run_node(self, node: fx.Node) -> object:
+        """Compute a node's value."""
+        value = super().run_node(node)
+        if node in self._kept:
+            self.values[node] = value.detach() if isinstance(value, Tensor) else value
+        for watcher in self._watchers[node]:
+            # of the operation, not of the tensor, which another operation may overwrite
+            place = value.output_nr
+            value.grad_fn.register_prehook(lambda gradients, watcher=watcher, place=place: watcher(gradients[place]))
+        return value
 
 
-def map_and_rest(layout: Layout, attribution: Tensor) -> tuple[Tensor, Tensor]:
-    """An attribution summed over channels, (n, H, W), and the sum of what has no position, (n,)."""
-    return layout.spread(attribution).sum(1), layout.elsewhere(attribution)
+def activity_map(layout: Layout, value: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """a^{h} = Σ_φ h_φ ∂f_c/∂h_φ (Eqs 5, 11) as a map, (n, H, W), and the sum of what has no position, (n,)."""
+    return layout.split(sum_channels(layout.rows(value), layout.rows(gradient)))
 
 
-def grad_cam(activity: Tensor, gradient: Tensor) -> Tensor:
-    """[Σ_φ h_φ · mean_ij ∂f_c/∂h_φ]_+ of an (n, C, H, W) activity (§2.4; Selvaraju et al., 2016)."""
-    return (activity * gradient.mean((2, 3), keepdim=True)).sum(1).relu()
+def bias_maps(
+    operation: BiasedOperation, values: dict[fx.Node, Tensor], gradient: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """a^b (Eq. 12) as a map and what has no position, and Σ_φ rescale(abs(a^b_φ)), the inner sum of Eq. 8."""
+    layout, rows = operation.layout, operation.layout.rows(gradient)
+    bias = operation.remainder.compute(values) if operation.remainder else operation.bias()
+    if operation.bias and bias.numel() == rows.shape[2]:
+        by_row = by_cell = bias.flatten()
+    else:
+        bias = bias.expand_as(gradient)
+        by_row, by_cell = layout.rows(bias), layout.cell_rows(bias)
+    whole, rest = layout.split(sum_channels(rows, by_row))
+    return whole, rest, layout.from_cells(sum_rescaled_channels(layout.cell_rows(gradient), by_cell))
+
+
+def grad_cam(layout: Layout, value: Tensor, gradient: Tensor) -> Tensor:
+    """[Σ_φ h_φ · mean_ij ∂f_c/∂h_φ]_+ of an activity (§2.4; Selvaraju et al., 2016), (n, H, W)."""
+    weights = layout.cell_rows(gradient).mean(1)  # (n, C)
+    return layout.from_cells((layout.cell_rows(value) @ weights[..., None])[..., 0]).relu()
 
 
 def completeness_gap(found: Attributions, bias_layers: list[int]) -> tuple[Tensor, Tensor]:
@@ -134,10 +181,3 @@ def completeness_gap(found: Attributions, bias_layers: list[int]) -> tuple[Tenso
 def _gross_sum(attribution: Tensor) -> Tensor:
     """A: a map (n, H, W) summed over positions (Eq. 14), in float64."""
     return attribution.double().sum((1, 2))
-
-
-def _return_nodes(module: fx.GraphModule, nodes: list[fx.Node]) -> None:
-    """Make a traced module return the values of `nodes`, in one pass."""
-    output = next(node for node in module.graph.nodes if node.op == "output")
-    output.args = (tuple(nodes),)
-    module.recompile()

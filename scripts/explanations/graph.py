@@ -1,4 +1,4 @@
-"""A network as a graph of operations: its layers, found as single-node cuts, and the remainder of every operation.
+"""A network as a graph of operations: its layers, found as single-node cuts, and what each operation adds by itself.
 
 Everything that the decomposition records is bound to a node of the graph, that is to one call of one operation:
 re-used modules, branches that run out of order and in-place operations can't mix up what belongs where.
@@ -6,41 +6,52 @@ re-used modules, branches that run out of order and in-place operations can't mi
 
 import copy
 import operator
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn import functional as F
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torchvision.models.feature_extraction import NodePathTracer
-from torchvision.ops import stochastic_depth
 
 from explanations.biases import BATCH_NORMS, CONVOLUTIONS
 from explanations.command import InputError
-from explanations.positions import MOVING_CALLS, Layout, PositionTracer
+from explanations.positions import Layout, PositionTracer
+from explanations.remainders import (
+    ADDITIONS,
+    FoldedConvolution,
+    Remainder,
+    SelfAttention,
+    channel_bias,
+    is_homogeneous,
+    is_tensor,
+    leaf_module,
+    remainder,
+)
 
-IN_PLACE = {
+OUT_OF_PLACE = {
     operator.iadd: operator.add,
     operator.isub: operator.sub,
     operator.imul: operator.mul,
     operator.itruediv: operator.truediv,
     torch.relu_: torch.relu,
 }
-ADDITIONS = (operator.add, torch.add, "add")
-# m(tu) = t m(u) for t > 0: J_m(u)·u = m(u), the remainder is 0
-HOMOGENEOUS_MODULES = (
-    *(nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.Identity, nn.Flatten, nn.Dropout, nn.Dropout2d, nn.ZeroPad2d),
-    *(nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.ChannelShuffle),
-)
-HOMOGENEOUS_CALLS = (
-    *(F.relu, torch.relu, F.leaky_relu, F.max_pool2d, F.avg_pool2d, F.adaptive_avg_pool2d, F.dropout, stochastic_depth),
-    *(torch.mean, torch.sum, "mean", "sum"),
-    *MOVING_CALLS,
-)
-PRODUCTS = (operator.mul, operator.truediv, torch.mul, torch.div, "mul", "div")
+
+
+def relu6_(x: Tensor) -> Tensor:
+    """ReLU6 that overwrites its input."""
+    return F.relu6(x, inplace=True)
+
+
+# whose derivatives don't need what they overwrite, nor those of FRESH what is overwritten
+IN_PLACE = {
+    **dict.fromkeys((nn.ReLU, F.relu, torch.relu, "relu"), torch.relu_),
+    **dict.fromkeys((nn.ReLU6, F.relu6), relu6_),
+    **dict.fromkeys(ADDITIONS, operator.iadd),
+}
+FRESH = (*CONVOLUTIONS, *BATCH_NORMS, FoldedConvolution, nn.Linear)
 ACTIVATION_CALLS = (
     *(F.relu, torch.relu, F.leaky_relu, F.relu6, F.silu, F.gelu, F.hardswish, F.hardsigmoid),
     *(torch.sigmoid, torch.tanh, "relu", "sigmoid", "tanh"),
@@ -61,8 +72,7 @@ class Layer:
 class BiasedOperation:
     """An operation that is not homogeneous: below layer `layer`, above layer `layer` − 1.
 
-    `bias` gives its closed-form bias, in a shape that broadcasts against the output; where there is none (None) the
-    remainder is computed at the input.
+    Its bias is the same everywhere, `bias` gives one value for each channel, or depends on the image: `remainder`.
     """
 
     name: str
@@ -70,16 +80,21 @@ class BiasedOperation:
     node: fx.Node
     layout: Layout
     bias: Callable[[], Tensor] | None
+    remainder: Remainder | None
 
 
 @dataclass(frozen=True)
 class NetworkGraph:
-    """A traced network: `layers` 1…L+1 (the last is the output, the logits) and its biased operations, in order."""
+    """A traced network: `layers` 1…L+1 (the last is the output, the logits) and its biased operations, in order.
+
+    Values of the nodes in `kept` are those of layers and those that remainders are computed from.
+    """
 
     module: fx.GraphModule
     input: fx.Node
     layers: tuple[Layer, ...]
     operations: tuple[BiasedOperation, ...]
+    kept: frozenset[fx.Node]
 
 
 def trace_network(network: nn.Module, example: Tensor) -> NetworkGraph:
@@ -94,7 +109,7 @@ def trace_network(network: nn.Module, example: Tensor) -> NetworkGraph:
         graph = tracer.trace(network)
     except (fx.proxy.TraceError, TypeError, ValueError) as error:
         raise InputError(f"{type(network).__name__} can't be traced by torch.fx: {error}") from None
-    module = _with_single_outputs(_out_of_place(fx.GraphModule(network, graph)))
+    module = _with_single_outputs(_out_of_place(_fold_batch_norms(fx.GraphModule(network, graph))))
     with torch.no_grad():
         ShapeProp(module).propagate(example)
     names = {node.name: name for node, name in tracer.node_to_qualname.items()}
@@ -111,50 +126,48 @@ def trace_network(network: nn.Module, example: Tensor) -> NetworkGraph:
     position = {node: index for index, node in enumerate(flow)}
     operations = []
     for node in flow[1:]:
-        if _is_homogeneous(module, node):
+        if is_homogeneous(module, node):
             continue
         layer = next(layer.index for layer in layers if position[layer.node] >= position[node])
-        bias = _closed_form_bias(module, node)
-        if bias is None and not _is_tensor(node):
+        bias = channel_bias(module, node)
+        if bias is None and not is_tensor(node):
             raise InputError(f"the network's {names.get(node.name, node.name)} returns no single tensor of floats")
+        computed = remainder(module, node) if bias is None else None
         layout = positions.layout(node, example.device)
-        operations.append(BiasedOperation(names.get(node.name, node.name), layer, node, layout, bias))
-    return NetworkGraph(module, flow[0], layers, tuple(operations))
-
-
-def remainder(module: fx.GraphModule, node: fx.Node, values: dict[fx.Node, Tensor]) -> Tensor:
-    """m(u) − J_m(u)·u of the operation at `node`, for the values of its inputs u: its implicit bias there."""
-    sources = [source for source in node.all_input_nodes if source.meta.get("flows")]
-
-    def call(*inputs: Tensor) -> Tensor:
-        return _evaluate(module, node, values | dict(zip(sources, inputs, strict=True)))
-
-    inputs = tuple(values[source] for source in sources)
-    with _differentiable_attention():
-        output, tangent = torch.func.jvp(call, inputs, inputs)
-    return output - tangent
-
-
-@contextmanager
-def _differentiable_attention() -> Iterator[None]:
-    """Fused attention has no forward-mode derivative; its plain form has."""
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
+        operations.append(BiasedOperation(names.get(node.name, node.name), layer, node, layout, bias, computed))
+    needs = (operation.remainder.needs for operation in operations if operation.remainder)
+    kept = frozenset(layer.node for layer in layers).union(*needs)
+    _overwrite(module, kept)
+    return NetworkGraph(module, flow[0], layers, tuple(operations), kept)
 
 
 # --- the graph ---------------------------------------------------------------------------------------------------
 
 
+def _fold_batch_norms(module: fx.GraphModule) -> fx.GraphModule:
+    """Let convolutions without biases do what the batch normalisation behind them does: β − γμ/σ is their bias."""
+    nodes = module.graph.nodes
+    calls = Counter(node.target for node in nodes if node.op == "call_module")
+    for node in list(nodes):
+        norm = leaf_module(module, node)
+        if not isinstance(norm, nn.BatchNorm2d) or not norm.track_running_stats:
+            continue
+        source = node.args[0]
+        convolution = leaf_module(module, source)
+        single = len(source.users) == 1 and calls[source.target] == calls[node.target] == 1
+        if type(convolution) is nn.Conv2d and convolution.bias is None and single:
+            module.set_submodule(node.target, FoldedConvolution(convolution, norm))
+            node.args = source.args
+            module.graph.erase_node(source)
+    module.recompile()
+    return module
+
+
 def _out_of_place(module: fx.GraphModule) -> fx.GraphModule:
-    """Replace what overwrites its input, so that recorded values stay as they were; the network is left as it is."""
+    """Replace what overwrites its input; the network itself is left as it is."""
     for node in module.graph.nodes:
         if node.op == "call_function":
-            node.target = IN_PLACE.get(node.target, node.target)
+            node.target = OUT_OF_PLACE.get(node.target, node.target)
             if node.kwargs.get("inplace"):
                 node.update_kwarg("inplace", False)
         elif node.op == "call_method" and node.target.endswith("_") and not node.target.endswith("__"):
@@ -167,15 +180,27 @@ def _out_of_place(module: fx.GraphModule) -> fx.GraphModule:
     return module
 
 
-class _Attention(nn.Module):
-    """Multi-head attention that returns its output alone, without the weights."""
+def _overwrite(module: fx.GraphModule, kept: frozenset[fx.Node]) -> None:
+    """Let activations and additions overwrite their input where nothing else reads it, but for the values in `kept`.
 
-    def __init__(self, attention: nn.MultiheadAttention):
-        super().__init__()
-        self.attention = attention
-
-    def forward(self, *args, **kwargs) -> Tensor:
-        return self.attention(*args, **kwargs)[0]
+    That halves the memory that they touch. Gradients are recorded as they pass, so that they don't mind.
+    """
+    fresh: set[fx.Node] = set()  # values in memory of their own
+    for node in module.graph.nodes:
+        leaf = leaf_module(module, node)
+        adds = leaf is None and node.target in ADDITIONS
+        if adds or isinstance(leaf, FRESH):
+            fresh.add(node)
+        operation = IN_PLACE.get(node.target if leaf is None else type(leaf))
+        if operation is None or any(node.kwargs.values()):
+            continue
+        for term in node.all_input_nodes:
+            single = term in fresh and term not in kept and len(term.users) == 1 and node.args.count(term) == 1
+            if single and term.meta["tensor_meta"].shape == node.meta["tensor_meta"].shape:
+                others = [other for other in node.args if other is not term]
+                node.op, node.target, node.args, node.kwargs = "call_function", operation, (term, *others), {}
+                break
+    module.recompile()
 
 
 def _with_single_outputs(module: fx.GraphModule) -> fx.GraphModule:
@@ -188,22 +213,12 @@ def _with_single_outputs(module: fx.GraphModule) -> fx.GraphModule:
                 module.graph.erase_node(user)
         if any(user.target is not operator.getitem or user.args[1] != 0 for user in node.users):
             raise InputError(f"the network uses the weights of the attention {node.target}, not its output alone")
-        module.set_submodule(node.target, _Attention(module.get_submodule(node.target)))
+        module.set_submodule(node.target, SelfAttention(module.get_submodule(node.target)))
         for user in list(node.users):
             user.replace_all_uses_with(node)
             module.graph.erase_node(user)
     module.recompile()
     return module
-
-
-def _is_tensor(node: fx.Node) -> bool:
-    meta = node.meta.get("tensor_meta")
-    return isinstance(meta, tuple) and hasattr(meta, "dtype") and meta.dtype.is_floating_point
-
-
-def _holds_numbers(node: fx.Node) -> bool:
-    """Whether a node is a parameter or computed from one or from the input: no shape, no index."""
-    return node.op == "get_attr" or _is_tensor(node)
 
 
 def _tensor_flow(module: fx.GraphModule) -> list[fx.Node]:
@@ -239,7 +254,7 @@ def _find_layers(module: fx.GraphModule, flow: list[fx.Node]) -> list[fx.Node]:
             layers.append(candidate)
             candidate = None
         merges = sum(parent in position for parent in node.all_input_nodes) > 1
-        if index and furthest <= index and _is_tensor(node) and (merges or _is_activation(module, node)):
+        if index and furthest <= index and is_tensor(node) and (merges or _is_activation(module, node)):
             candidate = node
         furthest = max([furthest, *(position[user] for user in node.users if user in position)])
     if candidate is not None and candidate is not flow[-1]:
@@ -247,72 +262,15 @@ def _find_layers(module: fx.GraphModule, flow: list[fx.Node]) -> list[fx.Node]:
     return [*layers, flow[-1]]
 
 
-def _leaf(module: fx.GraphModule, node: fx.Node) -> nn.Module | None:
-    return module.get_submodule(node.target) if node.op == "call_module" else None
-
-
 def _has_parameters(module: fx.GraphModule, node: fx.Node) -> bool:
-    leaf = _leaf(module, node)
+    leaf = leaf_module(module, node)
     if leaf is not None:
         return any(True for _ in leaf.parameters())
     return any(parent.op == "get_attr" for parent in node.all_input_nodes)
 
 
 def _is_activation(module: fx.GraphModule, node: fx.Node) -> bool:
-    leaf = _leaf(module, node)
+    leaf = leaf_module(module, node)
     if leaf is not None:
         return type(leaf).__module__ == nn.ReLU.__module__ and not isinstance(leaf, nn.MultiheadAttention)
     return node.target in ACTIVATION_CALLS
-
-
-def _is_homogeneous(module: fx.GraphModule, node: fx.Node) -> bool:
-    """Whether the remainder is 0 whatever the input; when in doubt the answer is no, and it is computed."""
-    leaf = _leaf(module, node)
-    if leaf is not None:
-        if isinstance(leaf, (*CONVOLUTIONS, nn.Linear)):
-            return leaf.bias is None
-        return isinstance(leaf, HOMOGENEOUS_MODULES)
-    if node.target in PRODUCTS:  # by what the image doesn't change, and not of one by itself
-        flowing = [isinstance(term, fx.Node) and bool(term.meta.get("flows")) for term in node.args]
-        return flowing == [True, False] or (flowing == [False, True] and node.target in (operator.mul, torch.mul))
-    if any(not source.meta.get("flows") for source in node.all_input_nodes if _holds_numbers(source)):
-        return False  # a parameter that is added or joined is a bias
-    if node.target in ADDITIONS:
-        return all(isinstance(term, fx.Node) for term in node.args)
-    return node.target in HOMOGENEOUS_CALLS
-
-
-def _closed_form_bias(module: fx.GraphModule, node: fx.Node) -> Callable[[], Tensor] | None:
-    leaf = _leaf(module, node)
-    if isinstance(leaf, nn.Linear):  # channels are last, whatever comes before
-        return lambda: leaf.bias
-    channels_first = (-1, *[1] * (len(node.meta["tensor_meta"].shape) - 2)) if _is_tensor(node) else ()
-    if isinstance(leaf, CONVOLUTIONS):
-        return lambda: leaf.bias.view(channels_first)
-    if isinstance(leaf, BATCH_NORMS) and leaf.track_running_stats:
-        return lambda: batch_norm_bias(leaf).view(channels_first)
-    return None
-
-
-def batch_norm_bias(norm: nn.BatchNorm2d) -> Tensor:
-    """β − γ μ / √(σ² + ε) per channel (Suppl. Eq. 9)."""
-    scale = torch.rsqrt(norm.running_var + norm.eps)
-    if norm.affine:
-        return norm.bias - norm.weight * norm.running_mean * scale
-    return -norm.running_mean * scale
-
-
-def _evaluate(module: fx.GraphModule, node: fx.Node, values: dict[fx.Node, Tensor]) -> Tensor:
-    """The value of one node; its inputs come from `values`, parameters from the module."""
-
-    def value(source: fx.Node) -> object:
-        if source in values:
-            return values[source]
-        return operator.attrgetter(source.target)(module)
-
-    args, kwargs = fx.map_arg((node.args, node.kwargs), value)
-    if node.op == "call_module":
-        return module.get_submodule(node.target)(*args, **kwargs)
-    if node.op == "call_method":
-        return getattr(args[0], node.target)(*args[1:], **kwargs)
-    return node.target(*args, **kwargs)

@@ -24,42 +24,62 @@ class Layout:
     """The positions of one operation's values: `cells`, of the shape of one image's values, in a grid of `size`.
 
     A cell is a row times the grid's width plus a column, or NOWHERE. Without cells no value has a position.
+    Values are read as rows, (n, P, C): what lies at one position, a pixel or a token, whatever order they come in.
     """
 
     def __init__(self, cells: Tensor | None, size: tuple[int, int] = (1, 1), device: torch.device | str = "cpu"):
-        self.size, self.order, self.places, self.lost = size, "none", None, None
+        self.size, self.order, self.places = size, "none", None
+        self.located: slice | Tensor = slice(None)  # the rows that have a position
         if cells is None or size == (1, 1):
             return
-        lost = cells == NOWHERE
-        self.lost = lost.to(device) if lost.any() else None
         if cells.dim() == 3 and torch.equal(cells, channels_first(cells.shape)):
             self.order = "channels first"
-        elif cells.dim() == 3 and torch.equal(cells, channels_last(cells.shape)):
-            self.order = "channels last"
-        else:  # tokens, (…, C) with a position each, or values that have each their own
-            self.order = "tokens" if cells.dim() > 1 and (cells == cells[..., :1]).all() else "values"
-            places = cells[..., 0] if self.order == "tokens" else cells
-            nowhere = size[0] * size[1]  # a cell behind the last
-            self.places = torch.where(places == NOWHERE, nowhere, places).flatten().to(device)
+            return
+        self.order = "channels last" if cells.dim() > 1 and (cells == cells[..., :1]).all() else "single values"
+        places = (cells[..., 0] if self.order == "channels last" else cells).flatten()
+        if torch.equal(places, torch.arange(size[0] * size[1])):
+            return
+        located = (places != NOWHERE).nonzero()[:, 0]
+        first, last = int(located[0]), int(located[-1])
+        if len(located) == last - first + 1:  # a slice costs no copy
+            self.located = slice(first, last + 1)
+        else:
+            self.located = located.to(device)
+        nowhere = size[0] * size[1]  # a cell behind the last
+        self.places = torch.where(places == NOWHERE, nowhere, places).to(device)
+        self._one_each = torch.equal(places[located].sort().values, torch.arange(nowhere))
 
-    def spread(self, values: Tensor) -> Tensor:
-        """(n, …) values as (n, C, H, W) on the grid, those of no position left out; without a grid as (n, C, 1, 1)."""
-        if self.order == "none":
-            return values.flatten(1)[:, :, None, None]
+    def rows(self, values: Tensor) -> Tensor:
+        """(n, …) values as (n, P, C): of a single position, P = 1, where they have none."""
         if self.order == "channels first":
-            return values
+            return values.flatten(2).transpose(1, 2)
         if self.order == "channels last":
-            return values.movedim(-1, 1)
-        tokens = self.order == "tokens"
-        flat = values.flatten(1, -2).transpose(1, 2) if tokens else values.flatten(1)[:, None]  # (n, C, T)
-        grid = values.new_zeros(*flat.shape[:2], self.size[0] * self.size[1] + 1)
-        return grid.index_add_(2, self.places, flat)[..., :-1].unflatten(2, self.size)
+            return values.flatten(1, -2)
+        flat = values.flatten(1)
+        return flat[:, None] if self.order == "none" else flat[..., None]
 
-    def elsewhere(self, values: Tensor) -> Tensor:
-        """The sum of those of (n, …) values that have no position beside others that have one, (n,)."""
-        if self.lost is None:
-            return values.new_zeros(len(values))
-        return (values * self.lost).flatten(1).sum(1)
+    def split(self, sums: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows' sums (n, P) as a map (n, H, W), and the sum of those that have no position, (n,)."""
+        if self.places is None:
+            return sums.unflatten(1, self.size), sums.new_zeros(len(sums))
+        grid = sums.new_zeros(len(sums), self.size[0] * self.size[1] + 1).index_add_(1, self.places, sums)
+        return grid[:, :-1].unflatten(1, self.size), grid[:, -1]
+
+    def cell_rows(self, values: Tensor) -> Tensor:
+        """(n, …) values as (n, H·W, C), one row for each cell of the grid, in the order that `from_cells` takes."""
+        rows = self.rows(values)
+        if self.places is None:
+            return rows
+        if self._one_each:
+            return rows[:, self.located]
+        grid = rows.new_zeros(len(rows), self.size[0] * self.size[1] + 1, rows.shape[2])
+        return grid.index_add_(1, self.places, rows)[:, :-1]
+
+    def from_cells(self, sums: Tensor) -> Tensor:
+        """The sums (n, H·W) of cell_rows as a map (n, H, W)."""
+        if self.places is not None and self._one_each:
+            sums = torch.empty_like(sums).index_copy_(1, self.places[self.located], sums)
+        return sums.unflatten(1, self.size)
 
 
 def channels_first(shape: torch.Size) -> Tensor:

@@ -1,0 +1,76 @@
+"""Attributions summed over channels, as maps: no whole attribution, as large as the activities, is ever in memory.
+
+Values are rows, (n, P, C): P positions of n images with C channels each. On a CPU they are read in blocks that stay in
+its cache, which costs a fraction of what whole tensors do; a GPU takes them whole.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+CACHED = 2**19  # values in a thread's block; more leave its core's cache
+
+
+def sum_channels(a: Tensor, b: Tensor) -> Tensor:
+    """Σ_φ a_φ b_φ at every position, (n, P), of (n, P, C) values; b may be one value for each channel, (C,)."""
+    if b.dim() == 1:
+        return a @ b
+    sums, buffer = a.new_empty(a.shape[:2]), _buffer(a)
+    for images, blocks in _blocks(a):
+        for rows in blocks:
+            part = a[images, rows]
+            torch.sum(torch.mul(part, b[images, rows], out=_fit(buffer, part)), 2, out=sums[images, rows])
+    return sums
+
+
+def sum_rescaled_channels(a: Tensor, b: Tensor) -> Tensor:
+    """Σ_φ rescale(|a_φ b_φ|) (Eqs 8, 10), (n, P), of (n, P, C) values; b may be one value for each channel, (C,).
+
+    Rescaling undoes a channel's factor, unless it is 0: then only a needs be read.
+    """
+    factor = b if b.dim() > 1 else None
+    sums, buffer = a.new_empty(a.shape[:2]), _buffer(a)
+
+    def magnitude(images: slice, rows: slice) -> Tensor:
+        part = a[images, rows]
+        if factor is None:
+            return torch.abs(part, out=_fit(buffer, part))
+        return torch.mul(part, factor[images, rows], out=_fit(buffer, part)).abs_()
+
+    for images, blocks in _blocks(a):
+        low, high = torch.inf, -torch.inf
+        for rows in blocks:
+            part = magnitude(images, rows)
+            low = part.amin(1, keepdim=True).clamp(max=low)  # (images, 1, C)
+            high = part.amax(1, keepdim=True).clamp(min=high)
+        span = high - low
+        weight = torch.where(span > 0, 1 / torch.where(span > 0, span, 1), 0)  # a constant map has no weight
+        if factor is None:
+            weight = weight * (b != 0)
+        for rows in blocks:
+            if len(blocks) > 1:
+                part = magnitude(images, rows)
+            sums[images, rows] = (part.sub_(low) @ weight.transpose(1, 2))[..., 0]
+    return sums
+
+
+def _blocks(a: Tensor) -> Iterator[tuple[slice, list[slice]]]:
+    """Slices of images, and for each of them slices of positions, that together cover (n, P, C) values."""
+    count, positions, channels = a.shape
+    size = CACHED * torch.get_num_threads() if a.device.type == "cpu" else a.numel()
+    rows = max(1, size // max(1, channels))
+    images = max(1, rows // max(1, positions))
+    blocks = [slice(row, min(row + rows, positions)) for row in range(0, positions, rows)]
+    for first in range(0, count, images):
+        yield slice(first, min(first + images, count)), blocks
+
+
+def _buffer(a: Tensor) -> Tensor:
+    """Memory for the largest block."""
+    images, blocks = next(_blocks(a), (slice(0), [slice(0)]))
+    return a.new_empty(a[images, blocks[0]].numel())
+
+
+def _fit(buffer: Tensor, part: Tensor) -> Tensor:
+    return buffer[: part.numel()].view(part.shape)
