@@ -14,10 +14,10 @@ from matplotlib.lines import Line2D
 
 from explanations.command import run_command
 from explanations.figures import (
-    BATCH_NORM,
-    BATCH_NORM_COLOURS,
     DOUBLE_COLUMN,
     GREY,
+    NORMALISATION,
+    NORMALISATION_COLOURS,
     count_images,
     figure_parser,
     journal_figure,
@@ -26,16 +26,16 @@ from explanations.figures import (
 )
 from explanations.tables import read_tables
 
-COLUMNS = ("network", "biases", "batch_norm", "k", "n", "difference", "standard_error")
+COLUMNS = ("network", "biases", "normalisation", "k", "n", "difference", "standard_error")
 
 
 def main(accuracy: list[Path], pdf: Path, png: Path, dpi: float) -> None:
     table = read_tables(accuracy, COLUMNS)
     networks = order_networks(table[table["k"] == 1])
-    plain = networks[~networks["batch_norm"]]
+    plain = networks[networks["normalisation"] == "none"]
     with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, 0.95 + 0.16 * len(networks)) as figure:
         panels = [("a", "all networks", networks)]
-        panels += [("b", BATCH_NORM[False], plain)] if len(plain) else []
+        panels += [("b", NORMALISATION["none"], plain)] if len(plain) else []
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for ax, (letter, title, rows) in zip(axes, panels, strict=True):
             draw_differences(ax, rows)
@@ -44,7 +44,11 @@ def main(accuracy: list[Path], pdf: Path, png: Path, dpi: float) -> None:
         if len(plain):
             axes[1].axvline(-1, color=GREY, linewidth=0.7, linestyle=(0, (3, 2)), label="the paper's 1%")
         style = {"linestyle": "none", "marker": "o", "markersize": 3.5}
-        handles = [Line2D([], [], color=BATCH_NORM_COLOURS[k], label=label, **style) for k, label in BATCH_NORM.items()]
+        handles = [
+            Line2D([], [], color=NORMALISATION_COLOURS[key], label=label, **style)
+            for key, label in NORMALISATION.items()
+            if (networks["normalisation"] == key).any()
+        ]
         handles += [Line2D([], [], color=GREY, linewidth=0.7, linestyle=(0, (3, 2)), label="a loss of 1%")]
         title = "points and bars: mean difference (zeroed − original) and its standard error over images"
         figure.legend(handles=handles, title=title, title_fontsize=6, loc="outside lower center", ncols=3)
@@ -53,7 +57,7 @@ def main(accuracy: list[Path], pdf: Path, png: Path, dpi: float) -> None:
 def draw_differences(ax: Axes, rows: pd.DataFrame) -> None:
     """A point with its error for each network, from the top down."""
     for place, (_, row) in enumerate(rows.iterrows()):
-        colour = BATCH_NORM_COLOURS[row["batch_norm"]]
+        colour = NORMALISATION_COLOURS[row["normalisation"]]
         value, error = 100 * row["difference"], 100 * row["standard_error"]
         ax.errorbar(value, place, xerr=error, color=colour, marker="o", markersize=3.5, capsize=2, elinewidth=1)
         ax.plot([0, value], [place, place], color=colour, linewidth=0.6, alpha=0.5)

@@ -14,39 +14,40 @@ from matplotlib.lines import Line2D
 
 from explanations.command import run_command
 from explanations.figures import (
-    BATCH_NORM,
-    BATCH_NORM_COLOURS,
     BLACK,
     DOUBLE_COLUMN,
+    NORMALISATION,
+    NORMALISATION_COLOURS,
     box_handle,
     count_images,
     draw_networks,
     figure_parser,
+    group_networks,
     journal_figure,
     order_networks,
 )
 from explanations.tables import read_tables
 
-COLUMNS = ("network", "biases", "batch_norm", "image", "correlation")
+COLUMNS = ("network", "biases", "normalisation", "image", "correlation")
 
 
 def main(outputs: list[Path], pdf: Path, png: Path, dpi: float) -> None:
     table = read_tables(outputs, COLUMNS).dropna(subset="correlation")
     networks = order_networks(table)
-    groups = list(networks.groupby("batch_norm"))
+    groups = group_networks(networks)
     tallest = max(len(group) for _, group in groups)
     with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, 0.95 + 0.17 * tallest) as figure:
         axes = figure.subplots(1, len(groups), squeeze=False, sharex=True)[0]
-        for letter, ax, (key, group) in zip("ab", axes, groups, strict=False):
+        for letter, ax, (key, group) in zip("abc", axes, groups, strict=False):
             names = list(group.index)
             found = table[table["network"].isin(names)]
-            draw_networks(ax, found, "correlation", names, BATCH_NORM_COLOURS[key])
+            draw_networks(ax, found, "correlation", names, NORMALISATION_COLOURS[key])
             draw_means(ax, found, names)
-            ax.set_title(f"({letter}) {BATCH_NORM[key]}, {count_images(found.groupby('network').size())}")
+            ax.set_title(f"({letter}) {NORMALISATION[key]},\n{count_images(found.groupby('network').size())}")
             ax.set_xlabel("Pearson's ρ of outputs, original and zeroed")
             ax.axvline(0, color="black", linewidth=0.4, zorder=0)
             ax.set_xlim(-1.03, 1.03)
-        handles = [box_handle(BATCH_NORM_COLOURS[key], "quartiles and median over images") for key, _ in groups[:1]]
+        handles = [box_handle(NORMALISATION_COLOURS[key], "quartiles and median over images") for key, _ in groups[:1]]
         handles += [Line2D([], [], color=BLACK, linestyle="none", marker="D", markersize=2.5, label="mean")]
         figure.legend(handles=handles, loc="outside lower center", ncols=2)
 

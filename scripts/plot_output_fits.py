@@ -13,10 +13,10 @@ from matplotlib.lines import Line2D
 
 from explanations.command import run_command
 from explanations.figures import (
-    BATCH_NORM,
-    BATCH_NORM_COLOURS,
     DOUBLE_COLUMN,
     GREY,
+    NORMALISATION,
+    NORMALISATION_COLOURS,
     draw_networks,
     figure_parser,
     journal_figure,
@@ -24,14 +24,14 @@ from explanations.figures import (
 )
 from explanations.tables import read_tables
 
-COLUMNS = ("network", "biases", "batch_norm", "image", "alpha", "beta", "largest_output")
+COLUMNS = ("network", "biases", "normalisation", "image", "alpha", "beta", "largest_output")
 
 
 def main(fits: list[Path], pdf: Path, png: Path, dpi: float) -> None:
     table = read_tables(fits, COLUMNS).dropna(subset=["alpha", "beta"])
     networks = order_networks(table)
     names = list(networks.index)
-    colours = [BATCH_NORM_COLOURS[key] for key in networks["batch_norm"]]
+    colours = [NORMALISATION_COLOURS[key] for key in networks["normalisation"]]
     n = table.groupby("network").size()
     with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, 0.95 + 0.19 * len(names)) as figure:
         left, right = figure.subplots(1, 2, sharey=True)
@@ -49,8 +49,9 @@ def main(fits: list[Path], pdf: Path, png: Path, dpi: float) -> None:
         right.set_xlabel("β (logits)")
         mark_range(right, table.groupby("network")["largest_output"].median().loc[names].to_numpy())
         handles = [
-            Line2D([], [], color=BATCH_NORM_COLOURS[key], linestyle="none", marker="s", label=label)
-            for key, label in BATCH_NORM.items()
+            Line2D([], [], color=NORMALISATION_COLOURS[key], linestyle="none", marker="s", label=label)
+            for key, label in NORMALISATION.items()
+            if (networks["normalisation"] == key).any()
         ]
         handles += [Line2D([], [], color=GREY, linewidth=0.7, linestyle=(0, (3, 2)), label="α = 1")]
         title = "points: one image each, fitted over the classes; boxes: quartiles and median over images"
@@ -59,14 +60,14 @@ def main(fits: list[Path], pdf: Path, png: Path, dpi: float) -> None:
 
 
 def choose_limits(table: pd.DataFrame, value: str) -> tuple[float, float]:
-    """An axis over the fits without batch normalisation; destroyed networks may lie anywhere, far out too.
+    """An axis over the fits of networks without normalisation; destroyed networks may lie anywhere, far out too.
 
     α: with 0 and 1. β: over the range of the outputs that it is compared with.
     """
     if value == "beta":
         largest = 1.05 * table.groupby("network")["largest_output"].median().max()
         return -largest, largest
-    shown = pd.concat([table.loc[~table["batch_norm"], value], pd.Series([0.0, 1.0])])
+    shown = pd.concat([table.loc[table["normalisation"] == "none", value], pd.Series([0.0, 1.0])])
     margin = 0.25 * (shown.max() - shown.min())
     return shown.min() - margin, shown.max() + margin
 

@@ -6,6 +6,7 @@ Out: the figure, as PDF and PNG: a panel for each network, those without batch n
 """
 
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
 import pandas as pd
@@ -16,18 +17,19 @@ from matplotlib.figure import Figure
 
 from explanations.command import InputError, run_command
 from explanations.figures import (
-    BATCH_NORM,
     DOUBLE_COLUMN,
     GREY,
+    NORMALISATION,
     count_images,
     figure_parser,
+    group_networks,
     journal_figure,
     network_title,
     order_networks,
 )
 from explanations.tables import read_tables
 
-COLUMNS = ("network", "biases", "batch_norm", "classes", "change", "value", "n", "accuracy", "relative_change")
+COLUMNS = ("network", "biases", "normalisation", "classes", "change", "value", "n", "accuracy", "relative_change")
 SHOWN = {"scale": 10.0, "shift": 1.0}  # the change whose effect gives the colour
 AXES = {"scale": "pixel values × s", "shift": "pixel values + d (d in full ranges)"}
 COLOURS = "plasma"
@@ -42,7 +44,7 @@ def main(robustness: list[Path], change: str, pdf: Path, png: Path, dpi: float) 
     if set(shown.index) != set(networks.index):
         raise InputError(f"the tables given lack the {change} {SHOWN[change]:g}; survey.{change}s must hold it")
     colours = ScalarMappable(Normalize(-1, 0, clip=True), COLOURS)
-    groups = [(key, list(group.index)) for key, group in networks.groupby("batch_norm")]
+    groups = [(key, list(group.index)) for key, group in group_networks(networks)]
     columns = min(PANELS, max(len(names) for _, names in groups))
     rows = [(key, names[start : start + columns]) for key, names in groups for start in range(0, len(names), columns)]
     with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, 0.75 + 1.12 * len(rows)) as figure:
@@ -53,7 +55,7 @@ def main(robustness: list[Path], change: str, pdf: Path, png: Path, dpi: float) 
             for ax, name in zip(line, names, strict=False):
                 draw_panel(ax, table, name, change, colours.to_rgba(shown[name]))
                 ax.set_title(network_title(name), fontsize=6.5, loc="center", pad=3)
-            line[0].set_ylabel(f"{BATCH_NORM[key].replace(' ', chr(10), 1)}\ntop-1 accuracy")
+            line[0].set_ylabel("\n".join([*wrap(NORMALISATION[key], 20), "top-1 accuracy"]))
         label_axes(figure, axes, rows, change, f"{AXES[change]}; {count_images(table['n'])}")
         bar = figure.colorbar(colours, ax=axes, fraction=0.03, aspect=30, pad=0.012)
         bar.set_label(f"relative change at {'× 10' if change == 'scale' else '+ 1'}")

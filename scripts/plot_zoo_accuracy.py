@@ -14,10 +14,10 @@ from matplotlib.patches import Patch
 
 from explanations.command import run_command
 from explanations.figures import (
-    BATCH_NORM,
-    BATCH_NORM_COLOURS,
     BLACK,
     DOUBLE_COLUMN,
+    NORMALISATION,
+    NORMALISATION_COLOURS,
     count_images,
     figure_parser,
     journal_figure,
@@ -26,7 +26,7 @@ from explanations.figures import (
 )
 from explanations.tables import read_tables
 
-COLUMNS = ("network", "biases", "batch_norm", "classes", "k", "n", "original", "zeroed")
+COLUMNS = ("network", "biases", "normalisation", "classes", "k", "n", "original", "zeroed")
 PANELS = {"original": "as trained", "zeroed": "all biases set to zero"}
 SHADES = (0.86, 0.74, 0.62, 0.5, 0.0)  # of white, in the segments up to top-1, …, top-5
 CHANCE = {1: (0, (1, 1.2)), 5: (0, (4, 1.5))}
@@ -40,7 +40,7 @@ def main(accuracy: list[Path], pdf: Path, png: Path, dpi: float) -> None:
         for letter, ax, (variant, title) in zip("ab", axes, PANELS.items(), strict=True):
             for place, name in enumerate(networks.index):
                 rows = table[table["network"] == name].sort_values("k")
-                draw_bar(ax, place, rows[variant].to_list(), BATCH_NORM_COLOURS[networks.loc[name, "batch_norm"]])
+                draw_bar(ax, place, rows[variant].to_list(), NORMALISATION_COLOURS[networks.loc[name, "normalisation"]])
             draw_chance(ax, networks["classes"])
             ax.set_title(f"({letter}) {title}, {count_images(table['n'])}")
             ax.set_ylabel("accuracy")
@@ -53,7 +53,11 @@ def main(accuracy: list[Path], pdf: Path, png: Path, dpi: float) -> None:
             ax.tick_params(axis="x", length=0)
         axes[1].set_xlim(-0.6, len(labels) - 0.4)
         axes[1].set_xlabel("network and its number of bias parameters")
-        handles = [Patch(facecolor=BATCH_NORM_COLOURS[key], label=label) for key, label in BATCH_NORM.items()]
+        handles = [
+            Patch(facecolor=NORMALISATION_COLOURS[key], label=label)
+            for key, label in NORMALISATION.items()
+            if (networks["normalisation"] == key).any()
+        ]
         handles += [Patch(facecolor=lighten(BLACK, share), label=f"top-{k}") for k, share in enumerate(SHADES, start=1)]
         handles += [
             Line2D([], [], color=BLACK, linewidth=0.7, linestyle=style, label=f"chance, top-{k}")

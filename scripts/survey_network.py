@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from explanations.biases import count_biases, has_batch_norm, zero_biases
+from explanations.biases import count_biases, normalisation, zero_biases
 from explanations.command import ProgressBar, check_range, run_command, step_parser
 from explanations.devices import use_device
 from explanations.evaluation import list_test_images
@@ -68,7 +68,7 @@ def main(
             bar.advance(len(images))
     answers = join(parts)
     names = [path.relative_to(val).as_posix() for path in paths]
-    about = {"network": name, "biases": count_biases(classifier), "batch_norm": has_batch_norm(classifier)}
+    about = {"network": name, "biases": count_biases(classifier), "normalisation": normalisation(classifier)}
     about["classes"] = len(description.classes)
     write_table(accuracy, tabulate_accuracy(answers), about)
     write_table(outputs, tabulate_outputs(answers, names), about)

@@ -54,7 +54,7 @@ def output(tmp_path) -> Path:
 
 
 def test_a_survey_without_what_gives_the_colour(tmp_path, output):
-    row = {"network": "a", "biases": 3, "batch_norm": False, "classes": 10, "n": 5, "relative_change": 0.0}
+    row = {"network": "a", "biases": 3, "normalisation": "none", "classes": 10, "n": 5, "relative_change": 0.0}
     table = pd.DataFrame([{**row, "change": "scale", "value": value, "accuracy": 0.5} for value in (1.0, 2.0)])
     table.to_csv(tmp_path / "robustness.csv", index=False)
     flags = {"robustness": [tmp_path / "robustness.csv"], "pdf": output, "png": output, "dpi": 60}

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from explanations.biases import bias_tensors, count_biases, has_batch_norm, zero_biases
+from explanations.biases import bias_tensors, count_biases, normalisation, zero_biases
 
 OPERATIONS = {
     "convolution": (nn.Conv2d(3, 4, 3), {"bias"}),
@@ -48,5 +48,6 @@ def test_zeroed_batch_normalisation_only_scales():
 
 
 def test_batch_normalisation_is_told_from_other_kinds():
-    assert has_batch_norm(nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)))
-    assert not has_batch_norm(nn.Sequential(nn.Conv2d(3, 3, 1), nn.LayerNorm(3), nn.LocalResponseNorm(5)))
+    assert normalisation(nn.Sequential(nn.LayerNorm(3), nn.BatchNorm2d(3))) == "batch"
+    assert normalisation(nn.Sequential(nn.Conv2d(3, 3, 1), nn.GroupNorm(1, 3))) == "layer"
+    assert normalisation(nn.Sequential(nn.Conv2d(3, 3, 1), nn.LocalResponseNorm(5))) == "none"

@@ -89,9 +89,9 @@ def test_zeroing_a_resnet(top, first, verdict):
 
 def zoo(table: str, plain: list[dict], normalised: list[dict] = ()) -> SimpleNamespace:
     """A survey's table, a row for each network: those without batch normalisation, and those with it."""
-    groups = (("plain", False, plain), ("normalised", True, normalised))
+    groups = (("plain", "none", plain), ("normalised", "batch", normalised))
     found = [
-        {"network": f"{name} {k}", "batch_norm": norm, **row}
+        {"network": f"{name} {k}", "normalisation": norm, **row}
         for name, norm, rows in groups
         for k, row in enumerate(rows)
     ]
@@ -135,10 +135,10 @@ def test_shrinking_outputs(alpha, verdict):
     spread = np.linspace(-0.05, 0.05, 40)
     table = pd.concat(
         [
-            pd.DataFrame({"network": str(k), "batch_norm": False, "alpha": value + spread})
+            pd.DataFrame({"network": str(k), "normalisation": "none", "alpha": value + spread})
             for k, value in enumerate(alpha)
         ]
-        + [pd.DataFrame({"network": "n", "batch_norm": True, "alpha": 3 + spread})]
+        + [pd.DataFrame({"network": "n", "normalisation": "batch", "alpha": 3 + spread})]
     )
     assert claims.outputs_shrink(SimpleNamespace(survey={"fits": table})).verdict == verdict
 

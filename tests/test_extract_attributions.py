@@ -149,13 +149,13 @@ def stopped(world, output, **changes) -> str:
 
 
 def test_a_tampered_bias_stops_at_its_image_and_layer(world, tmp_path, monkeypatch):
-    closed_form = explanations.graph._closed_form_bias
+    closed_form = explanations.graph.channel_bias
 
     def tampered(module, node):
         bias = closed_form(module, node)
         return (lambda: 1.5 * bias()) if str(node.target) == "features.5" else bias  # of layer 3
 
-    monkeypatch.setattr(explanations.graph, "_closed_form_bias", tampered)
+    monkeypatch.setattr(explanations.graph, "channel_bias", tampered)
     message = stopped(world, tmp_path / "s.h5")
     row = read_manifest(world.manifest)[0]
     with h5py.File(world.shards["vgg16"]) as file:

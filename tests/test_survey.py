@@ -205,7 +205,9 @@ def test_the_step_writes_tidy_tables(world, tmp_path):
     }
     count = sum(tensor.numel() for _, tensor in bias_tensors(network))
     for table in tables.values():
-        assert (table.network == "mine").all() and (table.biases == count).all() and table.batch_norm.all()
+        assert (
+            (table.network == "mine").all() and (table.biases == count).all() and (table.normalisation == "batch").all()
+        )
         assert (table.classes == len(description.classes)).all()
     usual = tables["accuracy"].set_index("k").original[1]
     robustness = tables["robustness"].set_index(["change", "value"])

@@ -8,7 +8,7 @@ from small import describe, randomise
 from torch import nn
 from workflow_copy import ROOT
 
-from explanations.biases import BATCH_NORMS, bias_tensors, count_biases, has_batch_norm, zero_biases
+from explanations.biases import BATCH_NORMS, bias_tensors, count_biases, normalisation, zero_biases
 from explanations.narrow import NARROW, inception_v1
 from explanations.networks import build_network, load_network, save_network
 
@@ -32,7 +32,7 @@ def images(count: int = 3) -> torch.Tensor:
 
 def test_the_zoo_can_answer_the_papers_question():
     assert len(ZOO) >= 12
-    assert {name for name in ZOO if not has_batch_norm(build_zoo(name))} == WITHOUT
+    assert {name for name in ZOO if normalisation(build_zoo(name)) == "none"} == WITHOUT
 
 
 @pytest.mark.parametrize("name", ZOO)
@@ -114,7 +114,7 @@ def test_published_inception_has_the_published_size():
     network = inception_v1(1000)
     assert sum(p.numel() for p in network.parameters()) == 6_998_552
     assert count_biases(network) == 8280
-    assert not has_batch_norm(network)
+    assert normalisation(network) == "none"
     assert sum(m.kernel_size == (5, 5) for m in network.modules() if isinstance(m, nn.Conv2d)) == 9
 
 

@@ -9,6 +9,7 @@ from explanations.command import InputError, check_range
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+LAYER_NORMS = (nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 # What is added to an operation's output, whatever its input. Kept are weights and what scales: batch normalisation's γ
 # and variance, other normalisations' γ. What is fed in beside the image is an input, not a bias: a transformer's class
 # token and position embedding, relative positions in its attention.
@@ -16,7 +17,7 @@ BIASES = {
     (*CONVOLUTIONS, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d): ("bias",),
     (nn.Linear,): ("bias",),
     BATCH_NORMS: ("bias", "running_mean"),  # β and μ, which act as one: β − γμ/σ (Suppl. Eq. 9)
-    (nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d): ("bias",),  # β
+    LAYER_NORMS: ("bias",),  # β
     (nn.MultiheadAttention,): ("in_proj_bias",),  # of queries, keys and values; the output's map is a Linear
 }
 
@@ -38,9 +39,14 @@ def count_biases(network: nn.Module) -> int:
     return sum(tensor.numel() for _, tensor in bias_tensors(network))
 
 
-def has_batch_norm(network: nn.Module) -> bool:
-    """Whether any operation of a network is a batch normalisation."""
-    return any(isinstance(module, BATCH_NORMS) for module in network.modules())
+def normalisation(network: nn.Module) -> str:
+    """What a network normalises by: `batch` if anywhere by batches, else `layer` if anywhere by images, or `none`.
+
+    Local response normalisation has no parameters, and no place here, as in the paper.
+    """
+    if any(isinstance(module, BATCH_NORMS) for module in network.modules()):
+        return "batch"
+    return "layer" if any(isinstance(module, LAYER_NORMS) for module in network.modules()) else "none"
 
 
 @torch.no_grad()

@@ -185,7 +185,7 @@ def more_layers_hurt(found: Evidence) -> Finding:
 
 def zeroing_costs_little(found: Evidence) -> Finding:
     table = found.survey["accuracy"]
-    table = table[(table.k == 1) & ~table.batch_norm].set_index("network")
+    table = table[(table.k == 1) & (table.normalisation == "none")].set_index("network")
     losses = table.original - table.zeroed
     small, large = losses < 0.01, losses - 2 * table.standard_error > 0.01
     verdict = SUPPORTED if (~small).sum() <= 1 else NOT_SUPPORTED if large.sum() > 1 else UNDECIDED
@@ -196,7 +196,7 @@ def zeroing_costs_little(found: Evidence) -> Finding:
 
 def zeroing_destroys(found: Evidence) -> Finding:
     table = found.survey["accuracy"]
-    table = table[(table.k == 1) & table.batch_norm].set_index("network")
+    table = table[(table.k == 1) & (table.normalisation == "batch")].set_index("network")
     kept = table.zeroed / table.original
     text = f"top-1 {_spread(100 * table.original, '{:.1f}')}% before, {_spread(100 * table.zeroed, '{:.1f}')}% after; "
     text += f"{len(kept)} networks, n = {table.n.max()}"
@@ -205,13 +205,13 @@ def zeroing_destroys(found: Evidence) -> Finding:
 
 def outputs_stay_correlated(found: Evidence) -> Finding:
     table = found.survey["outputs"]
-    mean = table[~table.batch_norm].groupby("network").correlation.mean()
+    mean = table[table.normalisation == "none"].groupby("network").correlation.mean()
     return judge_ratio(mean.min(), (0.9, 1), (0.7, 1), f"mean ρ {_spread(mean, '{:.3f}')}", "least of the networks: ")
 
 
 def outputs_shrink(found: Evidence) -> Finding:
     table = found.survey["fits"]
-    fits = table[~table.batch_norm].groupby("network").alpha
+    fits = table[table.normalisation == "none"].groupby("network").alpha
     tests = [signed_rank_test(1 - alpha.dropna().to_numpy()) for _, alpha in fits]
     significant = adjust_holm(np.array([test.log10_p for test in tests])) < np.log10(ALPHA)
     signs = np.sign([test.effect_size for test in tests])
@@ -223,7 +223,7 @@ def outputs_shrink(found: Evidence) -> Finding:
 
 def offset_is_negligible(found: Evidence) -> Finding:
     table = found.survey["fits"]
-    table = table[~table.batch_norm]
+    table = table[table.normalisation == "none"]
     share = (table.beta.abs() / table.largest_output).groupby(table.network).median()
     text = f"median |β| / max |f_c| {_spread(share, '{:.3f}')}"
     return judge_ratio(share.max(), (0, 0.05), (0, 0.2), text, "largest of the networks: ")
@@ -233,12 +233,14 @@ def robust_without_batch_norm(change: str, value: float) -> Callable[[Evidence],
     def test(found: Evidence) -> Finding:
         table = found.survey["robustness"]
         rows = table[(table.change == change) & (table.value == value)]
-        without, with_norm = (rows[rows.batch_norm == key].relative_change.dropna() for key in (False, True))
+        without, with_norm = (rows[rows.normalisation == key].relative_change.dropna() for key in ("none", "batch"))
         p = stats.mannwhitneyu(without, with_norm).pvalue
         better = without.median() > with_norm.median()
         verdict = UNDECIDED if p >= ALPHA else SUPPORTED if better else NOT_SUPPORTED
         text = f"relative change of top-1 without {_spread(without, '{:+.2f}')}, with {_spread(with_norm, '{:+.2f}')}; "
-        return Finding(f"{text}p = {p:.2g}", f"Mann–Whitney over {len(rows)} networks, α = {ALPHA}", verdict)
+        return Finding(
+            f"{text}p = {p:.2g}", f"Mann–Whitney over {len(without) + len(with_norm)} networks, α = {ALPHA}", verdict
+        )
 
     return test
 

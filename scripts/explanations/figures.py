@@ -55,8 +55,12 @@ NETWORKS = {
     **{"resnet18": "ResNet-18", "densenet": "DenseNet", "mobilenet_v2": "MobileNet-V2"},
     **{"shufflenet_v2": "ShuffleNet-V2", "mnasnet": "MNASNet"},
 }
-BATCH_NORM = {False: "without batch normalisation", True: "with batch normalisation"}
-BATCH_NORM_COLOURS = {False: ORANGE, True: BLUE}
+NORMALISATION = {  # in the order of figures
+    "none": "without batch or layer normalisation",
+    "batch": "with batch normalisation",
+    "layer": "with layer normalisation",
+}
+NORMALISATION_COLOURS = {"none": ORANGE, "batch": BLUE, "layer": GREEN}
 VARIANTS = {"original": "original", "zeroed": "biases set to zero", "decayed": "biases decayed to zero"}
 MEASURES = {
     "e_minus": r"$e_-$",
@@ -106,9 +110,15 @@ def network_title(name: str, variant: str | None = None) -> str:
 
 
 def order_networks(table: pd.DataFrame) -> pd.DataFrame:
-    """A row for each network, `network` as the index: those without batch normalisation first, then by biases."""
-    networks = table.drop_duplicates("network").sort_values(["batch_norm", "biases"], kind="stable")
-    return networks.set_index("network")
+    """A row for each network, `network` as the index: in the order of NORMALISATION, then by biases."""
+    networks = table.drop_duplicates("network").set_index("network")
+    kinds = pd.Categorical(networks["normalisation"], list(NORMALISATION), ordered=True)
+    return networks.assign(normalisation=kinds).sort_values(["normalisation", "biases"], kind="stable")
+
+
+def group_networks(networks: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of order_networks by kind of normalisation, where there are any."""
+    return list(networks.groupby("normalisation", observed=True))
 
 
 def count_images(n: pd.Series) -> str:
