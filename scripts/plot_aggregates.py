@@ -1,9 +1,10 @@
-"""Draw figures 6, S10, S14, S15 and S16: single layers against aggregates of layers.
+"""Draw figures 6, M, S10, S14, S15 and S16: single layers against aggregates of layers.
 
 In:  the summaries of layers and aggregates of one or more networks; with --maps signed, those of layers and signed
      maps of one or more variants. Each network and variant gets a column of panels, in the order given.
 Out: the figure, as PDF and PNG: a row of panels for each measure; boxes of quartiles of single layers and of the
-     averages from l₀ to the top (Eq. 16), lines at the medians of the gradient and FullGrad baselines.
+     averages from l₀ to the top (Eq. 16), lines at the medians of the gradient and FullGrad baselines. With
+     --comparisons, a mark over each layer says whether the average of all layers beats it.
 
 At 0 a single layer is the input's attribution, an aggregate takes in all layers and the input.
 """
@@ -18,10 +19,12 @@ from matplotlib.axes import Axes
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 
-from explanations.command import run_command
+from explanations.command import InputError, run_command
 from explanations.figures import (
     BLACK,
+    BLUE,
     BLUE_TO_CYAN,
+    CYAN,
     DOUBLE_COLUMN,
     GREY,
     MEASURES,
@@ -39,12 +42,15 @@ from explanations.figures import (
     name_measure,
     network_title,
     select,
-    top_layer,
 )
 from explanations.shards import ShardReader
 from explanations.tables import read_tables
 
 WIDTH = 0.36  # of a box, in layers
+LAYERS = "layer $l$, or lowest layer $l_0$ of an aggregate (0: input)"
+BETTER = {"color": CYAN, "marker": "^", "markersize": 3, "linestyle": "none", "markeredgecolor": BLUE}
+WORSE = {"color": NAVY, "marker": "v", "markersize": 3, "linestyle": "none"}
+TESTED_MARKS = "$p$ < 0.05 (Wilcoxon's signed rank test, Holm-adjusted)"
 DASHES = (0, (4, 1.2))  # where FullGrad meets the gradient, both are seen
 SIZE_LINE = {"color": "#999999", "linewidth": 0.6, "linestyle": (0, (3, 2))}
 
@@ -56,6 +62,7 @@ def main(
     fullgrad: list[str],
     maps: str,
     shards: list[Path],
+    comparisons: list[Path],
     pdf: Path,
     png: Path,
     dpi: float,
@@ -64,22 +71,25 @@ def main(
     signed = maps == "signed"
     columns = list(table.groupby(["network", "variant"], sort=False))
     sizes = read_sizes(shards)
+    tests = read_tables(comparisons) if comparisons else None
     several = len({variant for (_, variant), _ in columns}) > 1
     colours = PURPLE_TO_RED if signed else BLUE_TO_CYAN
     with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, 0.98 + 1.5 * len(measures)) as figure:
         axes = figure.subplots(len(measures), len(columns), squeeze=False, sharex="col", sharey="row")
         for column, ((network, variant), found) in enumerate(columns):
-            top = top_layer(found, "signed_activity_" if signed else "activity_")
+            layers = list_layers(found, "signed_activity_" if signed else "activity_")
             for ax, measure in zip(axes[:, column], measures, strict=True):
                 if network in sizes:
-                    mark_sizes(ax, sizes[network][: top + 1], named=measure == measures[0])
-                draw_panel(ax, found, measure, top, signed)
+                    mark_sizes(ax, [sizes[network][l] for l in layers], named=measure == measures[0])
+                draw_panel(ax, found, measure, layers, signed)
+                if tests is not None:
+                    mark_tests(ax, tests[tests["network"] == network], measure, layers)
                 if network in fullgrad:
                     draw_baseline(ax, select(found, measure, ["fullgrad"]).iloc[0], PURPLE, DASHES)
             shown = found[(found["measure"] == measures[0]) & (found["method"] == "gradient")]
             title = network_title(network, variant if several else None)
             axes[0, column].set_title(f"{title}, {count_images(shown['n'])}", pad=13 if sizes else 5)
-            label_layers(axes[-1, column], top, "layer $l$, or lowest layer $l_0$ of an aggregate (0: input)")
+            label_layers(axes[-1, column], layers[-1], LAYERS if len(columns) < 3 else LAYERS.replace(", or", ",\nor"))
         for ax, measure in zip(axes[:, 0], measures, strict=True):
             ax.set_ylabel(name_measure(measure) + ("\naxis reversed" if measure in reverse else ""))
             if measure in reverse:
@@ -94,13 +104,17 @@ def main(
             entries["FullGrad"] = Line2D([], [], color=PURPLE, linestyle=DASHES)
         if sizes:
             entries["size of layers changes"] = Line2D([], [], **SIZE_LINE)
+        if tests is not None:
+            entries["average of all layers beats the layer"] = Line2D([], [], **BETTER)
+            entries["loses to it"] = Line2D([], [], **WORSE)
         tuples = {tuple: HandlerTuple(ndivide=None, pad=0)}
-        add_legend(figure, list(entries.values()), labels=list(entries), handler_map=tuples)
+        note = f"; triangles: {TESTED_MARKS}" if tests is not None else ""
+        columns = None if len(entries) < 6 else 4
+        add_legend(figure, list(entries.values()), note, columns, labels=list(entries), handler_map=tuples)
 
 
-def draw_panel(ax: Axes, table: pd.DataFrame, measure: str, top: int, signed: bool) -> None:
+def draw_panel(ax: Axes, table: pd.DataFrame, measure: str, layers: list[int], signed: bool) -> None:
     """One measure of one network: boxes of single layers (left of each tick) and of aggregates (right)."""
-    layers = np.arange(top + 1)
     if signed:
         single = [f"signed_activity_{l}" for l in layers]
         aggregates = [f"signed_activity_from_{l}" for l in layers[:-1]]
@@ -109,12 +123,32 @@ def draw_panel(ax: Axes, table: pd.DataFrame, measure: str, top: int, signed: bo
         aggregates = ["activity_with_input", *(f"activity_from_{l}" for l in layers[1:-1])]
     aggregates.append(single[-1])  # the top layer alone
     colours = PURPLE_TO_RED if signed else BLUE_TO_CYAN
-    shades = [colours(share) for share in np.linspace(1, 0, top + 1)]
+    shades = [colours(share) for share in np.linspace(1, 0, len(layers))]
     if "delta" in measure:
         ax.axhline(0, color="black", linewidth=0.4, zorder=0.2)
     draw_baseline(ax, select(table, measure, ["gradient"]).iloc[0], GREY)
-    draw_boxes(ax, layers - WIDTH / 2 - 0.02, select(table, measure, single), BLACK if signed else NAVY, WIDTH)
-    draw_boxes(ax, layers + WIDTH / 2 + 0.02, select(table, measure, aggregates), shades, WIDTH)
+    ticks = np.array(layers)
+    draw_boxes(ax, ticks - WIDTH / 2 - 0.02, select(table, measure, single), BLACK if signed else NAVY, WIDTH)
+    draw_boxes(ax, ticks + WIDTH / 2 + 0.02, select(table, measure, aggregates), shades, WIDTH)
+
+
+def mark_tests(ax: Axes, tests: pd.DataFrame, measure: str, layers: list[int]) -> None:
+    """A mark over every layer that the average of all layers beats, or that beats it, by Wilcoxon's test."""
+    methods = [f"activity_{l}" for l in layers[1:]]
+    rows = select(tests[tests["family"] == "all_layers"], measure, methods, "method_b")
+    significant = rows["log10_p_holm"] < np.log10(0.05)
+    for style, sign in ((BETTER, 1), (WORSE, -1)):
+        marked = significant & (np.sign(rows["effect_size"]) == sign)
+        x = [l for l, mark in zip(layers[1:], marked, strict=True) if mark]
+        ax.plot(x, [1.03] * len(x), transform=ax.get_xaxis_transform(), clip_on=False, **style)
+
+
+def list_layers(table: pd.DataFrame, prefix: str) -> list[int]:
+    """The input, 0, and the layers of the methods <prefix><l>."""
+    found = table["method"].str.extract(rf"^{prefix}(\d+)$")[0].dropna().astype(int)
+    if found.empty:
+        raise InputError(f"the tables given hold no method {prefix}<layer>")
+    return sorted({0, *found})
 
 
 def read_sizes(shards: Sequence[Path]) -> dict[str, list[int]]:
@@ -136,7 +170,7 @@ def mark_sizes(ax: Axes, sizes: Sequence[int], *, named: bool) -> None:
         if named:
             text = {"ha": "center", "va": "bottom", "fontsize": 5.8, "color": "#555555"}
             middle = ((start + end - 1) / 2, 1.0)
-            ax.annotate(f"{sizes[start]}", middle, (0, 3), ax.get_xaxis_transform(), "offset points", **text)
+            ax.annotate(f"{sizes[start]}", middle, (0, 6), ax.get_xaxis_transform(), "offset points", **text)
 
 
 if __name__ == "__main__":
@@ -147,4 +181,5 @@ if __name__ == "__main__":
     parser.add_argument("--fullgrad", nargs="*", default=[], help="networks whose FullGrad baseline is drawn")
     parser.add_argument("--maps", choices=("saliency", "signed"), default="saliency", help="ranked by |a| or by a")
     parser.add_argument("--shards", type=Path, nargs="*", default=[], help="one per network: mark its layers' sizes")
+    parser.add_argument("--comparisons", type=Path, nargs="*", default=[], help="of networks' methods: mark the tests")
     run_command(parser, main)

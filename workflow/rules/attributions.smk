@@ -17,7 +17,7 @@ rule extract_attributions:
         "results/{experiment}/logs/extract_attributions/{network}-{variant}-{shard}.log",
     benchmark:
         "results/{experiment}/benchmarks/extract_attributions/{network}-{variant}-{shard}.tsv"
-    priority: USUAL
+    priority: measuring_priority
     conda:
         "../../envs/torch.yaml"
     threads: 1

@@ -67,8 +67,13 @@ def gpus():
 
 
 def training_priority(wildcards):
-    """Networks that are explained come first, those that are only surveyed when there is nothing else to do."""
-    return URGENT if wildcards.network in EXPLAINED else LATER
+    """The paper's two networks come first, the others when there is nothing else to do."""
+    return URGENT if wildcards.network in PAPERS else LATER
+
+
+def measuring_priority(wildcards):
+    """As training_priority, of what comes between training and figures."""
+    return USUAL if wildcards.network in PAPERS else LATER
 
 
 def trial_settings(wildcards):
@@ -97,8 +102,9 @@ check_config(config, "workflow/schemas/config.schema.yaml")
 check_image_folder()
 EXPERIMENT = config["experiment"]
 NETWORKS = list(config["networks"])  # what is surveyed
-EXPLAINED = ["vgg16", "resnet50"]  # what is explained, too
-URGENT, USUAL, LATER = 20, 10, 0  # priorities: the survey of the zoo delays nothing else
+PAPERS = ["vgg16", "resnet50"]  # what the paper explains, and we do
+OTHERS = [name for name in NETWORKS if name not in PAPERS and config["networks"][name].get("explain")]  # figure M
+URGENT, USUAL, LATER = 20, 10, 0  # priorities: other networks than the paper's two delay nothing
 SHARDS = blocks(config["attributions"]["shard_size"])
 REMOVAL_SHARDS = blocks(config["removal"]["shard_size"])
 # glibc gives large blocks back to the system at once and asks for them again: for batches of activities that is a fifth

@@ -16,6 +16,7 @@ draw_figS7          records of trials -> figS7: other numbers of decay steps and
 draw_figS8          statistics -> figS8: correlations of attributions
 draw_figS9          statistics -> figS9, figS11: activities of the original and of the decayed network
 draw_figS10         statistics -> figS10: signed maps of single layers against aggregates
+draw_figM           statistics -> figM: as figure 6, of other networks than the paper's two
 """
 
 UPSAMPLING = config["saliency"]["upsampling"]
@@ -237,6 +238,7 @@ rule draw_fig6:
             family=["layers", "aggregates"],
         ),
         shards=[],
+        comparisons=[],
         code=sources("plot_aggregates.py"),
     output:
         pdf="results/{experiment}/figures/fig6.pdf",
@@ -260,14 +262,16 @@ rule draw_fig6:
     params:
         measures="delta_e_minus e_minus",
         reversed_measures="",
+        fullgrad="vgg16",
         dpi=lookup("figures/dpi", within=config),
     shell:
         "python scripts/plot_aggregates.py"
         " --statistics {input.statistics:q}"
         " --measures {params.measures}"
         " --reverse {params.reversed_measures}"
-        " --fullgrad vgg16"
+        " --fullgrad {params.fullgrad}"
         " --shards {input.shards:q}"
+        " --comparisons {input.comparisons:q}"
         " --pdf {output.pdf:q}"
         " --png {output.png:q}"
         " --dpi {params.dpi}"
@@ -466,7 +470,7 @@ rule draw_figS5:
 
 rule draw_figS6:
     input:
-        records=expand("results/{{experiment}}/decay/{network}/decayed.csv", network=EXPLAINED),
+        records=expand("results/{{experiment}}/decay/{network}/decayed.csv", network=PAPERS),
         code=sources("plot_decay.py"),
     output:
         pdf="results/{experiment}/figures/figS6.pdf",
@@ -741,6 +745,7 @@ use rule draw_fig6 as draw_figS14 with:
     params:
         measures="delta_e_minus delta_e_plus delta_e_delta",
         reversed_measures="delta_e_plus",
+        fullgrad="vgg16",
         dpi=lookup("figures/dpi", within=config),
 
 
@@ -760,6 +765,7 @@ use rule draw_fig6 as draw_figS15 with:
     params:
         measures="e_minus e_plus e_delta",
         reversed_measures="e_plus",
+        fullgrad="vgg16",
         dpi=lookup("figures/dpi", within=config),
 
 
@@ -772,6 +778,7 @@ use rule draw_fig6 as draw_figS16 with:
             family=["layers", "aggregates"],
         ),
         shards=expand("results/{{experiment}}/attributions/{network}/original/0.h5", network=["vgg16", "resnet50"]),
+        comparisons=[],
         code=sources("plot_aggregates.py"),
     output:
         pdf="results/{experiment}/figures/figS16.pdf",
@@ -788,4 +795,41 @@ use rule draw_fig6 as draw_figS16 with:
     params:
         measures="e_minus_noise e_plus_noise e_delta_noise",
         reversed_measures="",
+        fullgrad="vgg16",
         dpi=lookup("figures/dpi", within=config),
+
+
+if OTHERS:
+
+    use rule draw_fig6 as draw_figM with:
+        input:
+            statistics=expand(
+                "results/{{experiment}}/statistics/{network}/original-{upsampling}-{family}.csv",
+                network=OTHERS,
+                upsampling=UPSAMPLING,
+                family=["layers", "aggregates"],
+            ),
+            shards=expand("results/{{experiment}}/attributions/{network}/original/0.h5", network=OTHERS),
+            comparisons=expand(
+                "results/{{experiment}}/statistics/{network}/aggregates-original-{upsampling}.csv",
+                network=OTHERS,
+                upsampling=UPSAMPLING,
+            ),
+            code=sources("plot_aggregates.py"),
+        output:
+            pdf="results/{experiment}/figures/figM.pdf",
+            png=report(
+                "results/{experiment}/figures/figM.png",
+                caption="../report/figM.rst",
+                category="Beyond the paper",
+                labels={"figure": "M", "shows": "aggregating layers of other networks: δe₋, e₋"},
+            ),
+        log:
+            "results/{experiment}/logs/draw_figM.log",
+        benchmark:
+            "results/{experiment}/benchmarks/draw_figM.tsv"
+        params:
+            measures="delta_e_minus e_minus",
+            reversed_measures="",
+            fullgrad=OTHERS,
+            dpi=lookup("figures/dpi", within=config),

@@ -18,7 +18,7 @@ rule measure_removal:
         "results/{experiment}/logs/measure_removal/{network}-{variant}-{upsampling}-{family}-{shard}.log",
     benchmark:
         "results/{experiment}/benchmarks/measure_removal/{network}-{variant}-{upsampling}-{family}-{shard}.tsv"
-    priority: USUAL
+    priority: measuring_priority
     conda:
         "../../envs/torch.yaml"
     threads: 1

@@ -22,7 +22,7 @@ rule summarise_removal:
         "results/{experiment}/logs/summarise_removal/{network}-{variant}-{upsampling}-{family}.log",
     benchmark:
         "results/{experiment}/benchmarks/summarise_removal/{network}-{variant}-{upsampling}-{family}.tsv"
-    priority: USUAL
+    priority: measuring_priority
     conda:
         "../../envs/statistics.yaml"
     threads: 1
@@ -55,7 +55,7 @@ rule compare_biases:
         "results/{experiment}/logs/compare_biases/{network}-{variant}-{upsampling}.log",
     benchmark:
         "results/{experiment}/benchmarks/compare_biases/{network}-{variant}-{upsampling}.tsv"
-    priority: USUAL
+    priority: measuring_priority
     conda:
         "../../envs/statistics.yaml"
     threads: 1
@@ -89,7 +89,7 @@ rule compare_aggregates:
         "results/{experiment}/logs/compare_aggregates/{network}-{variant}-{upsampling}.log",
     benchmark:
         "results/{experiment}/benchmarks/compare_aggregates/{network}-{variant}-{upsampling}.tsv"
-    priority: USUAL
+    priority: measuring_priority
     conda:
         "../../envs/statistics.yaml"
     threads: 1
@@ -103,7 +103,7 @@ rule compare_aggregates:
         "python scripts/compare_methods.py"
         " --measurements {input.measurements:q}"
         " --output {output:q}"
-        " --families gradient noise fullgrad aggregate input single layers"
+        " --families gradient noise fullgrad aggregate input single layers all_layers"
         " --resamples {params.resamples}"
         " --seed {params.seed}"
         " >{log:q} 2>&1"
@@ -128,7 +128,7 @@ rule compare_variants:
         "results/{experiment}/logs/compare_variants/{network}-{upsampling}.log",
     benchmark:
         "results/{experiment}/benchmarks/compare_variants/{network}-{upsampling}.tsv"
-    priority: USUAL
+    priority: measuring_priority
     conda:
         "../../envs/statistics.yaml"
     threads: 1
@@ -162,7 +162,7 @@ rule compare_attributions:
         "results/{experiment}/logs/compare_attributions/{network}.log",
     benchmark:
         "results/{experiment}/benchmarks/compare_attributions/{network}.tsv"
-    priority: USUAL
+    priority: measuring_priority
     conda:
         "../../envs/torch.yaml"
     threads: 1
