@@ -42,7 +42,7 @@ def main(
     place = use_device(device, threads)
     rows = choose_block(read_manifest(manifest), shard, shard_size, manifest)
     classifier, description = load_network(network)
-    classifier = classifier.to(place, memory_format=torch.channels_last)
+    classifier = classifier.to(place, memory_format=torch.channels_last).requires_grad_(False)
     size = description.size
     decomposition = Decomposition(classifier, torch.zeros(1, 3, size, size, device=place))
     operations = [Operation(operation.name, operation.layer) for operation in decomposition.operations]

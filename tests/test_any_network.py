@@ -1,4 +1,7 @@
-"""Every classifier of torchvision decomposes completely, at the input and at every layer that is found."""
+"""Every classifier of torchvision decomposes completely, at the input and at every layer that is found.
+
+What the decomposition finds makes maps by every method, and removal's faster copy of the network decides the same.
+"""
 
 import inspect
 from contextlib import contextmanager
@@ -8,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 from small import randomise
-from torch import nn
+from torch import Tensor, nn
 from torchvision import models
 
-from explanations.decomposition import Decomposition, completeness_gap
+from explanations.decomposition import Attributions, Decomposition, completeness_gap
+from explanations.inference import optimise_for_inference
+from explanations.saliency import FAMILIES, family_methods, saliency_maps
 
 NAMES = models.list_models(module=models)
 WITHOUT_HEADS = {"googlenet": {"init_weights": False}, "inception_v3": {"init_weights": False}}
@@ -109,6 +114,44 @@ def test_every_classifier_decomposes(name, monkeypatch):
         assert values.abs().max() + found.activity_elsewhere[:, layer.index].abs().max() > 0, layer.name
     gap, size_of_terms = completeness_gap(found, layers)
     assert (gap.abs() <= 1e-12 * size_of_terms).all()
+    assert_maps_by_every_method(FoundMaps(found, layers))
+    with torch.no_grad():
+        inputs = images.float().contiguous(memory_format=torch.channels_last)
+        logits = optimise_for_inference(network.float(), torch.device("cpu"))(inputs)
+    torch.testing.assert_close(logits.double(), found.logits, rtol=0, atol=1e-3 * found.logits.abs().max().item())
+
+
+class FoundMaps:
+    """A decomposition's maps, as saliency methods read them."""
+
+    def __init__(self, found: Attributions, operation_layers: list[int]):
+        self.found, self.operation_layers = found, operation_layers
+        self.size = tuple(found.gradient.shape[1:])
+        self.layers = [l for l, a in enumerate(found.activity) if a[0].numel() > 1]
+
+    def activity(self, layer: int) -> Tensor:
+        return self.found.activity[layer]
+
+    def bias(self, operation: int) -> Tensor:
+        return self.found.bias[operation]
+
+    def fullgrad_feature(self, operation: int) -> Tensor:
+        return self.found.fullgrad_feature[operation]
+
+    def gradient(self) -> Tensor:
+        return self.found.gradient
+
+    def gradcam(self) -> Tensor:
+        return self.found.gradcam
+
+
+def assert_maps_by_every_method(maps: FoundMaps) -> None:
+    for family in FAMILIES:
+        for method in family_methods(family, maps):
+            values = saliency_maps(method, maps, "bilinear")
+            assert values.shape == (2, *maps.size) and torch.isfinite(values).all(), method
+            if method.startswith(("activity", "fullgrad", "input", "gradient")):
+                assert (values.amax((1, 2)) > values.amin((1, 2))).all(), method
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", "convnext_tiny", "swin_t"])

@@ -69,6 +69,13 @@ def test_a_nearly_constant_channel_keeps_its_pattern():
     assert found.tolist() == [[1, 0, 1, 0, 1, 0]]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_denormal_range_is_none(dtype):
+    a = torch.tensor([[[0.0], [torch.finfo(dtype).tiny / 64]]], dtype=dtype)
+    assert sum_rescaled_channels(a, torch.ones(1, dtype=dtype)).tolist() == [[0, 0]]
+    assert sum_rescaled_channels(a * 128, torch.ones(1, dtype=dtype)).tolist() == [[0, 1]]
+
+
 def test_one_position_has_nothing_to_rescale():
     a = values(0, IMAGES, 1, CHANNELS)
     assert not sum_rescaled_channels(a, torch.ones(CHANNELS, dtype=torch.float64)).any()

@@ -5,7 +5,7 @@ For a network f, an image x, its class c and any layer l: f_c = Σ_ij a^{h,l} + 
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 
 import torch
@@ -60,7 +60,13 @@ class Decomposition:
         self._graph = trace_network(network, example)
         self.layers, self.operations = self._graph.layers, self._graph.operations
         grid = Layout(channels_first(example.shape[1:]), tuple(example.shape[2:]), example.device)
-        self._input = Layer(0, "input", self._graph.input, grid)
+        self._input = self._top = Layer(0, "input", self._graph.input, grid)
+        # after the last attention, the class token alone decides: patches are still there, and have no share in it
+        found = self(torch.randn_like(example))
+        self.layers = tuple(
+            replace(layer, layout=Layout(None)) if rest.any() and not a.any() else layer
+            for layer, a, rest in zip(self.layers, found.activity[1:], found.activity_elsewhere.T[1:], strict=True)
+        )
         self._top = [layer for layer in (self._input, *self.layers) if layer.layout.size != (1, 1)][-1]
 
     def __call__(self, images: Tensor, targets: Tensor | None = None) -> Attributions:

@@ -27,7 +27,8 @@ def sum_channels(a: Tensor, b: Tensor) -> Tensor:
 def sum_rescaled_channels(a: Tensor, b: Tensor) -> Tensor:
     """Σ_φ rescale(|a_φ b_φ|) (Eqs 8, 10), (n, P), of (n, P, C) values; b may be one value for each channel, (C,).
 
-    Rescaling undoes a channel's factor, unless it is 0: then only a needs be read.
+    Rescaling undoes a channel's factor, unless it is 0: then only a needs be read. A range below the smallest normal
+    number, as the gradients of a GELU far below 0 have, counts as none.
     """
     factor = b if b.dim() > 1 else None
     sums, buffer = a.new_empty(a.shape[:2]), _buffer(a)
@@ -45,7 +46,8 @@ def sum_rescaled_channels(a: Tensor, b: Tensor) -> Tensor:
             low = part.amin(1, keepdim=True).clamp(max=low)  # (images, 1, C)
             high = part.amax(1, keepdim=True).clamp(min=high)
         span = high - low
-        weight = torch.where(span > 0, 1 / torch.where(span > 0, span, 1), 0)  # a constant map has no weight
+        varied = span >= torch.finfo(span.dtype).tiny
+        weight = torch.where(varied, 1 / torch.where(varied, span, 1), 0)  # a constant map has no weight
         if factor is None:
             weight = weight * (b != 0)
         for rows in blocks:
