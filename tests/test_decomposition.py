@@ -30,6 +30,7 @@ from explanations.decomposition import Decomposition, completeness_gap, grad_cam
 from explanations.graph import batch_norm_bias
 
 NARROW = ("vgg16", "resnet50")
+LATER = ("efficientnet", "convnext", "vit")
 VARIANTS = ("original", "zeroed", "halved")
 HAND_MADE = {
     "relu6": lambda: Small(nn.ReLU6(inplace=True)),
@@ -84,6 +85,12 @@ def assert_complete(network: nn.Module, images: torch.Tensor, tolerance: float):
 def test_scores_decompose_at_every_layer(name, variant):
     found = assert_complete(build(name, variant).double(), inputs(), 1e-10)
     assert len(found.activity) == {"vgg16": 17, "resnet50": 19}[name]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", LATER)
+def test_scores_of_later_families_decompose_at_every_layer(name, variant):
+    assert_complete(build(name, variant).double(), inputs(), 1e-8)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
