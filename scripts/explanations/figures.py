@@ -54,6 +54,7 @@ NETWORKS = {
     **{"squeezenet": "SqueezeNet", "inception_v1": "Inception-v1", "vgg16_bn": "VGG-16-BN", "googlenet": "GoogLeNet"},
     **{"resnet18": "ResNet-18", "densenet": "DenseNet", "mobilenet_v2": "MobileNet-V2"},
     **{"shufflenet_v2": "ShuffleNet-V2", "mnasnet": "MNASNet"},
+    **{"efficientnet": "EfficientNet", "convnext": "ConvNeXt", "vit": "ViT"},
 }
 BATCH_NORM = {False: "without batch normalisation", True: "with batch normalisation"}
 BATCH_NORM_COLOURS = {False: ORANGE, True: BLUE}
