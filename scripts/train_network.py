@@ -66,7 +66,7 @@ def check_size(network: nn.Module, constructor: str, size: int) -> None:
     """Raise an InputError if a network can't take images of this size; its poolings may leave nothing of them."""
     try:
         network(torch.zeros(1, 3, size, size))
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError) as error:  # transformers assert the size that they are made for
         raise InputError(f"images.size is {size}; {constructor} can't take it: {str(error).splitlines()[0]}") from None
 
 

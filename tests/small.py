@@ -15,6 +15,9 @@ SIZE, CLASSES = 32, 10
 ARGUMENTS = {
     "vgg16": {"width": 0.0625, "hidden": 24, "size": SIZE, "num_classes": CLASSES},
     "resnet50": {"width": 0.0625, "stem_kernel": 3, "stem_stride": 1, "num_classes": CLASSES},
+    "efficientnet": {"width": 0.25, "num_classes": CLASSES},
+    "convnext": {"width": 0.0625, "num_classes": CLASSES},
+    "vit": {"hidden": 16, "size": SIZE, "num_classes": CLASSES},
     "linear": {"size": SIZE, "channels": 3, "num_classes": CLASSES},
 }
 

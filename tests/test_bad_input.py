@@ -179,6 +179,10 @@ TRAINING = {
             "images.size is 32; inception_v3 can't take it: Calculated padded input size per channel: (1 x 1). Kernel "
             "size: (3 x 3). Kernel size can't be greater than actual input size",
         ),
+        (
+            {"constructor": "vit", "arguments": {"hidden": 16, "size": 48}},
+            "images.size is 32; vit can't take it: Wrong image height! Expected 48 but got 32!",
+        ),
         ({"source": "zoo"}, "source is zoo; allowed are narrow, torchvision"),
         ({"constructor": "vgg99"}, f"constructor is vgg99; source narrow has {', '.join(NARROW)}"),
     ],

@@ -31,6 +31,7 @@ from explanations.positions import Layout, channels_first
 from explanations.remainders import batch_norm_bias
 
 NARROW = ("vgg16", "resnet50")
+LATER = ("efficientnet", "convnext", "vit")
 VARIANTS = ("original", "zeroed", "halved")
 HAND_MADE = {
     "relu6": lambda: Small(nn.ReLU6(inplace=True)),
@@ -85,6 +86,12 @@ def assert_complete(network: nn.Module, images: torch.Tensor, tolerance: float):
 def test_scores_decompose_at_every_layer(name, variant):
     found = assert_complete(build(name, variant).double(), inputs(), 1e-10)
     assert len(found.activity) == {"vgg16": 17, "resnet50": 19}[name]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", LATER)
+def test_scores_of_later_families_decompose_at_every_layer(name, variant):
+    assert_complete(build(name, variant).double(), inputs(), 1e-8)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

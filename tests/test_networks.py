@@ -1,14 +1,25 @@
 """Network files, variants without biases, and torchvision's classes at smaller widths."""
 
 import hashlib
+from collections import Counter
 from itertools import pairwise
 
 import pytest
 import torch
 from small import ARGUMENTS, SIZE, build, describe, inputs, randomise
 from torch import nn
+from torchvision.models.convnext import LayerNorm2d
+from torchvision.ops import SqueezeExcitation
 
-from explanations.biases import BATCH_NORMS, CONVOLUTIONS, bias_tensors, decay_factors, scale_biases, zero_biases
+from explanations.biases import (
+    BATCH_NORMS,
+    CONVOLUTIONS,
+    bias_tensors,
+    decay_factors,
+    has_batch_norm,
+    scale_biases,
+    zero_biases,
+)
 from explanations.command import InputError
 from explanations.decomposition import Decomposition
 from explanations.descriptions import NetworkDescription, file_hash, read_description
@@ -99,6 +110,18 @@ def test_file_hash(tmp_path):
         ("torchvision", "vgg17", {}, "constructor is vgg17; source torchvision has alexnet, "),
         ("narrow", "vgg16", {"wide": 1}, "arguments of vgg16: "),
         ("narrow", "vgg16", {**ARGUMENTS["vgg16"], "size": 16}, "size is 16; allowed is a number >= 32"),
+        ("narrow", "efficientnet", {"width": 2, "num_classes": 9}, "width is 2; allowed is a number > 0 and <= 1"),
+        ("narrow", "convnext", {"width": 0, "num_classes": 9}, "width is 0; allowed is a number > 0 and <= 1"),
+        (
+            "narrow",
+            "convnext",
+            {"width": 0.3, "num_classes": 9},
+            "width is 0.3; a layer of 128 channels would have 38.4",
+        ),
+        ("narrow", "vit", {**ARGUMENTS["vit"], "hidden": 18}, "hidden is 18; allowed is a multiple of 4"),
+        ("narrow", "vit", {**ARGUMENTS["vit"], "hidden": 0}, "hidden is 0; allowed is a multiple of 4"),
+        ("narrow", "vit", {**ARGUMENTS["vit"], "size": 36}, "size is 36; allowed is a multiple of 8"),
+        ("narrow", "vit", {"width": 0.5, "num_classes": 9}, "arguments of vit: "),
     ],
 )
 def test_unknown_networks(source, constructor, arguments, message):
@@ -129,6 +152,36 @@ def test_narrow_resnet_of_full_width_is_torchvisions():
     assert widths(narrow) == widths(wide)
     shapes = [{name: t.shape for name, t in network.state_dict().items()} for network in (narrow, wide)]
     assert shapes[0] == shapes[1]
+
+
+# how many layers have maps of a half, a quarter and an eighth of the image's side
+MAPS = {"efficientnet": {2: 3, 4: 4, 8: 5}, "convnext": {4: 2, 8: 3}, "vit": {2: 2, 4: 2, 8: 7}}
+
+
+@pytest.mark.parametrize("size", [32, 48])
+@pytest.mark.parametrize("name", MAPS)
+def test_later_families_keep_maps_to_the_top(name, size):
+    arguments = ARGUMENTS[name] | ({"size": size} if name == "vit" else {})
+    network = build_network("narrow", name, arguments)
+    assert network(inputs(2, size, torch.float32)).shape == (2, arguments["num_classes"])
+    *below, output = Decomposition(network, torch.zeros(1, 3, size, size)).layers
+    assert Counter(layer.layout.size for layer in below) == {
+        (size // share, size // share): count for share, count in MAPS[name].items()
+    }
+    assert output.layout.size == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("efficientnet", {nn.BatchNorm2d, nn.SiLU, SqueezeExcitation}),
+        ("convnext", {nn.LayerNorm, LayerNorm2d, nn.GELU}),
+        ("vit", {nn.LayerNorm, nn.MultiheadAttention, nn.GELU, nn.ReLU}),
+    ],
+)
+def test_later_families_have_their_operations(name, kinds):
+    assert kinds <= {type(module) for module in build(name).modules()}
+    assert has_batch_norm(build(name)) == (nn.BatchNorm2d in kinds)
 
 
 @pytest.mark.parametrize("variant", ["vgg16", "resnet50"])

@@ -14,6 +14,7 @@ from explanations.networks import build_network, load_network, save_network
 
 ZOO = yaml.safe_load((ROOT / "config/config.yaml").read_text())["networks"]
 WITHOUT = {"alexnet", "vgg11", "vgg16", "vgg19", "squeezenet", "inception_v1"}
+LAYER_NORM = {"convnext", "vit"}
 SIZE = 48
 OWN_FLAGS = {"alexnet", "vgg11", "vgg16", "vgg19", "vgg16_bn", "resnet50"}  # made to fit small images
 FULL = (NARROW.keys() & set(torchvision.models.list_models())) - OWN_FLAGS
@@ -32,7 +33,9 @@ def images(count: int = 3) -> torch.Tensor:
 
 def test_the_zoo_can_answer_the_papers_question():
     assert len(ZOO) >= 12
-    assert {name for name in ZOO if normalisation(build_zoo(name)) == "none"} == WITHOUT
+    kinds = {name: normalisation(build_zoo(name)) for name in ZOO}
+    assert {name for name, kind in kinds.items() if kind == "none"} == WITHOUT
+    assert {name for name, kind in kinds.items() if kind == "layer"} == LAYER_NORM
 
 
 @pytest.mark.parametrize("name", ZOO)
@@ -54,10 +57,10 @@ def test_zeroed_networks_survive_saving(tmp_path, name):
 
 @pytest.mark.parametrize("name", ZOO)
 def test_biases_are_all_that_is_named_so(name):
-    """In these networks biases are exactly the state named bias or running_mean; nothing else changes."""
+    """In these networks biases are exactly the state named bias, in_proj_bias or running_mean; nothing else changes."""
     network = build_zoo(name)
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    wanted = {key for key in before if key.endswith((".bias", ".running_mean"))}
+    wanted = {key for key in before if key.endswith((".bias", ".in_proj_bias", ".running_mean"))}
     assert {key for key, _ in bias_tensors(network)} == wanted
     assert count_biases(network) == sum(before[key].numel() for key in wanted)
     zero_biases(network)

@@ -54,6 +54,7 @@ NETWORKS = {
     **{"squeezenet": "SqueezeNet", "inception_v1": "Inception-v1", "vgg16_bn": "VGG-16-BN", "googlenet": "GoogLeNet"},
     **{"resnet18": "ResNet-18", "densenet": "DenseNet", "mobilenet_v2": "MobileNet-V2"},
     **{"shufflenet_v2": "ShuffleNet-V2", "mnasnet": "MNASNet"},
+    **{"efficientnet": "EfficientNet", "convnext": "ConvNeXt", "vit": "ViT"},
 }
 NORMALISATION = {  # in the order of figures
     "none": "without batch or layer normalisation",

@@ -1,4 +1,4 @@
-"""torchvision's classifiers at smaller widths, and Inception-v1 as published: networks that train in a minute."""
+"""torchvision's classifiers at smaller widths, and Inception-v1 as published: networks that train in minutes."""
 
 import math
 from collections.abc import Callable
@@ -16,10 +16,13 @@ from torchvision.models import (
     squeezenet1_1,
 )
 from torchvision.models.alexnet import AlexNet
+from torchvision.models.convnext import CNBlockConfig, ConvNeXt
+from torchvision.models.efficientnet import EfficientNet, MBConvConfig
 from torchvision.models.googlenet import GoogLeNet, Inception
 from torchvision.models.inception import Inception3
 from torchvision.models.resnet import Bottleneck, ResNet
 from torchvision.models.vgg import VGG, cfgs, make_layers
+from torchvision.models.vision_transformer import ConvStemConfig, VisionTransformer
 
 from explanations.command import InputError, check_range
 
@@ -95,9 +98,7 @@ def narrow_classifier(
         network = build(num_classes=num_classes)
 
     def scale(count: int) -> int:
-        if count * width % 1:
-            raise InputError(f"width is {width:g}; a layer of {count} channels would have {count * width:g}")
-        return int(count * width)
+        return whole_share(count, width)
 
     maps = [name for name, module in network.named_modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
     stem, output = maps[0], maps[-1]
@@ -124,6 +125,13 @@ def narrow_classifier(
         network.set_submodule(name, narrowed)
     initialise(network)
     return network
+
+
+def whole_share(count: int, width: float) -> int:
+    """`width` times a number of channels; InputError where that is not whole."""
+    if count * width % 1:
+        raise InputError(f"width is {width:g}; a layer of {count} channels would have {count * width:g}")
+    return int(count * width)
 
 
 def narrow_alexnet(width: float, size: int, num_classes: int, stem_stride: int | None = None) -> AlexNet:
@@ -168,6 +176,65 @@ def inception_v1(num_classes: int) -> GoogLeNet:
     return network
 
 
+# --- families after the paper's: fewer stages, so that the top of a small image is more than a point -------------
+
+
+def narrow_efficientnet(width: float, num_classes: int) -> EfficientNet:
+    """EfficientNet of three stages and six blocks, an eighth of the image's side at the top: gates and SiLU.
+
+    `width` is the share of the channels, which torchvision rounds to multiples of 8.
+    """
+    check_range("width", width, low=0, high=1, open_low=True)
+    stages = [  # expansion, kernel, stride, channels in and out, blocks
+        MBConvConfig(1, 3, 1, 32, 32, 1, width),
+        MBConvConfig(4, 3, 2, 32, 48, 2, width),
+        MBConvConfig(4, 5, 2, 48, 80, 3, width),
+    ]
+    network = EfficientNet(stages, DROPOUT, stochastic_depth_prob=0.0, num_classes=num_classes)
+    initialise(network)
+    return network
+
+
+def narrow_convnext(width: float, num_classes: int) -> ConvNeXt:
+    """ConvNeXt's first two stages, an eighth of the image's side at the top: layer normalisation and GELU.
+
+    `width` is the share of ConvNeXt-B's channels. Its patches overlap as in later networks: of 4×4 pixels that don't,
+    a small image has few.
+    """
+    check_range("width", width, low=0, high=1, open_low=True)
+    first, second = whole_share(128, width), whole_share(256, width)
+    stages = [CNBlockConfig(first, second, 2), CNBlockConfig(second, None, 3)]
+    # a block's share starts at 1e-6 in deep networks; in a short training it would hardly grow
+    network = ConvNeXt(stages, layer_scale=1.0, num_classes=num_classes)
+    network.features[0][0] = nn.Conv2d(3, first, kernel_size=7, stride=4, padding=3)
+    initialise(network)
+    return network
+
+
+HEADS, PATCH = 4, 8
+
+
+def narrow_vit(hidden: int, size: int, num_classes: int) -> VisionTransformer:
+    """A vision transformer of three blocks, `hidden` units in each token, one token for every 8×8 pixels and a class.
+
+    Patches are read by convolutions (Xiao et al., 2021), without which transformers learn slowly.
+    """
+    for key, value, step in (("hidden", hidden, HEADS), ("size", size, PATCH)):
+        if value < step or value % step:
+            raise InputError(f"{key} is {value}; allowed is a multiple of {step}")
+    stem = [
+        ConvStemConfig(channels, kernel_size=3, stride=stride, norm_layer=None)
+        for channels, stride in ((hidden // 4, 2), (hidden // 2, 1), (hidden // 2, 2), (hidden, 1), (hidden, 2))
+    ]
+    blocks = 3
+    network = VisionTransformer(
+        size, PATCH, blocks, HEADS, hidden, 2 * hidden, num_classes=num_classes, conv_stem_configs=stem
+    )
+    initialise(network)
+    nn.init.normal_(network.encoder.pos_embedding, std=0.5)  # by 0.02 tokens of order 1 can't be told apart
+    return network
+
+
 def initialise(network: nn.Module) -> None:
     """Weights by He's rule, for fan-in since narrow layers may have few outputs; biases 0."""
     for module in network.modules():
@@ -198,5 +265,8 @@ NARROW: dict[str, Callable[..., nn.Module]] = {
     "mobilenet_v2": partial(narrow_classifier, mobilenet_v2),
     "shufflenet_v2_x0_5": partial(narrow_classifier, shufflenet_v2_x0_5),
     "mnasnet1_0": partial(narrow_classifier, mnasnet1_0),
+    "efficientnet": narrow_efficientnet,
+    "convnext": narrow_convnext,
+    "vit": narrow_vit,
     "linear": linear_classifier,
 }
