@@ -179,7 +179,7 @@ TRAINING = {
             "images.size is 32; inception_v3 can't take it: Calculated padded input size per channel: (1 x 1). Kernel "
             "size: (3 x 3). Kernel size can't be greater than actual input size",
         ),
-        ({"source": "zoo"}, "source is zoo; allowed are narrow, torchvision"),
+        ({"source": "zoo"}, "source is zoo; allowed are narrow, torchvision, timm"),
         ({"constructor": "vgg99"}, f"constructor is vgg99; source narrow has {', '.join(NARROW)}"),
     ],
 )

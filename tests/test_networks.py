@@ -80,7 +80,7 @@ def test_file_hash(tmp_path):
 @pytest.mark.parametrize(
     ("source", "constructor", "arguments", "message"),
     [
-        ("caffe", "vgg16", {}, "source is caffe; allowed are narrow, torchvision"),
+        ("caffe", "vgg16", {}, "source is caffe; allowed are narrow, torchvision, timm"),
         ("narrow", "vgg13", {}, f"constructor is vgg13; source narrow has {', '.join(NARROW)}"),
         (
             "narrow",
