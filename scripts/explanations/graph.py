@@ -123,9 +123,18 @@ def remainder(module: fx.GraphModule, node: fx.Node, values: dict[fx.Node, Tenso
         return _evaluate(module, node, values | dict(zip(sources, inputs, strict=True)))
 
     inputs = tuple(values[source] for source in sources)
+    if _needs_order(module, node):
+        inputs = tuple(value.contiguous() for value in inputs)
     with _differentiable_attention():
         output, tangent = torch.func.jvp(call, inputs, inputs)
     return output - tangent
+
+
+def _needs_order(module: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether an operation is, or may hold, a group normalisation: its forward-mode derivative needs channels first."""
+    leaf = _leaf(module, node)
+    opaque = leaf is not None and not type(leaf).__module__.startswith("torch.nn")
+    return opaque or isinstance(leaf, nn.GroupNorm) or node.target in (F.group_norm, torch.group_norm)
 
 
 @contextmanager
