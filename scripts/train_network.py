@@ -66,8 +66,13 @@ def check_size(network: nn.Module, constructor: str, size: int) -> None:
     """Raise an InputError if a network can't take images of this size; its poolings may leave nothing of them."""
     try:
         network(torch.zeros(1, 3, size, size))
-    except (RuntimeError, AssertionError) as error:  # transformers assert the size that they are made for
-        raise InputError(f"images.size is {size}; {constructor} can't take it: {str(error).splitlines()[0]}") from None
+    except (RuntimeError, AssertionError) as error:  # transformers, and timm, assert what they can take
+        raise InputError(f"images.size is {size}; {constructor} can't take it: {first_line(error)}") from None
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, or what it is if it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def fit(
@@ -118,7 +123,7 @@ if __name__ == "__main__":
     parser.add_argument("--train", type=Path, required=True, help="folder of training images")
     parser.add_argument("--val", type=Path, required=True, help="folder of test images")
     parser.add_argument("--output", type=Path, required=True, help="network file to write")
-    parser.add_argument("--source", default="narrow", help="family of constructors: narrow or torchvision")
+    parser.add_argument("--source", default="narrow", help="family of constructors: narrow, torchvision or timm")
     parser.add_argument("--constructor", required=True, help="the network's constructor, e.g. vgg16")
     parser.add_argument("--arguments", type=dictionary, default={}, help="its keyword arguments, as a dictionary")
     parser.add_argument("--size", type=int, default=48, help="height and width of the input in pixels")

@@ -183,7 +183,7 @@ TRAINING = {
             {"constructor": "vit", "arguments": {"hidden": 16, "size": 48}},
             "images.size is 32; vit can't take it: Wrong image height! Expected 48 but got 32!",
         ),
-        ({"source": "zoo"}, "source is zoo; allowed are narrow, torchvision"),
+        ({"source": "zoo"}, "source is zoo; allowed are narrow, torchvision, timm"),
         ({"constructor": "vgg99"}, f"constructor is vgg99; source narrow has {', '.join(NARROW)}"),
     ],
 )

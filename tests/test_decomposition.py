@@ -133,6 +133,12 @@ def test_any_operation_decomposes(name):
     assert_complete(network, inputs(3, 8), 1e-8)
 
 
+def test_group_normalisation_of_channels_last_images():
+    """torch can't differentiate it forward in this order of memory, the one that preprocessing gives."""
+    network = randomise(Small(F.relu, nn.GroupNorm(2, 4)).double())
+    assert_complete(network, inputs(2, 8).contiguous(memory_format=torch.channels_last), 1e-8)
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.parametrize("constructor", TORCHVISION)
 def test_torchvision_networks_decompose(constructor):

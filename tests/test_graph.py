@@ -177,7 +177,7 @@ class AttentionWeights(nn.Module):
     ("network", "message"),
     [
         (Wandering(), "Wandering can't be traced by torch.fx"),
-        (TwoOutputs(), "returns more than one tensor"),
+        (TwoOutputs(), r"TwoOutputs returns \(mean, x\); allowed are classifiers that return one tensor, logits"),
         (AttentionWeights(), "uses the weights of the attention attention, not its output alone"),
     ],
 )

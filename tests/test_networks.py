@@ -16,7 +16,7 @@ from explanations.biases import (
     CONVOLUTIONS,
     bias_tensors,
     decay_factors,
-    has_batch_norm,
+    normalisation,
     scale_biases,
     zero_biases,
 )
@@ -91,7 +91,7 @@ def test_file_hash(tmp_path):
 @pytest.mark.parametrize(
     ("source", "constructor", "arguments", "message"),
     [
-        ("caffe", "vgg16", {}, "source is caffe; allowed are narrow, torchvision"),
+        ("caffe", "vgg16", {}, "source is caffe; allowed are narrow, torchvision, timm"),
         ("narrow", "vgg13", {}, f"constructor is vgg13; source narrow has {', '.join(NARROW)}"),
         (
             "narrow",
@@ -181,7 +181,7 @@ def test_later_families_keep_maps_to_the_top(name, size):
 )
 def test_later_families_have_their_operations(name, kinds):
     assert kinds <= {type(module) for module in build(name).modules()}
-    assert has_batch_norm(build(name)) == (nn.BatchNorm2d in kinds)
+    assert normalisation(build(name)) == ("batch" if nn.BatchNorm2d in kinds else "layer")
 
 
 @pytest.mark.parametrize("variant", ["vgg16", "resnet50"])

@@ -6,7 +6,8 @@ from small import ChannelsLast, Tokens, randomise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explanations.decomposition import Decomposition
+from explanations.command import InputError
+from explanations.decomposition import Decomposition, completeness_gap
 from explanations.positions import NOWHERE, Layout, channels_first, channels_last
 
 
@@ -193,6 +194,130 @@ def test_windows_are_put_back():
     for a, b in zip((*found.activity, *found.bias), (*wanted.activity, *wanted.bias), strict=True):
         torch.testing.assert_close(a, b)
     assert found.activity[-2].shape == (2, 8, 6)
+
+
+@torch.fx.wrap
+def put_back(x: Tensor, height: int, width: int) -> Tensor:
+    """Windows that count as images, (n · windows, 4, c), to (n, h, w, c), by a function that isn't traced."""
+    x = x.view(-1, height // 2, width // 2, 2, 2, x.shape[-1])
+    return x.transpose(2, 3).reshape(-1, height, width, x.shape[-1])
+
+
+class WindowsAsImages(Windows):
+    """The same, with windows in the dimension of the images; a function puts them back."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.first(x))
+        n, c, h, w = x.shape
+        if self.whole:
+            x = F.gelu(self.mix(x.permute(0, 2, 3, 1)))
+        else:
+            x = x.reshape(n, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 3, 5, 1).reshape(-1, 4, c)
+            x = put_back(F.gelu(self.mix(x)), h, w)
+        return self.top(F.gelu(self.mix(x)).mean((1, 2)))
+
+
+def test_windows_that_count_as_images_are_put_back():
+    windows, whole = WindowsAsImages(False).double().eval(), WindowsAsImages(True).double().eval()
+    whole.load_state_dict(windows.state_dict())
+    (decomposition, found), (_, wanted) = (explain(network, images()) for network in (windows, whole))
+    for a, b in zip(found.activity, wanted.activity, strict=True):
+        torch.testing.assert_close(a, b)
+    maps = [a for op, a in zip(decomposition.operations, found.bias, strict=True) if op.name != "put_back"]
+    for a, b in zip(maps, wanted.bias, strict=True):
+        torch.testing.assert_close(a, b)
+    assert found.activity[2].shape == found.activity[3].shape == (2, 8, 6)
+
+
+class Stacked(nn.Module):
+    """Two parallel maps stacked before the images: along another dimension than the first, images are counted."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.top = nn.Conv2d(3, 4, 1), nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        return self.top(F.gelu(torch.stack([x, x.flip(1), 2 * x])).mean((3, 4)).sum(0))
+
+
+def test_images_are_found_along_any_dimension():
+    network = Stacked().double().eval()
+    (decomposition, found), (_, alone) = explain(network, images(2)), explain(network, images(2)[1:])
+    for together, one in zip((*found.activity, *found.bias), (*alone.activity, *alone.bias), strict=True):
+        torch.testing.assert_close(together[1:], one)
+    gap, size = completeness_gap(found, [operation.layer for operation in decomposition.operations])
+    assert (gap.abs() < 1e-12 * size).all()
+
+
+class Mixing(nn.Module):
+    """The images of a batch as rows and as columns: what is found of one depends on the others."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(1)
+        return F.gelu(torch.cat([x, x]) @ x.T)
+
+
+def test_images_that_mix_are_refused():
+    with pytest.raises(InputError, match=r"^the network's operation \w+ mixes the images of a batch; none may$"):
+        Decomposition(Mixing().eval(), images()[:1])
+
+
+class Merged(nn.Module):
+    """Four neighbours merged into one token: by moving them, as Swin does, or by a convolution; or their maximum."""
+
+    def __init__(self, way: str):
+        super().__init__()
+        self.way, self.first, self.merge = way, nn.Conv2d(3, 4, 1), nn.Linear(16, 4)
+        self.mix, self.top = nn.Linear(4, 4), nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.first(x))
+        n, c, h, w = x.shape
+        if self.way == "convolution":
+            kernel = self.merge.weight.view(4, 2, 2, c).permute(0, 3, 1, 2)
+            x = F.conv2d(x, kernel, self.merge.bias, stride=2).permute(0, 2, 3, 1)
+        elif self.way == "pooling":
+            x = F.max_pool2d(x, 2).permute(0, 2, 3, 1)
+        else:
+            x = x.view(n, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 3, 5, 1)
+            x = x.reshape(n, -1, 4, c)
+            x = x.amax(2) if self.way == "maxima" else self.merge(x.flatten(2))
+        x = F.gelu(self.mix(x))
+        return self.top(x.flatten(1, -2).mean(1))
+
+
+@pytest.mark.parametrize(("moved", "plain"), [("tokens", "convolution"), ("maxima", "pooling")])
+def test_merged_neighbours_have_a_grid_of_their_own(moved, plain):
+    merged, other = Merged(moved).double().eval(), Merged(plain).double().eval()
+    other.load_state_dict(merged.state_dict())
+    (_, found), (_, wanted) = (explain(network, images()) for network in (merged, other))
+    for a, b in zip(found.activity, wanted.activity, strict=True):
+        torch.testing.assert_close(a, b)
+    assert found.activity[2].shape == (2, 4, 3)
+
+
+class KeysFirst(nn.Module):
+    """Attention over (channels, tokens): queries are columns, of the same number as the channels of a key."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches, self.top = nn.Conv2d(3, 12, 2, 2), nn.Linear(12, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patches(x).flatten(2)  # (n, 12, 12): channels, tokens
+        weights = (x.transpose(1, 2) @ x).softmax(-1)
+        return self.top(F.gelu(x @ weights.transpose(1, 2)).mean(2))
+
+
+def test_a_products_positions_are_its_queries():
+    network = KeysFirst().double().eval()
+    (decomposition, found) = explain(network, images())
+    x = network.patches(images()).flatten(2)
+    h = F.gelu(x @ (x.transpose(1, 2) @ x).softmax(-1).transpose(1, 2)).detach().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(network.top(h.mean(2)).gather(1, found.target[:, None]).sum(), h)
+    layer = next(layer.index for layer in decomposition.layers if layer.name == "gelu")
+    torch.testing.assert_close(found.activity[layer], (h * gradient).sum(1).detach().view(2, 4, 3))
 
 
 class Padded(nn.Module):

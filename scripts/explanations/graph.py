@@ -12,9 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx, nn
-from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn import functional as F
-from torchvision.models.feature_extraction import NodePathTracer
 
 from explanations.biases import BATCH_NORMS, CONVOLUTIONS
 from explanations.command import InputError
@@ -30,6 +28,7 @@ from explanations.remainders import (
     leaf_module,
     remainder,
 )
+from explanations.tracing import run_example, trace
 
 OUT_OF_PLACE = {
     operator.iadd: operator.add,
@@ -100,19 +99,13 @@ class NetworkGraph:
 def trace_network(network: nn.Module, example: Tensor) -> NetworkGraph:
     """Trace a classifier in evaluation mode; `example` is an input, (1, 3, H, W), of the weights' dtype.
 
-    Raises InputError if the network can't be traced, with the reason.
+    Raises InputError if the network can't be traced, with the operation that stopped it and the reason.
     """
     if network.training:
         raise InputError("the network is in training mode; its decomposition needs evaluation mode")
-    tracer = NodePathTracer(leaf_modules=[])
-    try:
-        graph = tracer.trace(network)
-    except (fx.proxy.TraceError, TypeError, ValueError) as error:
-        raise InputError(f"{type(network).__name__} can't be traced by torch.fx: {error}") from None
-    module = _with_single_outputs(_out_of_place(_fold_batch_norms(fx.GraphModule(network, graph))))
-    with torch.no_grad():
-        ShapeProp(module).propagate(example)
-    names = {node.name: name for node, name in tracer.node_to_qualname.items()}
+    traced, names = trace(network)
+    module = _with_single_outputs(_out_of_place(_fold_batch_norms(traced)))
+    run_example(module, names, example)
     flow = _tensor_flow(module)
     for node in flow:  # what is computed from parameters alone is no input of an operation
         node.meta["flows"] = True

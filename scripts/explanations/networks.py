@@ -1,5 +1,6 @@
 """Networks by name and in self-describing files, and what they make of images."""
 
+import difflib
 from pathlib import Path
 
 import torch
@@ -11,13 +12,15 @@ from explanations.command import InputError, whole_file
 from explanations.descriptions import NetworkDescription, read_description
 from explanations.narrow import NARROW
 
-SOURCES = ("narrow", "torchvision")
+SOURCES = ("narrow", "torchvision", "timm")
 
 
 def build_network(source: str, constructor: str, arguments: dict) -> nn.Module:
     """Build a network with fresh weights, in evaluation mode; InputError for a name or argument that doesn't exist."""
     if source not in SOURCES:
         raise InputError(f"source is {source}; allowed are {', '.join(SOURCES)}")
+    if source == "timm":
+        return _build_timm(constructor, arguments).eval()
     known = list(NARROW) if source == "narrow" else torchvision.models.list_models(module=torchvision.models)
     if constructor not in known:
         raise InputError(f"constructor is {constructor}; source {source} has {', '.join(known)}")
@@ -26,6 +29,19 @@ def build_network(source: str, constructor: str, arguments: dict) -> nn.Module:
         return build(**arguments).eval()
     except TypeError as error:
         raise InputError(f"arguments of {constructor}: {error}") from None
+
+
+def _build_timm(constructor: str, arguments: dict) -> nn.Module:
+    import timm  # takes seconds, which no other network should cost
+
+    if not timm.is_model(constructor):
+        close = difflib.get_close_matches(constructor, timm.list_models(), cutoff=0)
+        raise InputError(f"constructor is {constructor}; of timm's the closest are {', '.join(close)}")
+    try:
+        return timm.create_model(constructor, pretrained=False, **arguments)
+    except Exception as error:  # the many constructors check their arguments in as many ways
+        text = " ".join(str(error).split())
+        raise InputError(f"arguments of {constructor}: {text or type(error).__name__}") from None
 
 
 # --- files -------------------------------------------------------------------------------------------------------

@@ -278,11 +278,20 @@ def _differentiated(module: fx.GraphModule, node: fx.Node) -> Remainder:
             return _evaluate(module, node, values | dict(zip(sources, inputs, strict=True)))
 
         inputs = tuple(values[source] for source in sources)
+        if _needs_order(module, node):
+            inputs = tuple(value.contiguous() for value in inputs)
         with _differentiable_attention():
             output, tangent = torch.func.jvp(call, inputs, inputs)
         return output - tangent
 
     return Remainder(needs, compute)
+
+
+def _needs_order(module: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether an operation is, or may hold, a group normalisation: its forward-mode derivative needs channels first."""
+    leaf = leaf_module(module, node)
+    opaque = leaf is not None and not type(leaf).__module__.startswith("torch.nn")
+    return opaque or isinstance(leaf, nn.GroupNorm) or node.target in (F.group_norm, torch.group_norm)
 
 
 @contextmanager

@@ -1,0 +1,121 @@
+"""Networks of timm: built by name, traced with its own leaves, and decomposed completely at every layer."""
+
+import literal
+import numpy as np
+import pytest
+import torch
+from small import describe, randomise
+from torch import nn
+
+from explanations.command import InputError
+from explanations.decomposition import Decomposition, completeness_gap
+from explanations.graph import trace_network
+from explanations.networks import build_network, load_network, save_network
+
+# a small network of each kind, its arguments, the size of its images
+NETWORKS = {
+    "test_resnet": ({}, 64),
+    "test_byobnet": ({}, 64),  # batch normalisation with its activation
+    "test_efficientnet": ({}, 64),
+    "test_efficientnet_gn": ({}, 64),  # group normalisation
+    "test_convnext": ({}, 64),
+    "test_mambaout": ({}, 64),
+    "test_nfnet": ({}, 64),  # standardised weights
+    "test_vit": ({}, 64),  # a class token
+    "test_vit4": ({}, 64),  # register tokens
+    "test_vit_relpos": ({}, 160),
+    "test_coatnet": ({}, 160),
+    "test_maxvit": ({}, 160),  # windows as images
+    "swin_tiny_patch4_window7_224": ({"depths": (2, 2), "embed_dim": 24, "img_size": 56, "num_heads": (2, 2)}, 56),
+    "vit_small_patch16_dinov3": ({"depth": 2, "embed_dim": 48, "num_heads": 2}, 64),  # rotary embeddings
+    "mobilevit_xxs": ({}, 64),
+    "levit_conv_128s": ({"img_size": 64}, 64),  # keys before queries
+    "repvit_m0_9": ({}, 64),  # two heads
+    "mixer_s32_224": ({"img_size": 64}, 64),  # maps between tokens
+    "poolformerv2_s12": ({}, 64),
+    "skresnet18": ({}, 64),
+    "edgenext_xx_small": ({}, 64),  # attention between channels
+    "mvitv2_tiny": ({}, 64),  # functions that overwrite, and return more than one value
+    "volo_d1_224": ({"img_size": 64}, 64),
+    "hiera_tiny_224": ({"stages": (1, 1, 1, 1), "img_size": (64, 64)}, 64),
+    "sequencer2d_s": ({"layers": (1, 1, 1, 1)}, 64),  # recurrent maps
+}
+
+
+def build(name: str, arguments: dict) -> nn.Module:
+    """A network of random weights; none of its parameters is 0, as scales of residual branches are at the start."""
+    network = build_network("timm", name, {"num_classes": 10, **arguments}).requires_grad_(False)
+    for parameter in network.parameters():
+        if parameter.abs().max() < 0.01:
+            parameter.uniform_(-0.5, 0.5)
+    return randomise(network).double()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_of_timm_decompose(name):
+    arguments, size = NETWORKS[name]
+    network = build(name, arguments)
+    images = torch.randn(2, 3, size, size, dtype=torch.float64)
+    decomposition = Decomposition(network, images[:1])
+    found = decomposition(images)
+    torch.testing.assert_close(found.logits, network(images), rtol=1e-9, atol=1e-12)
+    layers = [operation.layer for operation in decomposition.operations]
+    totals = literal.decompositions(found.activity, found.bias, layers)
+    totals += literal.elsewhere(found.activity_elsewhere, found.bias_elsewhere, layers)
+    np.testing.assert_allclose(totals, found.score[:, None].expand(totals.shape), rtol=1e-8, atol=0)
+    gap, size_of_terms = completeness_gap(found, layers)
+    assert (gap.abs() <= 1e-12 * size_of_terms).all()
+    for values, layer in zip(found.activity[1:], decomposition.layers, strict=True):
+        assert values.any() or found.activity_elsewhere[:, layer.index].any(), layer.name
+    maps = [values for values in found.activity[1:] if values[0].numel() > 1]
+    assert len(maps) > len(decomposition.layers) / 2
+
+
+def test_images_of_a_batch_are_explained_as_alone():
+    """Windows count as images in this network; each image's come back to it."""
+    network = build("test_maxvit", {})
+    images = torch.randn(3, 3, 160, 160, dtype=torch.float64)
+    decomposition = Decomposition(network, images[:1])
+    together, alone = decomposition(images), decomposition(images[2:])
+    for name in ("activity", "bias"):
+        for a, b in zip(getattr(together, name), getattr(alone, name), strict=True):
+            torch.testing.assert_close(a[2:], b)
+
+
+def test_one_that_cannot_be_traced_says_where():
+    network = build_network("timm", "gemma4_vit_167m", {"num_classes": 10, "depth": 1, "embed_dim": 48, "num_heads": 2})
+    with pytest.raises(InputError) as raised:
+        trace_network(network, torch.zeros(1, 3, 64, 64))
+    message = str(raised.value)
+    assert message.startswith("Gemma4VitClassifier can't be traced by torch.fx in encoder (Gemma4VitEncoder), at line ")
+    assert " of gemma4_vit.py, `if x.ndim != 4 or " in message
+    assert message.endswith("control flow; the last operation traced is encoder.ne")
+    assert "\n" not in message and "/" not in message
+
+
+def test_round_trip(tmp_path):
+    arguments = {"num_classes": 7}
+    network = randomise(build_network("timm", "test_efficientnet", arguments))
+    saved = describe("vgg16", source="timm", constructor="test_efficientnet", arguments=arguments)
+    save_network(tmp_path / "n.safetensors", network, saved)
+    loaded, description = load_network(tmp_path / "n.safetensors")
+    images = torch.randn(2, 3, 64, 64)
+    assert torch.equal(loaded(images), network(images))
+    assert description == saved and not loaded.training
+
+
+@pytest.mark.parametrize(
+    ("constructor", "arguments", "message"),
+    [
+        ("resnet_18", {}, "constructor is resnet_18; of timm's the closest are resnet18, "),
+        ("resnet18.nonsense", {}, "arguments of resnet18.nonsense: "),
+        ("resnet18", {"wide": 1}, "arguments of resnet18: ResNet.__init__() got an unexpected keyword argument 'wide'"),
+        ("resnet18", {"pretrained": True}, "arguments of resnet18: "),
+        ("vit_tiny_patch16_224", {"num_heads": 5}, "arguments of vit_tiny_patch16_224: "),
+    ],
+)
+def test_unknown_networks(constructor, arguments, message):
+    with pytest.raises(InputError) as raised:
+        build_network("timm", constructor, arguments)
+    assert str(raised.value).startswith(message)
+    assert "\n" not in str(raised.value) and len(str(raised.value)) < 200
