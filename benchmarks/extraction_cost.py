@@ -22,6 +22,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 from explanations.decomposition import Decomposition
+from explanations.devices import place_network
 
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.SiLU, nn.GELU, nn.Hardswish)
 NETWORKS = ("vgg16", "resnet50", "mobilenet_v2", "efficientnet_b0", "convnext_tiny", "swin_t", "vit_b_16")
@@ -37,7 +38,7 @@ def main(networks: list[str], batch: int, repeats: int, threads: int, device: st
     for name in networks:
         torch.manual_seed(0)
         network = torchvision.models.get_model(name, weights=None).eval().requires_grad_(False)
-        network = network.to(place, memory_format=torch.channels_last)
+        place_network(network, place)
         images = torch.randn(batch, 3, 224, 224, device=place).contiguous(memory_format=torch.channels_last)
         times = measure(list_calls(network, images), repeats, place)
         ratios = [statistics.median(a / b for a, b in zip(times[key], times["plain"], strict=False)) for key in COLUMNS]

@@ -80,11 +80,10 @@ def compare_family(
 def list_pairs(family: str, methods: list[str]) -> list[tuple[str, str]]:
     """The pairs (a, b) of a family, of those methods that were measured."""
     layers = sorted(int(m.rpartition("_")[2]) for m in methods if SINGLE_LAYER.fullmatch(m))
-    top = layers[-1] if layers else 0
     single = [f"activity_{layer}" for layer in layers]
     aggregates = [m for m in methods if m.startswith("activity_from_") or m == "activity_with_input"]
-    references = [f"activity_from_{top - 1}", f"activity_from_{top - 2}"]
-    penultimate = f"activity_{top - 1}"
+    references = [f"activity_from_{layer}" for layer in (layers[-2:-1] + layers[-3:-2])]
+    penultimate = f"activity_{layers[-2]}" if len(layers) > 1 else ""
     pairs = {
         "bias": [("input", "gradient"), *((m, m.replace("activity", "bias")) for m in single)],
         "gradient": [(m, "gradient") for m in methods if m != "gradient"],
@@ -93,7 +92,7 @@ def list_pairs(family: str, methods: list[str]) -> list[tuple[str, str]]:
         "aggregate": [(m, reference) for reference in references for m in aggregates if m != reference],
         "input": [("activity_with_input", "activity_from_1")],
         "all_layers": [("activity_from_1", m) for m in single],
-        "single": [(m, penultimate) for m in [*single, references[0]] if m != penultimate],
+        "single": [(m, penultimate) for m in [*single, *references[:1]] if m != penultimate],
         "variant": [(m, m) for m in methods if not m.startswith("signed")],
         "variant_signed": [(m, m) for m in methods if re.fullmatch(r"signed_activity_\d+", m)],
         "variant_signed_from": [(m, m) for m in methods if m.startswith("signed_activity_from_")],

@@ -19,7 +19,7 @@ import torch
 from explanations.command import InputError, check_range, run_command, step_parser
 from explanations.decay import Decay, plan_phases, run_decay
 from explanations.descriptions import file_hash
-from explanations.devices import use_device
+from explanations.devices import place_network, use_device
 from explanations.evaluation import LabelledImages, measure_accuracy
 from explanations.images import list_images, load_images
 from explanations.networks import load_network, save_network
@@ -56,7 +56,7 @@ def main(
     phases = plan_phases(profile, steps, floor, training_steps, extra_steps)
     use_device("cpu", threads)
     classifier, description = load_network(network)
-    classifier.to(memory_format=torch.channels_last)
+    place_network(classifier, "cpu")
     _, paths, _ = list_images(train)
     if batch > len(paths):
         raise InputError(f"decay.batch is {batch}; {train} holds {len(paths)} images")

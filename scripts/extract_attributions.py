@@ -16,7 +16,7 @@ import torch
 from explanations.command import InputError, ProgressBar, check_range, run_command, step_parser, whole_file
 from explanations.decomposition import Attributions, Decomposition, completeness_gap
 from explanations.descriptions import file_hash
-from explanations.devices import use_device
+from explanations.devices import place_network, use_device
 from explanations.images import ManifestRow, choose_block, load_images, read_manifest
 from explanations.networks import load_network, preprocess
 from explanations.shards import Operation, ShardWriter
@@ -42,7 +42,7 @@ def main(
     place = use_device(device, threads)
     rows = choose_block(read_manifest(manifest), shard, shard_size, manifest)
     classifier, description = load_network(network)
-    classifier = classifier.to(place, memory_format=torch.channels_last).requires_grad_(False)
+    classifier = place_network(classifier, place).requires_grad_(False)
     size = description.size
     decomposition = Decomposition(classifier, torch.zeros(1, 3, size, size, device=place))
     operations = [Operation(operation.name, operation.layer) for operation in decomposition.operations]

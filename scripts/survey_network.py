@@ -16,7 +16,7 @@ import torch
 
 from explanations.biases import count_biases, normalisation, zero_biases
 from explanations.command import ProgressBar, check_range, run_command, step_parser
-from explanations.devices import use_device
+from explanations.devices import place_network, use_device
 from explanations.evaluation import list_test_images
 from explanations.images import load_images
 from explanations.networks import load_network
@@ -54,7 +54,7 @@ def main(
     check_range("survey.fits", fits, low=1)
     chosen = use_device(device, threads)
     classifier, description = load_network(network)
-    classifier.to(chosen, memory_format=torch.channels_last)
+    place_network(classifier, chosen)
     zeroed = copy.deepcopy(classifier)
     zero_biases(zeroed)
     paths, labels = list_test_images(val, description)

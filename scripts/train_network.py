@@ -15,6 +15,7 @@ from torch import nn
 
 from explanations.command import InputError, ProgressBar, check_range, run_command, step_parser
 from explanations.descriptions import NetworkDescription
+from explanations.devices import place_network
 from explanations.evaluation import measure_accuracy
 from explanations.images import list_images, load_images
 from explanations.networks import build_network, preprocess, save_network
@@ -86,7 +87,7 @@ def fit(
     weight_decay: float,
 ) -> None:
     """Train in place on (n, 3, H, W) uint8 images and their (n,) labels; leaves evaluation mode on."""
-    network.train().to(memory_format=torch.channels_last)
+    place_network(network.train(), "cpu")
     steps = epochs * (len(images) // batch)
     if not steps:
         raise InputError(f"training.batch is {batch}; allowed is at most the number of training images, {len(images)}")

@@ -167,6 +167,30 @@ def test_layers_in_which_no_patch_has_a_share_have_no_map():
     assert by_mean.activity[-2].shape[1:] == (4, 3)
 
 
+class Normalised(nn.Module):
+    """A convolution, read through a layer normalisation over channels: alone, or beside a residual branch."""
+
+    def __init__(self, residual: bool):
+        super().__init__()
+        self.residual = residual
+        self.first, self.norm, self.top = nn.Conv2d(3, 8, 3), nn.LayerNorm(8), nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.first(x)).permute(0, 2, 3, 1)
+        y = F.gelu(self.norm(x))
+        return self.top((x + y if self.residual else y).mean((1, 2)))
+
+
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_layers_read_through_a_normalisation_alone_have_no_map(residual, dtype):
+    """Their maps would be rounding: a layer normalisation undoes any factor of its input."""
+    decomposition, found = explain(randomise(Normalised(residual).to(dtype)), images().to(dtype))
+    assert decomposition.layers[0].name == "relu"
+    assert found.activity[1].shape[1:] == ((6, 4) if residual else (1, 1))
+    assert found.activity[2].shape[1:] == (6, 4)
+
+
 class Windows(nn.Module):
     """A block on 2×2 windows, as MaxViT partitions them; `whole` computes the same without windows."""
 

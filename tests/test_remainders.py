@@ -125,6 +125,20 @@ def test_no_formula_is_taken_where_it_would_not_hold(name):
     assert _formula(module, node) is None
 
 
+class CalledNorm(nn.BatchNorm2d):
+    """A batch normalisation that torch.fx looks into, as timm's."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.1, self.eps)
+
+
+def test_batch_normalisation_by_function_has_its_bias():
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), CalledNorm(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)).double()
+    network = randomise(network)
+    operation = graph.trace_network(network, torch.zeros(1, 3, 6, 6, dtype=torch.float64)).operations[1]
+    torch.testing.assert_close(operation.bias(), batch_norm_bias(network[1]).view(-1, 1, 1))
+
+
 @pytest.mark.parametrize("affine", [True, False])
 def test_a_folded_convolution_is_both(affine):
     convolution = nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2, bias=False, padding_mode="reflect").double()

@@ -45,6 +45,9 @@ class Attributions:
         return Attributions(**{entry.name: cut(getattr(self, entry.name)) for entry in fields(self)})
 
 
+NO_SHARE = 1e-3  # of the terms' size: rounding, or a normalisation's ε, leave 1e-4 and less of it, others 1e-2 and more
+
+
 class Decomposition:
     """Attributions of a network's decisions; the network itself is neither changed nor hooked.
 
@@ -61,13 +64,35 @@ class Decomposition:
         self.layers, self.operations = self._graph.layers, self._graph.operations
         grid = Layout(channels_first(example.shape[1:]), tuple(example.shape[2:]), example.device)
         self._input = self._top = Layer(0, "input", self._graph.input, grid)
-        # after the last attention, the class token alone decides: patches are still there, and have no share in it
-        found = self(torch.randn_like(example))
         self.layers = tuple(
-            replace(layer, layout=Layout(None)) if rest.any() and not a.any() else layer
-            for layer, a, rest in zip(self.layers, found.activity[1:], found.activity_elsewhere.T[1:], strict=True)
+            layer if shared else replace(layer, layout=Layout(None))
+            for layer, shared in zip(self.layers, self._find_shares(torch.randn_like(example)), strict=True)
         )
         self._top = [layer for layer in (self._input, *self.layers) if layer.layout.size != (1, 1)][-1]
+
+    def _find_shares(self, image: Tensor) -> list[bool]:
+        """For each layer, whether its positions have a share in the score that differs from 0 by more than rounding.
+
+        They have none behind the last attention, if the class token decides: patches are still there. Nor have they any
+        where all that follows reads them through a layer normalisation over their channels: it undoes any factor,
+        Σ_φ h_φ ∂f_c/∂h_φ is 0 at every position (but for its ε), and such a map would show rounding alone.
+        """
+        recorder = Recorder(self._graph)
+        shares: dict[int, bool] = {}
+
+        def find_share(layer: Layer, gradient: Tensor) -> None:
+            value, gradient = layer.layout.rows(recorder.values[layer.node]), layer.layout.rows(gradient)
+            a, _ = layer.layout.split(sum_channels(value, gradient))
+            size, elsewhere = layer.layout.split(sum_channels(value.abs(), gradient.abs()))  # of the terms
+            dead = not size.any() and not elsewhere.any()
+            shares[layer.index] = dead or bool(a.abs().amax() > NO_SHARE * size.amax())
+
+        for layer in self.layers:
+            recorder.watch(layer.node, partial(find_share, layer))
+        with torch.enable_grad():
+            logits = recorder.run(image.requires_grad_(True))
+            torch.autograd.grad(logits.amax(1).sum(), image)
+        return [shares[layer.index] for layer in self.layers]
 
     def __call__(self, images: Tensor, targets: Tensor | None = None) -> Attributions:
         """Explain `targets` (n,), by default the network's own decisions, for (n, 3, H, W) images."""

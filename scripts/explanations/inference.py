@@ -7,6 +7,10 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.experimental.optimization import fuse
 
+from explanations.command import InputError
+from explanations.devices import place_network
+from explanations.tracing import trace
+
 
 class PointwiseConvolution(nn.Module):
     """A convolution that adds another tensor, if given, and rectifies its output in the same pass (oneDNN's)."""
@@ -31,16 +35,17 @@ def optimise_for_inference(network: nn.Module, device: torch.device) -> nn.Modul
     A network that calls one module twice, or that torch.fx can't trace, is taken as it is.
     """
     try:
-        calls = Counter(node.target for node in fx.symbolic_trace(network).graph.nodes if node.op == "call_module")
-    except (fx.proxy.TraceError, TypeError, ValueError):
-        return network.to(device, memory_format=torch.channels_last)
+        traced, _ = trace(network)
+    except InputError:
+        return place_network(network, device)
+    calls = Counter(node.target for node in traced.graph.nodes if node.op == "call_module")
     convolutions = [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d)]
     if any(calls[name] != 1 for name in convolutions):
-        return network.to(device, memory_format=torch.channels_last)
-    module = fuse(network)
+        return place_network(network, device)
+    module = fuse(traced, no_trace=True)
     if device.type == "cpu" and torch.backends.mkldnn.is_available():
         _rectify_in_convolutions(module)
-    return module.to(device, memory_format=torch.channels_last)
+    return place_network(module, device)
 
 
 def _rectify_in_convolutions(module: fx.GraphModule) -> None:

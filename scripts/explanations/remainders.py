@@ -124,10 +124,30 @@ def channel_bias(module: fx.GraphModule, node: fx.Node) -> Callable[[], Tensor] 
     channels_first = (-1, *[1] * (len(node.meta["tensor_meta"].shape) - 2)) if is_tensor(node) else ()
     if isinstance(leaf, CONVOLUTIONS):
         return lambda: leaf.bias.view(channels_first)
+    if node.target is F.batch_norm:
+        return _called_batch_norm_bias(module, node, channels_first)
     norm = leaf.norm if isinstance(leaf, FoldedConvolution) else leaf
     if isinstance(norm, BATCH_NORMS) and norm.track_running_stats:
         return lambda: batch_norm_bias(norm).view(channels_first)
     return None
+
+
+def _called_batch_norm_bias(
+    module: fx.GraphModule, node: fx.Node, shape: tuple[int, ...]
+) -> Callable[[], Tensor] | None:
+    """As channel_bias, of F.batch_norm with statistics and parameters of the network's own."""
+    settings = _arguments(F.batch_norm, node)
+    keys = ("running_mean", "running_var", "weight", "bias")
+    tensors = [settings[key] for key in keys]
+    own = [isinstance(tensor, fx.Node) and tensor.op == "get_attr" for tensor in tensors]
+    if settings["training"] or not all(own):
+        return None
+
+    def bias() -> Tensor:
+        mean, variance, weight, beta = (operator.attrgetter(tensor.target)(module) for tensor in tensors)
+        return (beta - weight * mean * torch.rsqrt(variance + settings["eps"])).view(shape)
+
+    return bias
 
 
 def remainder(module: fx.GraphModule, node: fx.Node) -> Remainder:
@@ -243,9 +263,7 @@ def _formula(module: fx.GraphModule, node: fx.Node) -> Remainder | None:
         settings = (leaf.normalized_shape, leaf.bias, leaf.eps)
         return Remainder((source, node), lambda values: layer_norm_remainder(values[source], values[node], *settings))
     if operation is F.layer_norm:
-        bound = inspect.signature(F.layer_norm).bind(*node.args, **node.kwargs)
-        bound.apply_defaults()
-        shape, bias, epsilon = (bound.arguments[key] for key in ("normalized_shape", "bias", "eps"))
+        shape, bias, epsilon = (_arguments(F.layer_norm, node)[key] for key in ("normalized_shape", "bias", "eps"))
         if isinstance(bias, fx.Node) and bias.op != "get_attr":
             return None
 
@@ -332,6 +350,13 @@ def is_tensor(node: fx.Node) -> bool:
     """Whether a node's value is a tensor of floats."""
     meta = node.meta.get("tensor_meta")
     return isinstance(meta, tuple) and hasattr(meta, "dtype") and meta.dtype.is_floating_point
+
+
+def _arguments(function: Callable, node: fx.Node) -> dict[str, object]:
+    """All arguments of a function's call by name, with those that it takes by default."""
+    bound = inspect.signature(function).bind(*node.args, **node.kwargs)
+    bound.apply_defaults()
+    return bound.arguments
 
 
 def _flowing(node: fx.Node) -> list[bool]:
