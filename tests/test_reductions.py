@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from explanations import reductions
-from explanations.reductions import sum_channels, sum_rescaled_channels
+from explanations.reductions import sum_channels, sum_channels_twice
 
 IMAGES, SIDE, CHANNELS = 3, 4, 5
 
@@ -45,8 +45,9 @@ def image_and_channels(a: Tensor, b: Tensor, image: int) -> Tensor:
     return (a * b)[image].T.reshape(CHANNELS, SIDE, SIDE)
 
 
-def test_sums_over_channels(a, b):
-    found = sum_channels(a, b)
+@pytest.mark.parametrize("function", [sum_channels, lambda a, b: sum_channels_twice(a, b)[0]], ids=["once", "twice"])
+def test_sums_over_channels(a, b, function):
+    found = function(a, b)
     for image in range(IMAGES):
         product = image_and_channels(a, b, image)
         wanted = literal.attribution(product, torch.ones_like(product))
@@ -54,7 +55,7 @@ def test_sums_over_channels(a, b):
 
 
 def test_sums_of_rescaled_channels(a, b):
-    found = sum_rescaled_channels(a, b)
+    found = sum_channels_twice(a, b)[1]
     for image in range(IMAGES):
         product = image_and_channels(a, b, image).abs().numpy()
         wanted = sum(literal.rescale(channel) for channel in product)
@@ -65,17 +66,17 @@ def test_a_nearly_constant_channel_keeps_its_pattern():
     """In float32 the smallest and largest of these differ in the last bit; the weight of it is enormous."""
     a = torch.full((1, 6, 1), 0.1)
     a[0, ::2] = torch.nextafter(torch.tensor(0.1), torch.tensor(1.0))
-    found = sum_rescaled_channels(a, torch.ones(1))
+    found = sum_channels_twice(a, torch.ones(1))[1]
     assert found.tolist() == [[1, 0, 1, 0, 1, 0]]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_denormal_range_is_none(dtype):
     a = torch.tensor([[[0.0], [torch.finfo(dtype).tiny / 64]]], dtype=dtype)
-    assert sum_rescaled_channels(a, torch.ones(1, dtype=dtype)).tolist() == [[0, 0]]
-    assert sum_rescaled_channels(a * 128, torch.ones(1, dtype=dtype)).tolist() == [[0, 1]]
+    assert sum_channels_twice(a, torch.ones(1, dtype=dtype))[1].tolist() == [[0, 0]]
+    assert sum_channels_twice(a * 128, torch.ones(1, dtype=dtype))[1].tolist() == [[0, 1]]
 
 
 def test_one_position_has_nothing_to_rescale():
     a = values(0, IMAGES, 1, CHANNELS)
-    assert not sum_rescaled_channels(a, torch.ones(CHANNELS, dtype=torch.float64)).any()
+    assert not sum_channels_twice(a, torch.ones(CHANNELS, dtype=torch.float64))[1].any()

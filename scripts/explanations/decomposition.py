@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 
 from explanations.graph import BiasedOperation, Layer, NetworkGraph, trace_network
 from explanations.positions import Layout, channels_first
-from explanations.reductions import sum_channels, sum_rescaled_channels
+from explanations.reductions import sum_channels, sum_channels_twice
 
 
 @dataclass(frozen=True)
@@ -186,8 +186,9 @@ def bias_maps(
     else:
         bias = bias.expand_as(gradient)
         by_row, by_cell = layout.rows(bias), layout.cell_rows(bias)
-    whole, rest = layout.split(sum_channels(rows, by_row))
-    return whole, rest, layout.from_cells(sum_rescaled_channels(layout.cell_rows(gradient), by_cell))
+    sums, rescaled = sum_channels_twice(layout.cell_rows(gradient), by_cell)
+    whole, rest = layout.split(sums if layout.places is None else sum_channels(rows, by_row))
+    return whole, rest, layout.from_cells(rescaled)
 
 
 def grad_cam(layout: Layout, value: Tensor, gradient: Tensor) -> Tensor:

@@ -24,37 +24,46 @@ def sum_channels(a: Tensor, b: Tensor) -> Tensor:
     return sums
 
 
-def sum_rescaled_channels(a: Tensor, b: Tensor) -> Tensor:
-    """Σ_φ rescale(|a_φ b_φ|) (Eqs 8, 10), (n, P), of (n, P, C) values; b may be one value for each channel, (C,).
+def sum_channels_twice(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Σ_φ a_φ b_φ, and Σ_φ rescale(|a_φ b_φ|) (Eqs 8, 10), of (n, P, C) values, (n, P) each, from one reading of them.
 
-    Rescaling undoes a channel's factor, unless it is 0: then only a needs be read. A range below the smallest normal
-    number, as the gradients of a GELU far below 0 have, counts as none.
+    b may be one value for each channel, (C,): rescaling undoes such a factor, unless it is 0. A range below the
+    smallest normal number, as the gradients of a GELU far below 0 have, counts as none.
     """
-    factor = b if b.dim() > 1 else None
-    sums, buffer = a.new_empty(a.shape[:2]), _buffer(a)
+    by_channel = b.dim() == 1
+    sums, rescaled, buffer = a.new_empty(a.shape[:2]), a.new_empty(a.shape[:2]), _buffer(a)
 
-    def magnitude(images: slice, rows: slice) -> Tensor:
+    def magnitude(images: slice, rows: slice, summed: Tensor | None = None) -> Tensor:
         part = a[images, rows]
-        if factor is None:
-            return torch.abs(part, out=_fit(buffer, part))
-        return torch.mul(part, factor[images, rows], out=_fit(buffer, part)).abs_()
+        place = _fit(buffer, part)
+        if by_channel:
+            if summed is not None:
+                summed.copy_(part @ b)
+            return torch.abs(part, out=place)
+        torch.mul(part, b[images, rows], out=place)
+        if summed is not None:
+            summed.copy_(place.sum(2))
+        return place.abs_()
 
     for images, blocks in _blocks(a):
         low, high = torch.inf, -torch.inf
         for rows in blocks:
-            part = magnitude(images, rows)
+            part = magnitude(images, rows, sums[images, rows])
             low = part.amin(1, keepdim=True).clamp(max=low)  # (images, 1, C)
             high = part.amax(1, keepdim=True).clamp(min=high)
         span = high - low
         varied = span >= torch.finfo(span.dtype).tiny
         weight = torch.where(varied, 1 / torch.where(varied, span, 1), 0)  # a constant map has no weight
-        if factor is None:
+        if by_channel:
             weight = weight * (b != 0)
+        shifted = a.device.type != "cpu" or bool(low.any())  # behind a ReLU all start at 0; a GPU would have to wait
         for rows in blocks:
             if len(blocks) > 1:
                 part = magnitude(images, rows)
-            sums[images, rows] = (part.sub_(low) @ weight.transpose(1, 2))[..., 0]
-    return sums
+            if shifted:
+                part.sub_(low)
+            rescaled[images, rows] = (part @ weight.transpose(1, 2))[..., 0]
+    return sums, rescaled
 
 
 def _blocks(a: Tensor) -> Iterator[tuple[slice, list[slice]]]:

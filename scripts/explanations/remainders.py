@@ -52,15 +52,23 @@ class FoldedConvolution(nn.Module):
     def __init__(self, convolution: nn.Conv2d, norm: nn.BatchNorm2d):
         super().__init__()
         self.convolution, self.norm = convolution, norm
+        self._folded: tuple[Tensor, Tensor] | None = None
+        self._versions: list[int] = []  # of the tensors that it was folded from
 
     def forward(self, x: Tensor) -> Tensor:
-        """γ/σ · conv(x) + (β − γμ/σ); weights are read at every call, so that a later change of theirs is seen."""
+        """γ/σ · conv(x) + (β − γμ/σ)."""
+        versions = [tensor._version for tensor in (*self.parameters(), *self.buffers())]
+        if self._folded is None or versions != self._versions:
+            self._folded, self._versions = self._fold(), versions
+        return self.convolution._conv_forward(x, *self._folded)
+
+    @torch.no_grad()
+    def _fold(self) -> tuple[Tensor, Tensor]:
         scale = torch.rsqrt(self.norm.running_var + self.norm.eps)
         if self.norm.affine:
-            scale = scale * self.norm.weight.detach()
-        weight = self.convolution.weight.detach()
-        weight = weight * scale.view(-1, *[1] * (weight.dim() - 1))
-        return self.convolution._conv_forward(x, weight, batch_norm_bias(self.norm).detach())
+            scale = scale * self.norm.weight
+        weight = self.convolution.weight
+        return weight * scale.view(-1, *[1] * (weight.dim() - 1)), batch_norm_bias(self.norm)
 
 
 class SelfAttention(nn.Module):
