@@ -37,7 +37,7 @@ from explanations.figures import (
     top_layer,
     write_p,
 )
-from explanations.tables import read_tables
+from explanations.tables import COMPARISON_COLUMNS, read_tables
 
 WIDTH = 0.34  # of a box, in layers
 
@@ -46,7 +46,7 @@ def main(
     statistics: list[Path], comparisons: list[Path], measures: list[str], pdf: Path, png: Path, dpi: float
 ) -> None:
     table = read_tables(statistics)
-    tests = read_tables(comparisons, ("family", "measure", "method_a", "effect_size", "log10_p_holm"))
+    tests = read_tables(comparisons, COMPARISON_COLUMNS)
     tests = tests[tests["family"] == "bias"]
     top = top_layer(table)
     with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, 0.95 + 1.7 * len(measures)) as figure:

@@ -44,7 +44,7 @@ from explanations.figures import (
     select,
 )
 from explanations.shards import ShardReader
-from explanations.tables import read_tables
+from explanations.tables import COMPARISON_COLUMNS, read_tables
 
 WIDTH = 0.36  # of a box, in layers
 LAYERS = "layer $l$, or lowest layer $l_0$ of an aggregate (0: input)"
@@ -71,7 +71,7 @@ def main(
     signed = maps == "signed"
     columns = list(table.groupby(["network", "variant"], sort=False))
     sizes = read_sizes(shards)
-    tests = read_tables(comparisons) if comparisons else None
+    tests = read_tables(comparisons, COMPARISON_COLUMNS) if comparisons else None
     several = len({variant for (_, variant), _ in columns}) > 1
     colours = PURPLE_TO_RED if signed else BLUE_TO_CYAN
     with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, 0.98 + 1.5 * len(measures)) as figure:

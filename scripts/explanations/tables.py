@@ -8,6 +8,7 @@ import pandas as pd
 from explanations.command import InputError, whole_file
 
 SUMMARY_COLUMNS = ("network", "variant", "upsampling", "method", "measure", "n", "q25", "median", "q75", "ci_low")
+COMPARISON_COLUMNS = ("network", "family", "measure", "method_a", "method_b", "effect_size", "log10_p_holm")
 RECORD_COLUMNS = (
     *("network", "profile", "steps", "temperature", "n"),
     *("phase", "training_steps", "factor", "accuracy", "brute_force_accuracy"),
