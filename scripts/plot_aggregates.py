@@ -10,7 +10,7 @@ At 0 a single layer is the input's attribution, an aggregate takes in all layers
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +80,7 @@ def main(
             layers = list_layers(found, "signed_activity_" if signed else "activity_")
             for ax, measure in zip(axes[:, column], measures, strict=True):
                 if network in sizes:
-                    mark_sizes(ax, [sizes[network][l] for l in layers], named=measure == measures[0])
+                    mark_sizes(ax, {l: sizes[network][l] for l in layers}, named=measure == measures[0])
                 draw_panel(ax, found, measure, layers, signed)
                 if tests is not None:
                     mark_tests(ax, tests[tests["network"] == network], measure, layers)
@@ -151,26 +151,25 @@ def list_layers(table: pd.DataFrame, prefix: str) -> list[int]:
     return sorted({0, *found})
 
 
-def read_sizes(shards: Sequence[Path]) -> dict[str, list[int]]:
-    """The layers' heights of each network that a shard is given of."""
+def read_sizes(shards: Sequence[Path]) -> dict[str, dict[int, int]]:
+    """The heights of each network's layers that have maps, by layer, for each network that a shard is given of."""
     sizes = {}
     for path in shards:
         with ShardReader([path]) as reader:
             files = reader.files[0]
-            sizes[reader.identity["network"]] = [files[f"activity/{l:02d}"].shape[1] for l in reader.layers]
+            sizes[reader.identity["network"]] = {l: files[f"activity/{l:02d}"].shape[1] for l in reader.layers}
     return sizes
 
 
-def mark_sizes(ax: Axes, sizes: Sequence[int], *, named: bool) -> None:
+def mark_sizes(ax: Axes, sizes: dict[int, int], *, named: bool) -> None:
     """Vertical lines where the layers' size changes; `named`: each run of equal sizes is named over the panel."""
-    edges = [0, *(l for l in range(1, len(sizes)) if sizes[l] != sizes[l - 1]), len(sizes)]
-    for start, end in pairwise(edges):
-        if start:
-            ax.axvline(start - 0.5, **SIZE_LINE, zorder=0.1)
-        if named:
-            text = {"ha": "center", "va": "bottom", "fontsize": 5.8, "color": "#555555"}
-            middle = ((start + end - 1) / 2, 1.0)
-            ax.annotate(f"{sizes[start]}", middle, (0, 6), ax.get_xaxis_transform(), "offset points", **text)
+    runs = [list(run) for _, run in groupby(sizes, sizes.get)]
+    for before, after in pairwise(runs):
+        ax.axvline((before[-1] + after[0]) / 2, **SIZE_LINE, zorder=0.1)
+    for run in runs if named else ():
+        text = {"ha": "center", "va": "bottom", "fontsize": 5.8, "color": "#555555"}
+        middle = ((run[0] + run[-1]) / 2, 1.0)
+        ax.annotate(f"{sizes[run[0]]}", middle, (0, 6), ax.get_xaxis_transform(), "offset points", **text)
 
 
 if __name__ == "__main__":
