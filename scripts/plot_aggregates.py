@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 
@@ -47,10 +48,12 @@ from explanations.shards import ShardReader
 from explanations.tables import COMPARISON_COLUMNS, read_tables
 
 WIDTH = 0.36  # of a box, in layers
+COLUMNS = 3  # of panels, at most
 LAYERS = "layer $l$, or lowest layer $l_0$ of an aggregate (0: input)"
+SHORT = "$l$, or lowest $l_0$ (0: input)"
 BETTER = {"color": CYAN, "marker": "^", "markersize": 3, "linestyle": "none", "markeredgecolor": BLUE}
 WORSE = {"color": NAVY, "marker": "v", "markersize": 3, "linestyle": "none"}
-TESTED_MARKS = "$p$ < 0.05 (Wilcoxon's signed rank test, Holm-adjusted)"
+TESTED_MARKS = "average of all layers against the layer, $p$ < 0.05 (Wilcoxon's signed rank test, Holm-adjusted)"
 DASHES = (0, (4, 1.2))  # where FullGrad meets the gradient, both are seen
 SIZE_LINE = {"color": "#999999", "linewidth": 0.6, "linestyle": (0, (3, 2))}
 
@@ -70,47 +73,67 @@ def main(
     table = read_tables(statistics)
     signed = maps == "signed"
     columns = list(table.groupby(["network", "variant"], sort=False))
+    lines = [columns[start : start + COLUMNS] for start in range(0, len(columns), COLUMNS)]
     sizes = read_sizes(shards)
     tests = read_tables(comparisons, COMPARISON_COLUMNS) if comparisons else None
     several = len({variant for (_, variant), _ in columns}) > 1
+    height = 0.98 + 1.5 * len(measures) * len(lines) + (0.3 if tests is not None else 0)
+    with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, height) as figure:
+        shape = (len(lines) * len(measures), len(lines[0]))
+        grid = figure.subplots(*shape, squeeze=False, sharey="row").reshape(len(lines), len(measures), shape[1])
+        for line, block in zip(lines, grid, strict=True):
+            for axes in block.T[len(line) :]:
+                for ax in axes:
+                    ax.axis("off")
+            for ((network, variant), found), axes in zip(line, block.T, strict=False):
+                layers = list_layers(found, "signed_activity_" if signed else "activity_")
+                for ax, measure in zip(axes, measures, strict=True):
+                    if network in sizes:
+                        mark_sizes(ax, {l: sizes[network][l] for l in layers}, named=measure == measures[0])
+                    draw_panel(ax, found, measure, layers, signed)
+                    if tests is not None:
+                        mark_tests(ax, tests[tests["network"] == network], measure, layers)
+                    if network in fullgrad:
+                        draw_baseline(ax, select(found, measure, ["fullgrad"]).iloc[0], PURPLE, DASHES)
+                    label_layers(ax, layers[-1], LAYERS if shape[1] < COLUMNS else SHORT)
+                for ax in axes[:-1]:
+                    ax.set_xlabel("")
+                    ax.tick_params(labelbottom=False)
+                shown = found[(found["measure"] == measures[0]) & (found["method"] == "gradient")]
+                title = network_title(network, variant if several else None)
+                axes[0].set_title(f"{title}, {count_images(shown['n'])}", pad=13 if sizes else 5)
+            for ax, measure in zip(block[:, 0], measures, strict=True):
+                ax.set_ylabel(name_measure(measure) + ("\naxis reversed" if measure in reverse else ""))
+                if measure in reverse:
+                    ax.invert_yaxis()  # shared with the row's other panels
+        draw_legend(figure, signed, bool(fullgrad), bool(sizes), tests is not None)
+
+
+def draw_legend(figure: Figure, signed: bool, fullgrad: bool, sizes: bool, tested: bool) -> None:
+    """What the panels hold, below them."""
     colours = PURPLE_TO_RED if signed else BLUE_TO_CYAN
-    with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, 0.98 + 1.5 * len(measures)) as figure:
-        axes = figure.subplots(len(measures), len(columns), squeeze=False, sharex="col", sharey="row")
-        for column, ((network, variant), found) in enumerate(columns):
-            layers = list_layers(found, "signed_activity_" if signed else "activity_")
-            for ax, measure in zip(axes[:, column], measures, strict=True):
-                if network in sizes:
-                    mark_sizes(ax, {l: sizes[network][l] for l in layers}, named=measure == measures[0])
-                draw_panel(ax, found, measure, layers, signed)
-                if tests is not None:
-                    mark_tests(ax, tests[tests["network"] == network], measure, layers)
-                if network in fullgrad:
-                    draw_baseline(ax, select(found, measure, ["fullgrad"]).iloc[0], PURPLE, DASHES)
-            shown = found[(found["measure"] == measures[0]) & (found["method"] == "gradient")]
-            title = network_title(network, variant if several else None)
-            axes[0, column].set_title(f"{title}, {count_images(shown['n'])}", pad=13 if sizes else 5)
-            label_layers(axes[-1, column], layers[-1], LAYERS if len(columns) < 3 else LAYERS.replace(", or", ",\nor"))
-        for ax, measure in zip(axes[:, 0], measures, strict=True):
-            ax.set_ylabel(name_measure(measure) + ("\naxis reversed" if measure in reverse else ""))
-            if measure in reverse:
-                ax.invert_yaxis()  # shared with the row's other panels
-        shades = tuple(box_handle(colours(share), "") for share in (0.0, 0.5, 1.0))
-        entries = {
-            f"single layers' {maps} maps": box_handle(BLACK if signed else NAVY, ""),
-            "averages from $l_0$ to the top": shades,
-            "input gradient": Line2D([], [], color=GREY),
-        }
-        if fullgrad:
-            entries["FullGrad"] = Line2D([], [], color=PURPLE, linestyle=DASHES)
-        if sizes:
-            entries["size of layers changes"] = Line2D([], [], **SIZE_LINE)
-        if tests is not None:
-            entries["average of all layers beats the layer"] = Line2D([], [], **BETTER)
-            entries["loses to it"] = Line2D([], [], **WORSE)
-        tuples = {tuple: HandlerTuple(ndivide=None, pad=0)}
-        note = f"; triangles: {TESTED_MARKS}" if tests is not None else ""
-        columns = None if len(entries) < 6 else 4
-        add_legend(figure, list(entries.values()), note, columns, labels=list(entries), handler_map=tuples)
+    entries = {
+        f"single layers' {'signed' if signed else 'saliency'} maps": box_handle(BLACK if signed else NAVY, ""),
+        "averages from $l_0$ to the top": tuple(box_handle(colours(share), "") for share in (0.0, 0.5, 1.0)),
+        "input gradient": Line2D([], [], color=GREY),
+    }
+    if fullgrad:
+        entries["FullGrad"] = Line2D([], [], color=PURPLE, linestyle=DASHES)
+    if sizes:
+        entries["size of layers changes"] = Line2D([], [], **SIZE_LINE)
+    note = ""
+    if tested:
+        entries["all layers beat the layer"] = Line2D([], [], **BETTER)
+        entries["all layers lose to it"] = Line2D([], [], **WORSE)
+        note = f"\ntriangles: {TESTED_MARKS}"
+    add_legend(
+        figure,
+        list(entries.values()),
+        note,
+        4 if tested else None,
+        labels=list(entries),
+        handler_map={tuple: HandlerTuple(ndivide=None, pad=0)},
+    )
 
 
 def draw_panel(ax: Axes, table: pd.DataFrame, measure: str, layers: list[int], signed: bool) -> None:
@@ -140,7 +163,8 @@ def mark_tests(ax: Axes, tests: pd.DataFrame, measure: str, layers: list[int]) -
     for style, sign in ((BETTER, 1), (WORSE, -1)):
         marked = significant & (np.sign(rows["effect_size"]) == sign)
         x = [l for l, mark in zip(layers[1:], marked, strict=True) if mark]
-        ax.plot(x, [1.03] * len(x), transform=ax.get_xaxis_transform(), clip_on=False, **style)
+        if x:  # an empty line, unclipped, would break the layout
+            ax.plot(x, [1.03] * len(x), transform=ax.get_xaxis_transform(), clip_on=False, **style)
 
 
 def list_layers(table: pd.DataFrame, prefix: str) -> list[int]:

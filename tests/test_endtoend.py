@@ -16,7 +16,7 @@ import psutil
 import pytest
 import yaml
 from PIL import Image
-from test_workflow import FIGURES, ZOO
+from test_workflow import FIGURES, OTHERS, ZOO
 from workflow_copy import copy_workflow, planned_jobs, snakemake
 
 from explanations.claims import CLAIMS
@@ -145,22 +145,45 @@ def test_another_trial_of_decay_is_all_that_runs(finished):
 @pytest.mark.parametrize("override", [{"removal": {"grid": 6}}, {"removal": {"noise_maps": 2}}])
 def test_removals_keys_extract_nothing(finished, override):
     jobs = planned_with(finished, override)
-    assert jobs["measure_removal"] == 10
+    assert jobs["measure_removal"] == 10 + 2 * len(OTHERS)
     assert not jobs.keys() & {"extract_attributions", "train", "decay_biases", "draw_fig2", "draw_fig4", "draw_figS8"}
 
 
 def test_removals_code_extracts_nothing(finished):
     with edited(finished / "scripts/explanations/removal.py", "# edited\n"):
         jobs = planned_jobs(finished, *MINIMAL)
-    assert jobs["measure_removal"] == 10
+    assert jobs["measure_removal"] == 10 + 2 * len(OTHERS)
     assert not jobs.keys() & {"extract_attributions", "train", "decay_biases", "draw_fig2"}
 
 
 def test_extractions_code_trains_nothing(finished):
     with edited(finished / "scripts/explanations/decomposition.py", "# edited\n"):
         jobs = planned_jobs(finished, *MINIMAL)
-    assert jobs["extract_attributions"] == 6
+    assert jobs["extract_attributions"] == 6 + len(OTHERS)
     assert not jobs.keys() & {"digit_images", "train", "decay_biases"}
+
+
+def test_networks_of_torchvision_and_timm_go_all_the_way(finished):
+    """Full networks, by name alone: trained, explained, measured, and in figure M and the zoo's."""
+    training = {"epochs": 1, "batch": 20, "learning_rate": 0.01, "weight_decay": 0}
+    networks = {name: {"explain": False} for name in OTHERS}
+    networks["mobilenet_v3"] = {"source": "torchvision", "constructor": "mobilenet_v3_small", "arguments": {}}
+    networks["timm_vit"] = {"source": "timm", "constructor": "test_vit", "arguments": {"img_size": 32}}
+    for name in ("mobilenet_v3", "timm_vit"):
+        networks[name] |= {"explain": True, "training": training}
+    (finished / "mine.yaml").write_text(yaml.safe_dump({"networks": networks}))
+    figure = str(RESULTS / "figures/figM.png")
+    survey = [str(RESULTS / f"survey/{name}/accuracy.csv") for name in ("mobilenet_v3", "timm_vit")]
+    before = (finished / figure).read_bytes()
+    try:
+        snakemake(finished, figure, *survey, "--cores", "2", *MINIMAL, "mine.yaml")
+        for name in ("mobilenet_v3", "timm_vit"):
+            table = pd.read_csv(finished / RESULTS / f"statistics/{name}/aggregates-original-bilinear.csv")
+            assert {"fullgrad", "all_layers", "noise"} <= set(table.family)
+        assert (finished / figure).read_bytes() != before
+    finally:
+        snakemake(finished, "figM", "--cores", "2", *MINIMAL)
+    assert (finished / figure).read_bytes() == before
 
 
 def wait_for_step(folder: Path, script: str, benchmark: str) -> psutil.Process:

@@ -12,8 +12,10 @@ from workflow_copy import ROOT, copy_workflow, planned_jobs, snakemake
 from explanations.narrow import NARROW
 
 pytestmark = pytest.mark.workflow
-FIGURES = [*(f"fig{number}" for number in range(1, 8)), *(f"figS{number}" for number in range(1, 17))]
-ZOO = list(yaml.safe_load((ROOT / "config/config.yaml").read_text())["networks"])
+FIGURES = [*(f"fig{number}" for number in range(1, 8)), *(f"figS{number}" for number in range(1, 17)), "figM"]
+NETWORKS = yaml.safe_load((ROOT / "config/config.yaml").read_text())["networks"]
+ZOO = list(NETWORKS)
+OTHERS = [name for name, network in NETWORKS.items() if network.get("explain")]  # than the paper's two
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,7 @@ def test_everything_plans_every_figure(fresh):
     assert {f"draw_{figure}" for figure in FIGURES} <= jobs.keys()
     assert jobs["train"] == jobs["survey_network"] == len(ZOO)
     assert jobs["zero_biases"] == jobs["decay_biases"] == 2
-    assert jobs["extract_attributions"] == 6
+    assert jobs["extract_attributions"] == 6 + len(OTHERS)
 
 
 def test_fig1_needs_its_classifier_alone(fresh):
@@ -44,6 +46,28 @@ def test_fig5_needs_no_resnet_and_no_decay(fresh):
     jobs = planned_jobs(fresh, "fig5")
     assert jobs["train"] == jobs["extract_attributions"] == 1
     assert not jobs.keys() & {"zero_biases", "decay_biases"}
+
+
+def test_three_later_families_are_explained():
+    assert OTHERS == ["efficientnet", "convnext", "vit"]
+
+
+def test_figm_needs_the_other_networks_alone(fresh):
+    jobs = planned_jobs(fresh, "figM")
+    assert jobs["train"] == jobs["extract_attributions"] == jobs["compare_aggregates"] == len(OTHERS)
+    assert jobs["measure_removal"] == jobs["summarise_removal"] == 2 * len(OTHERS)
+    assert not jobs.keys() & {"zero_biases", "decay_biases", "survey_network"}
+
+
+def test_any_network_can_be_explained(fresh):
+    config = fresh / "explained.yaml"
+    others = {name: {"explain": False} for name in OTHERS}
+    training = {"epochs": 1, "batch": 64, "learning_rate": 0.01, "weight_decay": 0}
+    mine = {"source": "timm", "constructor": "resnet18", "arguments": {}, "explain": True, "training": training}
+    config.write_text(yaml.safe_dump({"networks": {**others, "mine": mine}}))
+    assert planned_jobs(fresh, "figM", "--configfile", str(config))["train"] == 1
+    config.write_text(yaml.safe_dump({"networks": others}))
+    assert "draw_figM" not in planned_jobs(fresh, "--configfile", str(config))
 
 
 @pytest.mark.parametrize("figure", ["fig3", "figS1", "figS2", "figS3", "figS4", "figS5"])
@@ -57,7 +81,7 @@ def test_the_zoo_delays_no_other_figure(fresh, figure):
     """Its networks aren't needed, and where both are asked for their jobs come last."""
     jobs = planned_jobs(fresh, figure)
     assert jobs["train"] <= 2 and not jobs.keys() & {"survey_network", "decay_trial"}
-    plan = snakemake(fresh, figure, "figS1", "figS7", "--dry-run").stdout
+    plan = snakemake(fresh, figure, "figS1", "figS7", "figM", "--dry-run").stdout
     priorities = re.findall(r"^rule (\w+):.*?^    jobid: \d+$(.*?)^    resources", plan, re.MULTILINE | re.DOTALL)
     found = {}
     for name, body in priorities:
@@ -65,9 +89,9 @@ def test_the_zoo_delays_no_other_figure(fresh, figure):
             continue
         network = re.search(r"network=(\w+)", body)
         group = "zoo" if name in ("survey_network", "decay_trial") else "other"
-        if name.startswith("draw_figS"):
+        if name.startswith(("draw_figS", "draw_figM")):
             continue
-        group = "zoo" if name == "train" and network[1] not in ("vgg16", "resnet50") else group
+        group = "zoo" if network and network[1] not in ("vgg16", "resnet50") else group
         priority = re.search(r"priority: (\d+)", body)
         found.setdefault(group, []).append(int(priority[1]) if priority else 0)
     assert len(found["zoo"]) > len(ZOO)
@@ -111,6 +135,7 @@ def test_shards_follow_the_configuration(fresh):
             {"networks": {"mine": {"source": "narrow", "constructor": "vgg99", "arguments": {}, "training": {}}}},
             "configuration: networks.mine.constructor is 'vgg99'; allowed is one of the narrow networks: alexnet, ",
         ),
+        ({"networks": {"vgg11": {"explain": "yes"}}}, "networks.vgg11.explain is 'yes'; allowed is true or false"),
         ({"networks": {"vgg16": 3}}, "configuration: networks.vgg16 is 3; allowed is "),
         ({"networks": {"resnet50": {"decay_trials": {"steps": [0]}}}}, "networks.resnet50.decay_trials.steps.0 is 0; "),
         ({"survey": {"scales": [10, 0]}}, "configuration: survey.scales.1 is 0; allowed is a number above 0"),
