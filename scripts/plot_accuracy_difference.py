@@ -39,7 +39,7 @@ def main(accuracy: list[Path], pdf: Path, png: Path, dpi: float) -> None:
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for ax, (letter, title, rows) in zip(axes, panels, strict=True):
             draw_differences(ax, rows)
-            ax.set_title(f"({letter}) {title}, {count_images(rows['n'])}")
+            ax.set_title(f"({letter}) {title},\n{count_images(rows['n'])}")
             ax.set_xlabel("difference of top-1 accuracy (percentage points)")
         if len(plain):
             axes[1].axvline(-1, color=GREY, linewidth=0.7, linestyle=(0, (3, 2)), label="the paper's 1%")

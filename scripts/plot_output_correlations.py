@@ -44,9 +44,9 @@ def main(outputs: list[Path], pdf: Path, png: Path, dpi: float) -> None:
             draw_networks(ax, found, "correlation", names, NORMALISATION_COLOURS[key])
             draw_means(ax, found, names)
             ax.set_title(f"({letter}) {NORMALISATION[key]},\n{count_images(found.groupby('network').size())}")
-            ax.set_xlabel("Pearson's ρ of outputs, original and zeroed")
             ax.axvline(0, color="black", linewidth=0.4, zorder=0)
             ax.set_xlim(-1.03, 1.03)
+        axes[len(axes) // 2].set_xlabel("Pearson's ρ of outputs, original and zeroed")
         handles = [box_handle(NORMALISATION_COLOURS[key], "quartiles and median over images") for key, _ in groups[:1]]
         handles += [Line2D([], [], color=BLACK, linestyle="none", marker="D", markersize=2.5, label="mean")]
         figure.legend(handles=handles, loc="outside lower center", ncols=2)

@@ -33,7 +33,7 @@ COLUMNS = ("network", "biases", "normalisation", "classes", "change", "value", "
 SHOWN = {"scale": 10.0, "shift": 1.0}  # the change whose effect gives the colour
 AXES = {"scale": "pixel values × s", "shift": "pixel values + d (d in full ranges)"}
 COLOURS = "plasma"
-PANELS = 8  # in a row, at most
+PANELS = 6  # in a row, at most
 
 
 def main(robustness: list[Path], change: str, pdf: Path, png: Path, dpi: float) -> None:
