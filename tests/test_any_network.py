@@ -6,16 +6,14 @@ What the decomposition finds makes maps by every method, and removal's faster co
 import inspect
 from contextlib import contextmanager
 
-import literal
-import numpy as np
 import pytest
 import torch
+from complete import assert_complete, assert_same_logits_for_inference, bias_layers, explain
 from small import randomise
 from torch import Tensor, nn
 from torchvision import models
 
-from explanations.decomposition import Attributions, Decomposition, completeness_gap
-from explanations.inference import optimise_for_inference
+from explanations.decomposition import Attributions, completeness_gap
 from explanations.saliency import FAMILIES, family_methods, saliency_maps
 
 NAMES = models.list_models(module=models)
@@ -100,25 +98,10 @@ def real_buffers(name, arguments, monkeypatch):
 def test_every_classifier_decomposes(name, monkeypatch):
     network, size = build(name, monkeypatch)
     images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    decomposition = Decomposition(network, images[:1])
-    found = decomposition(images)
-    torch.testing.assert_close(found.logits, network(images), rtol=1e-9, atol=1e-12)
-    layers = [operation.layer for operation in decomposition.operations]
-    totals = literal.decompositions(found.activity, found.bias, layers)
-    totals += literal.elsewhere(found.activity_elsewhere, found.bias_elsewhere, layers)
-    score = found.score.numpy()[:, None]
-    assert (score != 0).all()
-    np.testing.assert_allclose(totals, np.broadcast_to(score, totals.shape), rtol=1e-8, atol=0)
+    decomposition, found = assert_complete(network, images, 1e-8)
     assert max(values.shape[1] * values.shape[2] for values in found.activity[1:]) > 1  # layers with positions
-    for values, layer in zip(found.activity[1:], decomposition.layers, strict=True):
-        assert values.abs().max() + found.activity_elsewhere[:, layer.index].abs().max() > 0, layer.name
-    gap, size_of_terms = completeness_gap(found, layers)
-    assert (gap.abs() <= 1e-12 * size_of_terms).all()
-    assert_maps_by_every_method(FoundMaps(found, layers))
-    with torch.no_grad():
-        inputs = images.float().contiguous(memory_format=torch.channels_last)
-        logits = optimise_for_inference(network.float(), torch.device("cpu"))(inputs)
-    torch.testing.assert_close(logits.double(), found.logits, rtol=0, atol=1e-3 * found.logits.abs().max().item())
+    assert_maps_by_every_method(FoundMaps(found, bias_layers(decomposition)))
+    assert_same_logits_for_inference(network, images, found.logits)
 
 
 class FoundMaps:
@@ -158,6 +141,6 @@ def assert_maps_by_every_method(maps: FoundMaps) -> None:
 def test_float32_gaps_stay_within_the_gate(name, monkeypatch):
     network, size = build(name, monkeypatch)
     images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
-    decomposition = Decomposition(network.float(), images[:1])
-    gap, size_of_terms = completeness_gap(decomposition(images), [op.layer for op in decomposition.operations])
+    decomposition, found = explain(network.float(), images)
+    gap, size_of_terms = completeness_gap(found, bias_layers(decomposition))
     assert (gap.abs() <= 1e-5 * size_of_terms).all()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from complete import assert_complete, explain
 from small import (
     SIZE,
     AddedParameter,
@@ -59,32 +60,13 @@ TORCHVISION = {
 }
 
 
-def explain(network: nn.Module, images: torch.Tensor, targets: torch.Tensor | None = None):
-    decomposition = Decomposition(network, images[:1])
-    return decomposition, decomposition(images, targets)
-
-
-def assert_complete(network: nn.Module, images: torch.Tensor, tolerance: float):
-    decomposition, found = explain(network, images)
-    with torch.no_grad():
-        logits = network(images)
-    torch.testing.assert_close(found.logits, logits, rtol=1e-12, atol=1e-12)
-    assert found.target.tolist() == logits.argmax(1).tolist()
-    layers = [operation.layer for operation in decomposition.operations]
-    totals = literal.decompositions(found.activity, found.bias, layers)
-    totals += literal.elsewhere(found.activity_elsewhere, found.bias_elsewhere, layers)
-    score = logits.amax(1).numpy()[:, None]
-    np.testing.assert_allclose(totals, np.broadcast_to(score, totals.shape), rtol=tolerance, atol=0)
-    return found
-
-
 # --- Eq. 13 ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("name", NARROW)
 def test_scores_decompose_at_every_layer(name, variant):
-    found = assert_complete(build(name, variant).double(), inputs(), 1e-10)
+    _, found = assert_complete(build(name, variant).double(), inputs(), 1e-10)
     assert len(found.activity) == {"vgg16": 17, "resnet50": 19}[name]
 
 

@@ -1,16 +1,14 @@
 """Networks of timm: built by name, traced with its own leaves, and decomposed completely at every layer."""
 
-import literal
-import numpy as np
 import pytest
 import torch
+from complete import assert_complete, assert_same_logits_for_inference
 from small import describe, randomise
 from torch import nn
 
 from explanations.command import InputError
-from explanations.decomposition import Decomposition, completeness_gap
+from explanations.decomposition import Decomposition
 from explanations.graph import trace_network
-from explanations.inference import optimise_for_inference
 from explanations.networks import build_network, load_network, save_network
 
 # a small network of each kind, its arguments, the size of its images
@@ -57,23 +55,10 @@ def test_networks_of_timm_decompose(name):
     arguments, size = NETWORKS[name]
     network = build(name, arguments)
     images = torch.randn(2, 3, size, size, dtype=torch.float64)
-    decomposition = Decomposition(network, images[:1])
-    found = decomposition(images)
-    torch.testing.assert_close(found.logits, network(images), rtol=1e-9, atol=1e-12)
-    layers = [operation.layer for operation in decomposition.operations]
-    totals = literal.decompositions(found.activity, found.bias, layers)
-    totals += literal.elsewhere(found.activity_elsewhere, found.bias_elsewhere, layers)
-    np.testing.assert_allclose(totals, found.score[:, None].expand(totals.shape), rtol=1e-8, atol=0)
-    gap, size_of_terms = completeness_gap(found, layers)
-    assert (gap.abs() <= 1e-12 * size_of_terms).all()
-    for values, layer in zip(found.activity[1:], decomposition.layers, strict=True):
-        assert values.any() or found.activity_elsewhere[:, layer.index].any(), layer.name
+    decomposition, found = assert_complete(network, images, 1e-8)
     maps = [values for values in found.activity[1:] if values[0].numel() > 1]
     assert len(maps) >= len(decomposition.layers) / 3  # others are read through a normalisation, or by a class token
-    with torch.no_grad():
-        inputs = images.float().contiguous(memory_format=torch.channels_last)
-        logits = optimise_for_inference(network.float(), torch.device("cpu"))(inputs)
-    torch.testing.assert_close(logits.double(), found.logits, rtol=0, atol=1e-3 * found.logits.abs().max().item())
+    assert_same_logits_for_inference(network, images, found.logits)
 
 
 def test_images_of_a_batch_are_explained_as_alone():

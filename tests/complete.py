@@ -1,0 +1,48 @@
+"""What any decomposition must be: complete at every layer, of a network that removal's faster copy agrees with."""
+
+import literal
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from explanations.decomposition import Attributions, Decomposition, completeness_gap
+from explanations.inference import optimise_for_inference
+
+
+def explain(network: nn.Module, images: Tensor, targets: Tensor | None = None) -> tuple[Decomposition, Attributions]:
+    """A network's decomposition, and what it finds in some images."""
+    decomposition = Decomposition(network, images[:1])
+    return decomposition, decomposition(images, targets)
+
+
+def bias_layers(decomposition: Decomposition) -> list[int]:
+    """The layer of each biased operation."""
+    return [operation.layer for operation in decomposition.operations]
+
+
+def assert_complete(network: nn.Module, images: Tensor, tolerance: float) -> tuple[Decomposition, Attributions]:
+    """Eq. 13 at the input and at every layer, for float64 networks, to `tolerance` relative to the score."""
+    decomposition, found = explain(network, images)
+    with torch.no_grad():
+        logits = network(images)
+    torch.testing.assert_close(found.logits, logits, rtol=1e-9, atol=1e-12)
+    assert found.target.tolist() == logits.argmax(1).tolist()
+    layers = bias_layers(decomposition)
+    totals = literal.decompositions(found.activity, found.bias, layers)
+    totals += literal.elsewhere(found.activity_elsewhere, found.bias_elsewhere, layers)
+    score = logits.amax(1).numpy()[:, None]
+    assert (score != 0).all()
+    np.testing.assert_allclose(totals, np.broadcast_to(score, totals.shape), rtol=tolerance, atol=0)
+    for values, layer in zip(found.activity[1:], decomposition.layers, strict=True):
+        assert values.any() or found.activity_elsewhere[:, layer.index].any(), layer.name
+    gap, size = completeness_gap(found, layers)
+    assert (gap.abs() <= 1e-12 * size).all()
+    return decomposition, found
+
+
+def assert_same_logits_for_inference(network: nn.Module, images: Tensor, logits: Tensor) -> None:
+    """Removal's copy of a network, in float32, has its logits; the network is of no use any more."""
+    inputs = images.float().contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        found = optimise_for_inference(network.float(), torch.device("cpu"))(inputs)
+    torch.testing.assert_close(found.double(), logits, rtol=0, atol=1e-3 * logits.abs().max().item())
