@@ -4,13 +4,14 @@ import copy
 
 import pytest
 import torch
+from complete import explain
 from small import ByShape, Disordered, Repeated, Small, build, inputs, randomise
 from torch import nn
 from torch.nn import functional as F
 
 from explanations.command import InputError
 from explanations.decomposition import Decomposition
-from explanations.graph import trace_network
+from explanations.graph import IN_PLACE, trace_network
 from explanations.networks import build_network
 
 VGG_SIDES = [224] * 2 + [112] * 2 + [56] * 3 + [28] * 3 + [14] * 3 + [1] * 3  # design.md
@@ -163,6 +164,17 @@ class TwoOutputs(nn.Module):
         return x.mean((2, 3)), x
 
 
+class Detached(nn.Module):
+    """A step through which no gradient passes, between two convolutions."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 3)
+
+    def forward(self, x):
+        return self.second(torch.relu(self.first(x).detach())).mean((2, 3))
+
+
 class AttentionWeights(nn.Module):
     def __init__(self):
         super().__init__()
@@ -185,6 +197,43 @@ def test_what_cannot_be_decomposed_is_refused(network, message):
     with pytest.raises(InputError, match=message) as raised:
         trace_network(network.eval(), torch.zeros(1, 3, 8, 8))
     assert "\n" not in str(raised.value)
+
+
+def test_what_has_no_derivative_is_refused():
+    with pytest.raises(InputError, match="the network's relu has no derivative; its decomposition needs one"):
+        explain(Detached().eval().requires_grad_(False), torch.zeros(1, 3, 8, 8))
+
+
+def test_one_module_in_training_mode_is_refused():
+    network = build("resnet50")
+    network.layer2[0].bn1.train()
+    with pytest.raises(InputError, match="training mode"):
+        trace_network(network, torch.zeros(1, 3, 32, 32))
+
+
+def overwritten(network: nn.Module, size: int = 8) -> list[str]:
+    """The operations that overwrite their input, of a traced network."""
+    nodes = trace_network(network.eval(), torch.zeros(1, 3, size, size)).module.graph.nodes
+    return [node.name for node in nodes if node.target in IN_PLACE.values()]
+
+
+class Shared(nn.Module):
+    """A convolution whose output is read twice: by a ReLU, and by a sum behind it."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.top = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 1), nn.Linear(4, 5)
+
+    def forward(self, x):
+        y = self.first(x)
+        return self.top((self.second(torch.relu(y)) + y).mean((2, 3)))
+
+
+def test_only_what_nothing_else_reads_is_overwritten():
+    assert len(overwritten(build("vgg16"), 32)) == 15  # all activations
+    assert len(overwritten(build("resnet50"), 32)) == 49 + 16  # and all sums
+    assert overwritten(Shared()) == ["add"]  # the second convolution's output
+    assert overwritten(randomise(Small(nn.SiLU()))) == []  # whose input its bias is computed from
 
 
 def test_pooling_comes_after_the_layer():

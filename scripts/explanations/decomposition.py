@@ -5,12 +5,13 @@ For a network f, an image x, its class c and any layer l: f_c = Σ_ij a^{h,l} + 
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import partial
 
 import torch
 from torch import Tensor, fx, nn
 
+from explanations.command import InputError
 from explanations.graph import BiasedOperation, Layer, NetworkGraph, trace_network
 from explanations.positions import Layout, channels_first
 from explanations.reductions import sum_channels, sum_channels_twice
@@ -45,9 +46,6 @@ class Attributions:
         return Attributions(**{entry.name: cut(getattr(self, entry.name)) for entry in fields(self)})
 
 
-NO_SHARE = 1e-3  # of the terms' size: rounding, or a normalisation's ε, leave 1e-4 and less of it, others 1e-2 and more
-
-
 class Decomposition:
     """Attributions of a network's decisions; the network itself is neither changed nor hooked.
 
@@ -64,35 +62,7 @@ class Decomposition:
         self.layers, self.operations = self._graph.layers, self._graph.operations
         grid = Layout(channels_first(example.shape[1:]), tuple(example.shape[2:]), example.device)
         self._input = self._top = Layer(0, "input", self._graph.input, grid)
-        self.layers = tuple(
-            layer if shared else replace(layer, layout=Layout(None))
-            for layer, shared in zip(self.layers, self._find_shares(torch.randn_like(example)), strict=True)
-        )
         self._top = [layer for layer in (self._input, *self.layers) if layer.layout.size != (1, 1)][-1]
-
-    def _find_shares(self, image: Tensor) -> list[bool]:
-        """For each layer, whether its positions have a share in the score that differs from 0 by more than rounding.
-
-        They have none behind the last attention, if the class token decides: patches are still there. Nor have they any
-        where all that follows reads them through a layer normalisation over their channels: it undoes any factor,
-        Σ_φ h_φ ∂f_c/∂h_φ is 0 at every position (but for its ε), and such a map would show rounding alone.
-        """
-        recorder = Recorder(self._graph)
-        shares: dict[int, bool] = {}
-
-        def find_share(layer: Layer, gradient: Tensor) -> None:
-            value, gradient = layer.layout.rows(recorder.values[layer.node]), layer.layout.rows(gradient)
-            a, _ = layer.layout.split(sum_channels(value, gradient))
-            size, elsewhere = layer.layout.split(sum_channels(value.abs(), gradient.abs()))  # of the terms
-            dead = not size.any() and not elsewhere.any()
-            shares[layer.index] = dead or bool(a.abs().amax() > NO_SHARE * size.amax())
-
-        for layer in self.layers:
-            recorder.watch(layer.node, partial(find_share, layer))
-        with torch.enable_grad():
-            logits = recorder.run(image.requires_grad_(True))
-            torch.autograd.grad(logits.amax(1).sum(), image)
-        return [shares[layer.index] for layer in self.layers]
 
     def __call__(self, images: Tensor, targets: Tensor | None = None) -> Attributions:
         """Explain `targets` (n,), by default the network's own decisions, for (n, 3, H, W) images."""
@@ -163,6 +133,8 @@ class Recorder(fx.Interpreter):
         value = super().run_node(node)
         if node in self._kept:
             self.values[node] = value.detach() if isinstance(value, Tensor) else value
+        if self._watchers[node] and value.grad_fn is None:
+            raise InputError(f"the network's {node.name} has no derivative; its decomposition needs one")
         for watcher in self._watchers[node]:
             # of the operation, not of the tensor, which another operation may overwrite
             place = value.output_nr

@@ -23,11 +23,13 @@ from explanations.remainders import (
     Remainder,
     SelfAttention,
     channel_bias,
+    is_activation,
     is_homogeneous,
     is_tensor,
     leaf_module,
     remainder,
 )
+from explanations.shares import Shares
 from explanations.tracing import run_example, trace
 
 OUT_OF_PLACE = {
@@ -50,11 +52,8 @@ IN_PLACE = {
     **dict.fromkeys((nn.ReLU6, F.relu6), relu6_),
     **dict.fromkeys(ADDITIONS, operator.iadd),
 }
+TRAINED = (*BATCH_NORMS, nn.modules.dropout._DropoutNd)  # what differs in training mode
 FRESH = (*CONVOLUTIONS, *BATCH_NORMS, FoldedConvolution, nn.Linear)
-ACTIVATION_CALLS = (
-    *(F.relu, torch.relu, F.leaky_relu, F.relu6, F.silu, F.gelu, F.hardswish, F.hardsigmoid),
-    *(torch.sigmoid, torch.tanh, "relu", "sigmoid", "tanh"),
-)
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def trace_network(network: nn.Module, example: Tensor) -> NetworkGraph:
 
     Raises InputError if the network can't be traced, with the operation that stopped it and the reason.
     """
-    if network.training:
+    if network.training or any(module.training for module in network.modules() if isinstance(module, TRAINED)):
         raise InputError("the network is in training mode; its decomposition needs evaluation mode")
     traced, names = trace(network)
     module = _with_single_outputs(_out_of_place(_fold_batch_norms(traced)))
@@ -112,8 +111,14 @@ def trace_network(network: nn.Module, example: Tensor) -> NetworkGraph:
     positions = PositionTracer(module)
     with torch.no_grad():
         positions.run(example)
+    shares = Shares(module, positions.cells)
     layers = tuple(
-        Layer(index, names.get(node.name, node.name), node, positions.layout(node, example.device))
+        Layer(
+            index,
+            names.get(node.name, node.name),
+            node,
+            positions.layout(node, example.device) if shares.has_map(node) else Layout(None),
+        )
         for index, node in enumerate(_find_layers(module, flow), start=1)
     )
     position = {node: index for index, node in enumerate(flow)}
@@ -143,7 +148,7 @@ def _fold_batch_norms(module: fx.GraphModule) -> fx.GraphModule:
     calls = Counter(node.target for node in nodes if node.op == "call_module")
     for node in list(nodes):
         norm = leaf_module(module, node)
-        if not isinstance(norm, nn.BatchNorm2d) or not norm.track_running_stats:
+        if not isinstance(norm, nn.BatchNorm2d) or not norm.track_running_stats or len(node.args) != 1:
             continue
         source = node.args[0]
         convolution = leaf_module(module, source)
@@ -247,7 +252,7 @@ def _find_layers(module: fx.GraphModule, flow: list[fx.Node]) -> list[fx.Node]:
             layers.append(candidate)
             candidate = None
         merges = sum(parent in position for parent in node.all_input_nodes) > 1
-        if index and furthest <= index and is_tensor(node) and (merges or _is_activation(module, node)):
+        if index and furthest <= index and is_tensor(node) and (merges or is_activation(module, node)):
             candidate = node
         furthest = max([furthest, *(position[user] for user in node.users if user in position)])
     if candidate is not None and candidate is not flow[-1]:
@@ -260,10 +265,3 @@ def _has_parameters(module: fx.GraphModule, node: fx.Node) -> bool:
     if leaf is not None:
         return any(True for _ in leaf.parameters())
     return any(parent.op == "get_attr" for parent in node.all_input_nodes)
-
-
-def _is_activation(module: fx.GraphModule, node: fx.Node) -> bool:
-    leaf = leaf_module(module, node)
-    if leaf is not None:
-        return type(leaf).__module__ == nn.ReLU.__module__ and not isinstance(leaf, nn.MultiheadAttention)
-    return node.target in ACTIVATION_CALLS

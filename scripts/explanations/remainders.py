@@ -34,6 +34,10 @@ HOMOGENEOUS_CALLS = (
     *(torch.mean, torch.sum, "mean", "sum"),
     *MOVING_CALLS,
 )
+ACTIVATION_CALLS = (
+    *(F.relu, torch.relu, F.leaky_relu, F.relu6, F.silu, F.gelu, F.hardswish, F.hardsigmoid),
+    *(torch.sigmoid, torch.tanh, "relu", "sigmoid", "tanh"),
+)
 
 Values = dict[fx.Node, Tensor]
 
@@ -358,6 +362,14 @@ def is_tensor(node: fx.Node) -> bool:
     """Whether a node's value is a tensor of floats."""
     meta = node.meta.get("tensor_meta")
     return isinstance(meta, tuple) and hasattr(meta, "dtype") and meta.dtype.is_floating_point
+
+
+def is_activation(module: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether an operation is an activation function."""
+    leaf = leaf_module(module, node)
+    if leaf is not None:
+        return type(leaf).__module__ == nn.ReLU.__module__ and not isinstance(leaf, nn.MultiheadAttention)
+    return node.target in ACTIVATION_CALLS
 
 
 def _arguments(function: Callable, node: fx.Node) -> dict[str, object]:
