@@ -114,6 +114,7 @@ class Recorder(fx.Interpreter):
 
     def __init__(self, graph: NetworkGraph):
         super().__init__(graph.module)
+        self.extra_traceback = False  # messages stay one line
         self.values: dict[fx.Node, Tensor] = {}  # without their history
         self._kept, self._watchers = {graph.input, *graph.kept}, defaultdict(list)
 
