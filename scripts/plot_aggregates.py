@@ -101,7 +101,7 @@ def main(
                     ax.tick_params(labelbottom=False)
                 shown = found[(found["measure"] == measures[0]) & (found["method"] == "gradient")]
                 title = network_title(network, variant if several else None)
-                axes[0].set_title(f"{title}, {count_images(shown['n'])}", pad=13 if sizes else 5)
+                axes[0].set_title(f"{title}, {count_images(shown['n'])}", pad=16 if sizes else 5)
             for ax, measure in zip(block[:, 0], measures, strict=True):
                 ax.set_ylabel(name_measure(measure) + ("\naxis reversed" if measure in reverse else ""))
                 if measure in reverse:
