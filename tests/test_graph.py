@@ -200,7 +200,7 @@ def test_what_cannot_be_decomposed_is_refused(network, message):
 
 
 def test_what_has_no_derivative_is_refused():
-    with pytest.raises(InputError, match="the network's detach has no derivative; its decomposition needs one$"):
+    with pytest.raises(InputError, match=r"the network's detach has no derivative; its decomposition needs one$"):
         explain(Detached().eval().requires_grad_(False), torch.zeros(1, 3, 8, 8))
 
 
