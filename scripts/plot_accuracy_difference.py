@@ -21,6 +21,7 @@ from explanations.figures import (
     count_images,
     figure_parser,
     journal_figure,
+    name_normalisations,
     network_title,
     order_networks,
 )
@@ -46,8 +47,7 @@ def main(accuracy: list[Path], pdf: Path, png: Path, dpi: float) -> None:
         style = {"linestyle": "none", "marker": "o", "markersize": 3.5}
         handles = [
             Line2D([], [], color=NORMALISATION_COLOURS[key], label=label, **style)
-            for key, label in NORMALISATION.items()
-            if (networks["normalisation"] == key).any()
+            for key, label in name_normalisations(networks).items()
         ]
         handles += [Line2D([], [], color=GREY, linewidth=0.7, linestyle=(0, (3, 2)), label="a loss of 1%")]
         title = "points and bars: mean difference (zeroed − original) and its standard error over images"

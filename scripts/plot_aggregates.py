@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 
-from explanations.command import InputError, run_command
+from explanations.command import run_command
 from explanations.figures import (
     BLACK,
     BLUE,
@@ -40,6 +40,7 @@ from explanations.figures import (
     figure_parser,
     journal_figure,
     label_layers,
+    list_layers,
     name_measure,
     network_title,
     select,
@@ -86,7 +87,7 @@ def main(
                 for ax in axes:
                     ax.axis("off")
             for ((network, variant), found), axes in zip(line, block.T, strict=False):
-                layers = list_layers(found, "signed_activity_" if signed else "activity_")
+                layers = sorted({0, *list_layers(found, "signed_activity_" if signed else "activity_")})
                 for ax, measure in zip(axes, measures, strict=True):
                     if network in sizes:
                         mark_sizes(ax, {l: sizes[network][l] for l in layers}, named=measure == measures[0])
@@ -165,14 +166,6 @@ def mark_tests(ax: Axes, tests: pd.DataFrame, measure: str, layers: list[int]) -
         x = [l for l, mark in zip(layers[1:], marked, strict=True) if mark]
         if x:  # an empty line, unclipped, would break the layout
             ax.plot(x, [1.03] * len(x), transform=ax.get_xaxis_transform(), clip_on=False, **style)
-
-
-def list_layers(table: pd.DataFrame, prefix: str) -> list[int]:
-    """The input, 0, and the layers of the methods <prefix><l>."""
-    found = table["method"].str.extract(rf"^{prefix}(\d+)$")[0].dropna().astype(int)
-    if found.empty:
-        raise InputError(f"the tables given hold no method {prefix}<layer>")
-    return sorted({0, *found})
 
 
 def read_sizes(shards: Sequence[Path]) -> dict[str, dict[int, int]]:

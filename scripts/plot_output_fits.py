@@ -15,11 +15,11 @@ from explanations.command import run_command
 from explanations.figures import (
     DOUBLE_COLUMN,
     GREY,
-    NORMALISATION,
     NORMALISATION_COLOURS,
     draw_networks,
     figure_parser,
     journal_figure,
+    name_normalisations,
     order_networks,
 )
 from explanations.tables import read_tables
@@ -50,8 +50,7 @@ def main(fits: list[Path], pdf: Path, png: Path, dpi: float) -> None:
         mark_range(right, table.groupby("network")["largest_output"].median().loc[names].to_numpy())
         handles = [
             Line2D([], [], color=NORMALISATION_COLOURS[key], linestyle="none", marker="s", label=label)
-            for key, label in NORMALISATION.items()
-            if (networks["normalisation"] == key).any()
+            for key, label in name_normalisations(networks).items()
         ]
         handles += [Line2D([], [], color=GREY, linewidth=0.7, linestyle=(0, (3, 2)), label="α = 1")]
         title = "points: one image each, fitted over the classes; boxes: quartiles and median over images"

@@ -16,12 +16,12 @@ from explanations.command import run_command
 from explanations.figures import (
     BLACK,
     DOUBLE_COLUMN,
-    NORMALISATION,
     NORMALISATION_COLOURS,
     count_images,
     figure_parser,
     journal_figure,
     lighten,
+    name_normalisations,
     network_title,
 )
 from explanations.tables import read_tables
@@ -55,8 +55,7 @@ def main(accuracy: list[Path], pdf: Path, png: Path, dpi: float) -> None:
         axes[1].set_xlabel("network and its number of bias parameters")
         handles = [
             Patch(facecolor=NORMALISATION_COLOURS[key], label=label)
-            for key, label in NORMALISATION.items()
-            if (networks["normalisation"] == key).any()
+            for key, label in name_normalisations(networks).items()
         ]
         handles += [Patch(facecolor=lighten(BLACK, share), label=f"top-{k}") for k, share in enumerate(SHADES, start=1)]
         handles += [

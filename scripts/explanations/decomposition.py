@@ -61,7 +61,7 @@ class Decomposition:
         self._graph = trace_network(network, example)
         self.layers, self.operations = self._graph.layers, self._graph.operations
         grid = Layout(channels_first(example.shape[1:]), tuple(example.shape[2:]), example.device)
-        self._input = self._top = Layer(0, "input", self._graph.input, grid)
+        self._input = Layer(0, "input", self._graph.input, grid)
         self._top = [layer for layer in (self._input, *self.layers) if layer.layout.size != (1, 1)][-1]
 
     def __call__(self, images: Tensor, targets: Tensor | None = None) -> Attributions:

@@ -122,6 +122,12 @@ def group_networks(networks: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return list(networks.groupby("normalisation", observed=True))
 
 
+def name_normalisations(networks: pd.DataFrame) -> dict[str, str]:
+    """The kinds of normalisation that some of the networks have, with their names."""
+    found = set(networks["normalisation"])
+    return {kind: name for kind, name in NORMALISATION.items() if kind in found}
+
+
 def count_images(n: pd.Series) -> str:
     """The number of images behind a panel: `n = 100 images`, or a range where some images were left out."""
     low, high = int(n.min()), int(n.max())
@@ -141,10 +147,15 @@ def select(table: pd.DataFrame, measure: str, methods: Sequence[str], key: str =
 
 def top_layer(table: pd.DataFrame, prefix: str = "activity_", key: str = "method") -> int:
     """The highest l of the methods <prefix><l>."""
+    return list_layers(table, prefix, key)[-1]
+
+
+def list_layers(table: pd.DataFrame, prefix: str = "activity_", key: str = "method") -> list[int]:
+    """Each l of the methods <prefix><l>, ascending; InputError if there is none."""
     layers = table[key].str.extract(rf"^{prefix}(\d+)$")[0].dropna().astype(int)
     if layers.empty:
         raise InputError(f"the tables given hold no method {prefix}<layer>")
-    return int(layers.max())
+    return sorted(set(layers))
 
 
 def darken(colour, share: float = 0.45) -> tuple[float, ...]:

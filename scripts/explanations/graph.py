@@ -224,8 +224,6 @@ def _tensor_flow(module: fx.GraphModule) -> list[fx.Node]:
     nodes = list(module.graph.nodes)
     source = next(node for node in nodes if node.op == "placeholder")
     output = next(node for node in nodes if node.op == "output").args[0]
-    if not isinstance(output, fx.Node):
-        raise InputError("the network returns more than one tensor; allowed are classifiers that return logits")
     below = {source}
     for node in nodes:
         if any(parent in below for parent in node.all_input_nodes) and node.op != "output":

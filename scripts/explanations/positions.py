@@ -22,7 +22,7 @@ MOVING_CALLS = (
     *("chunk", "split", "unbind", "roll", "flip", "expand", "unflatten", operator.getitem),
 )
 MOVING_MODULES = (nn.Flatten, nn.Unflatten, nn.ChannelShuffle)
-PRODUCTS = (operator.matmul, torch.matmul, torch.bmm, "matmul", "bmm")
+MATRIX_PRODUCTS = (operator.matmul, torch.matmul, torch.bmm, "matmul", "bmm")
 REDUCTIONS = (torch.mean, torch.sum, torch.amax, torch.amin, "mean", "sum", "amax", "amin")
 
 
@@ -215,7 +215,7 @@ class PositionTracer(fx.Interpreter):
     def _mix(self, node: fx.Node, value: Tensor, sources: list[fx.Node]) -> tuple[Tensor | None, tuple[int, int]]:
         """What keeps its input's shape keeps its positions, as does a linear map; grids of another size start anew."""
         found = {source: self.env[source] for source in sources if isinstance(self.env[source], Tensor)}
-        if node.target in PRODUCTS:
+        if node.target in MATRIX_PRODUCTS:
             return self._multiply(node, value)
         if node.target in REDUCTIONS:
             return self._reduce(node, value, sources[0])

@@ -19,10 +19,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torchvision.ops import stochastic_depth
 
 from explanations.biases import BATCH_NORMS, CONVOLUTIONS
-from explanations.positions import MOVING_CALLS
+from explanations.positions import MATRIX_PRODUCTS, MOVING_CALLS
 
 ADDITIONS = (operator.add, torch.add, "add")
-PRODUCTS = (operator.mul, torch.mul, "mul", operator.matmul, torch.matmul, torch.bmm, "matmul", "bmm")
+ELEMENTWISE_PRODUCTS = (operator.mul, torch.mul, "mul")
+PRODUCTS = (*ELEMENTWISE_PRODUCTS, *MATRIX_PRODUCTS)
 QUOTIENTS = (operator.truediv, torch.div, "div")
 # m(tu) = t m(u) for t > 0: J_m(u)·u = m(u), the remainder is 0
 HOMOGENEOUS_MODULES = (
@@ -98,10 +99,13 @@ class SelfAttention(nn.Module):
 
 def batch_norm_bias(norm: nn.BatchNorm2d) -> Tensor:
     """β − γ μ / √(σ² + ε) per channel (Suppl. Eq. 9)."""
-    scale = torch.rsqrt(norm.running_var + norm.eps)
     if norm.affine:
-        return norm.bias - norm.weight * norm.running_mean * scale
-    return -norm.running_mean * scale
+        return _norm_bias(norm.running_mean, norm.running_var, norm.weight, norm.bias, norm.eps)
+    return -norm.running_mean * torch.rsqrt(norm.running_var + norm.eps)
+
+
+def _norm_bias(mean: Tensor, variance: Tensor, weight: Tensor, bias: Tensor, epsilon: float) -> Tensor:
+    return bias - weight * mean * torch.rsqrt(variance + epsilon)
 
 
 def leaf_module(module: fx.GraphModule, node: fx.Node) -> nn.Module | None:
@@ -156,8 +160,8 @@ def _called_batch_norm_bias(
         return None
 
     def bias() -> Tensor:
-        mean, variance, weight, beta = (operator.attrgetter(tensor.target)(module) for tensor in tensors)
-        return (beta - weight * mean * torch.rsqrt(variance + settings["eps"])).view(shape)
+        own_tensors = (operator.attrgetter(tensor.target)(module) for tensor in tensors)
+        return _norm_bias(*own_tensors, settings["eps"]).view(shape)
 
     return bias
 

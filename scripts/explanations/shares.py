@@ -10,11 +10,11 @@ from torch.nn import functional as F
 from torchvision.ops import stochastic_depth
 
 from explanations.positions import MOVING_CALLS, MOVING_MODULES
-from explanations.remainders import ACTIVATION_CALLS, ADDITIONS, PRODUCTS, is_activation, leaf_module
+from explanations.remainders import ACTIVATION_CALLS, ADDITIONS, ELEMENTWISE_PRODUCTS, is_activation, leaf_module
 
 PASSING_MODULES = (*MOVING_MODULES, nn.Identity, nn.Dropout)
 PASSING_CALLS = (*MOVING_CALLS, F.dropout, stochastic_depth)
-ELEMENTWISE_CALLS = (*ACTIVATION_CALLS, *ADDITIONS, *PRODUCTS[:3])
+ELEMENTWISE_CALLS = (*ACTIVATION_CALLS, *ADDITIONS, *ELEMENTWISE_PRODUCTS)
 
 
 class Shares:
