@@ -1,5 +1,9 @@
 # Measuring visual explanations: the whole study as a workflow. Configuration: config/README.md.
-configfile: "config/config.yaml"
+# A configuration that is whole by itself, as config/imagenet.yaml is, says so; others are laid over the embedded one.
+if not config.get("whole"):
+
+    configfile: "config/config.yaml"
+
 
 
 include: "workflow/rules/common.smk"

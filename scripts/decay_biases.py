@@ -60,7 +60,7 @@ def main(
     _, paths, _ = list_images(train)
     if batch > len(paths):
         raise InputError(f"decay.batch is {batch}; {train} holds {len(paths)} images")
-    images = torch.from_numpy(load_images(paths, description.size, "read training images"))
+    images = torch.from_numpy(load_images(paths, description.framing, "read training images"))
     test = LabelledImages.load(val, description, record_images, seed)
     settings = {"profile": profile, "steps": steps, "floor": floor, "training_steps": training_steps}
     settings |= {"extra_steps": extra_steps, "temperature": temperature, "learning_rate": learning_rate}

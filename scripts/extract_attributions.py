@@ -59,7 +59,7 @@ def main(
         with ProgressBar(f"{name} {description.variant}", len(rows), "image") as bar:
             for start in range(0, len(rows), batch):
                 block = rows[start : start + batch]
-                loaded = load_images([images / row.path for row in block], size)
+                loaded = load_images([images / row.path for row in block], description.framing)
                 # every pass has the same size: kernels differ by it, and so would an image's last digits by its block
                 filled = loaded[np.minimum(np.arange(batch), len(block) - 1)]
                 inputs = preprocess(torch.from_numpy(filled), description).to(place)

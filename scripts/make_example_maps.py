@@ -38,7 +38,7 @@ def main(
         found = np.stack([saliency_maps(method, maps, upsampling).numpy() for method in methods], 1)
         targets = [description.classes[target] for target in reader.read("target", chosen)]
         name = reader.identity["network"]
-    rgb = load_images([images / rows[index].path for index in chosen], description.size)
+    rgb = load_images([images / rows[index].path for index in chosen], description.framing)
     with whole_file(output) as temporary, h5py.File(temporary, "w") as file:
         file["image"] = np.array(chosen)
         file["rgb"] = rgb.transpose(0, 2, 3, 1)

@@ -64,7 +64,7 @@ def main(
     block = choose_block(rows, shard, shard_size, manifest)
     classifier, description = load_network(network)
     decide = optimise_for_inference(classifier, place)
-    loaded = load_images([images / row.path for row in block], description.size)
+    loaded = load_images([images / row.path for row in block], description.framing)
     inputs = preprocess(torch.from_numpy(loaded), description).to(place)
     chosen = [row.index for row in block]
     with ShardReader(shards, file_hash(network)) as reader:

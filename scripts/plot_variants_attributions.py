@@ -44,7 +44,7 @@ def main(
             score, target = reader.read("score", [image])[0], reader.read("target", [image])[0]
             found.append((reader.identity["variant"], maps, score, description.classes[target]))
             name = reader.identity["network"]
-    picture = load_image(images / rows[image].path, descriptions[0].size).transpose(1, 2, 0)
+    picture = load_image(images / rows[image].path, descriptions[0].framing).transpose(1, 2, 0)
     layers = len(found[0][1])
     half = math.ceil(layers / 2)
     height = TOP + TIER + ROW + SIDE + 0.05

@@ -63,7 +63,7 @@ def main(
     with ProgressBar(f"survey {name}", len(paths), "image") as bar:
         for start in range(0, len(paths), BLOCK):
             block = slice(start, start + BLOCK)
-            images = torch.from_numpy(load_images(paths[block], description.size))
+            images = torch.from_numpy(load_images(paths[block], description.framing))
             parts.append(ask(classifier, zeroed, description, images, labels[block], conditions))
             bar.advance(len(images))
     answers = join(parts)

@@ -53,10 +53,10 @@ def main(
     settings = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate, "weight_decay": weight_decay}
     network = build_network(source, constructor, {**arguments, "num_classes": len(classes)})
     description = NetworkDescription(
-        source, constructor, {**arguments, "num_classes": len(classes)}, tuple(classes), size, MEAN, STD
+        source, constructor, {**arguments, "num_classes": len(classes)}, tuple(classes), size, MEAN, STD, size
     )
     check_size(network, constructor, size)
-    images = torch.from_numpy(load_images(paths, size, "read training images"))
+    images = torch.from_numpy(load_images(paths, description.framing, "read training images"))
     fit(network, images, torch.from_numpy(labels), description, epochs, batch, learning_rate, weight_decay)
     record = {**settings, "seed": seed, "train_images": len(paths), **measure_accuracy(network, description, val)}
     save_network(output, network, description.with_variant("original", "trained from scratch", "", record))

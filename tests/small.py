@@ -58,7 +58,7 @@ def vary(network: nn.Module, variant: str) -> nn.Module:
 def describe(name: str, **changes) -> NetworkDescription:
     """The description of a narrow network on the generated digits."""
     values = {
-        **{"source": "narrow", "constructor": name, "arguments": ARGUMENTS[name], "size": SIZE},
+        **{"source": "narrow", "constructor": name, "arguments": ARGUMENTS[name], "size": SIZE, "resize": SIZE},
         **{"classes": tuple(map(str, range(CLASSES))), "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)},
     }
     return NetworkDescription(**{**values, **changes})

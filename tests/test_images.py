@@ -5,11 +5,14 @@ from collections import Counter
 import numpy as np
 import pytest
 from PIL import Image
+from torchvision.transforms import v2
 
 from explanations.command import InputError
 from explanations.images import (
     ManifestRow,
     choose_images,
+    Framing,
+    frame,
     list_images,
     load_image,
     load_images,
@@ -84,7 +87,7 @@ def test_manifest_round_trip(tmp_path):
 def test_an_image_of_the_right_size_is_read_as_it_is(tmp_path):
     values = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     Image.fromarray(values).save(tmp_path / "i.png")
-    found = load_image(tmp_path / "i.png", 32)
+    found = load_image(tmp_path / "i.png", Framing(32, 32))
     assert np.array_equal(found, values.transpose(2, 0, 1))
 
 
@@ -93,26 +96,41 @@ def test_an_oblong_image_loses_its_ends(tmp_path):
     values[:, :8, 0], values[:, 8:16, 1], values[:, 16:, 2] = 200, 200, 200
     for name, array in (("wide", values), ("tall", values.transpose(1, 0, 2))):
         Image.fromarray(array).save(tmp_path / f"{name}.png")
-        found = load_image(tmp_path / f"{name}.png", 8)
+        found = load_image(tmp_path / f"{name}.png", Framing(8, 8))
         assert (found[1] == 200).all() and not found[[0, 2]].any()
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (65, 97), (33, 200), (7, 5)])
 def test_every_image_is_brought_to_size(tmp_path, shape):
     Image.new("RGB", shape[::-1], (1, 2, 3)).save(tmp_path / "i.png")
-    found = load_image(tmp_path / "i.png", 32)
+    found = load_image(tmp_path / "i.png", Framing(32, 32))
     assert found.shape == (3, 32, 32) and found.dtype == np.uint8
     assert [np.unique(channel).tolist() for channel in found] == [[1], [2], [3]]
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (65, 97), (33, 200), (97, 65), (224, 224), (256, 300)])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_framing_is_torchvisions(shape, interpolation):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8))
+    steps = [v2.Resize(73, v2.InterpolationMode(interpolation)), v2.CenterCrop(64)]
+    assert np.array_equal(frame(image, Framing(64, 73, interpolation)), v2.Compose(steps)(image))
+
+
+def test_squashing_keeps_an_image_whole(tmp_path):
+    values = np.zeros((40, 80, 3), np.uint8)
+    values[:, 40:] = 200
+    found = np.asarray(frame(Image.fromarray(values), Framing(20, 20, squash=True)))
+    assert not found[:, :9].any() and (found[:, 11:] == 200).all()
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1", "CMYK"])
 def test_other_modes_become_rgb(tmp_path, mode):
     suffix = "tif" if mode == "CMYK" else "png"
     Image.new("RGB", (8, 8), (255, 255, 255)).convert(mode).save(tmp_path / f"i.{suffix}")
-    assert (load_image(tmp_path / f"i.{suffix}", 8) >= 254).all()
+    assert (load_image(tmp_path / f"i.{suffix}", Framing(8, 8)) >= 254).all()
 
 
 def test_images_are_stacked_in_the_order_given(folder):
     paths = [folder / "b" / "3.png", folder / "d" / "0.png"]
-    found = load_images(paths, 8)
+    found = load_images(paths, Framing(8, 8))
     assert found[:, :, 0, 0].tolist() == [[0, 60, 0], [20, 0, 0]]

@@ -8,8 +8,9 @@ from pathlib import Path
 import safetensors
 
 from explanations.command import InputError
+from explanations.images import Framing
 
-FORMAT = "explanations-network-1"
+FORMAT = "explanations-network-2"
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class NetworkDescription:
     """All that is needed to rebuild a network and to feed it: the metadata of a network file.
 
     `source` names a family of constructors, `constructor` one of it, `arguments` its keyword arguments.
-    Images are `size` pixels high and wide; pixel values in [0, 1] are normalised by `mean` and `std` per channel.
+    Images have their short side resized to `resize` pixels by `interpolation` (both sides if `squash`), and the central
+    `size` × `size` pixels cut out; pixel values in [0, 1] are normalised by `mean` and `std` per channel.
     """
 
     source: str
@@ -27,10 +29,18 @@ class NetworkDescription:
     size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    resize: int
+    interpolation: str = "bilinear"
+    squash: bool = False
     variant: str = "original"
     origin: str = ""  # where the weights came from
     origin_hash: str = ""  # SHA-256 of the file that they came from, if any
     record: dict = field(default_factory=dict)  # of the training: settings and accuracy
+
+    @property
+    def framing(self) -> Framing:
+        """How an image file becomes the network's square of pixels."""
+        return Framing(self.size, self.resize, self.interpolation, self.squash)
 
     def with_variant(self, variant: str, origin: str, origin_hash: str, record: dict) -> "NetworkDescription":
         """The description of a variant made from this network."""

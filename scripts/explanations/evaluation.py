@@ -38,7 +38,7 @@ class LabelledImages:
         chosen = np.arange(len(paths))
         if count is not None and count < len(paths):
             chosen = np.sort(np.random.default_rng(seed).choice(len(paths), count, replace=False))
-        images = load_images([paths[index] for index in chosen], description.size)
+        images = load_images([paths[index] for index in chosen], description.framing)
         return cls(torch.from_numpy(images), torch.from_numpy(labels[chosen]), description)
 
     def accuracy(self, network: nn.Module) -> float:

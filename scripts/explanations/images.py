@@ -14,6 +14,27 @@ EXTENSIONS = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MANIFEST_COLUMNS = ("index", "path", "class", "label")
 
 
+INTERPOLATIONS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How an image becomes a network's square of `size` pixels: resized, then its centre cut out.
+
+    The short side is resized to `resize` pixels, or both sides if `squash`, as torchvision does it with PIL images.
+    """
+
+    size: int
+    resize: int
+    interpolation: str = "bilinear"
+    squash: bool = False
+
+
 @dataclass(frozen=True)
 class ManifestRow:
     """One evaluated image: its place in the manifest, its file below the split's folder, its class and label."""
@@ -42,18 +63,18 @@ def list_images(folder: Path) -> tuple[list[str], list[Path], np.ndarray]:
     return classes, paths, np.array(labels)
 
 
-def load_images(paths: Sequence[Path], size: int, description: str = "") -> np.ndarray:
-    """Read images as (n, 3, size, size) uint8; larger or oblong ones have the short side resized, then the centre cut.
+def load_images(paths: Sequence[Path], framing: Framing, description: str = "") -> np.ndarray:
+    """Read images as (n, 3, size, size) uint8.
 
     Raises InputError with the file's name for a missing or unreadable image.
     """
-    images = np.empty((len(paths), 3, size, size), np.uint8)
+    images = np.empty((len(paths), 3, framing.size, framing.size), np.uint8)
     for index, path in enumerate(progress(paths, description, unit="image") if description else paths):
-        images[index] = load_image(Path(path), size)
+        images[index] = load_image(Path(path), framing)
     return images
 
 
-def load_image(path: Path, size: int) -> np.ndarray:
+def load_image(path: Path, framing: Framing) -> np.ndarray:
     """Read one image as (3, size, size) uint8 RGB."""
     try:
         with Image.open(path) as file:
@@ -62,13 +83,17 @@ def load_image(path: Path, size: int) -> np.ndarray:
         raise InputError(f"{path}: no such image") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: can't be read as an image ({str(error).splitlines()[0]})") from None
-    if image.size != (size, size):
-        scale = size / min(image.size)
-        width, height = (max(size, round(length * scale)) for length in image.size)
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-        left, top = (width - size) // 2, (height - size) // 2
-        image = image.crop((left, top, left + size, top + size))
-    return np.asarray(image).transpose(2, 0, 1)
+    return np.asarray(frame(image, framing)).transpose(2, 0, 1)
+
+
+def frame(image: Image.Image, framing: Framing) -> Image.Image:
+    """Resize an image and cut out its centre; what the cut lacks is black."""
+    short, size = min(image.size), framing.size
+    wanted = tuple(framing.resize if framing.squash else framing.resize * length // short for length in image.size)
+    if image.size != wanted:
+        image = image.resize(wanted, INTERPOLATIONS[framing.interpolation])
+    left, top = (round((length - size) / 2) for length in image.size)
+    return image.crop((left, top, left + size, top + size))
 
 
 def choose_images(folder: Path, classes: int, per_class: int, seed: int) -> list[ManifestRow]:

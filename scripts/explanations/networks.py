@@ -64,16 +64,24 @@ def load_network(path: Path) -> tuple[nn.Module, NetworkDescription]:
         network = build_network(description.source, description.constructor, description.arguments)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+    load_state(network, state, path, description.constructor)
+    return network, description
+
+
+def load_state(network: nn.Module, state: dict[str, Tensor], path: Path, constructor: str) -> None:
+    """Put a file's weights into a network, in place.
+
+    Raises InputError, naming the file, unless they are the weights of this architecture, and finite.
+    """
     wanted = network.state_dict()
     for name in sorted(wanted.keys() | state.keys()):
         found, expected = (str(tuple(s[name].shape)) if name in s else "absent" for s in (state, wanted))
         if found != expected:
-            raise InputError(f"{path}: not a {description.constructor}: {name} is {found}; expected {expected}")
+            raise InputError(f"{path}: not a {constructor}: {name} is {found}; expected {expected}")
         if state[name].is_floating_point() and not torch.isfinite(state[name]).all():
             raise InputError(f"{path}: {name} holds NaN or infinite values; all weights must be finite")
     wanted.update(state)  # keeps the versions of modules, which safetensors drops and MNASNet asks for
     network.load_state_dict(wanted)
-    return network.eval(), description
 
 
 # --- images to inputs --------------------------------------------------------------------------------------------
