@@ -26,7 +26,8 @@ import summarise_removal
 import train_network
 import zero_biases
 from explanations.command import InputError
-from explanations.images import Framing, list_images, load_image, read_manifest
+from explanations.framing import Framing
+from explanations.images import list_images, load_image, read_manifest
 from explanations.measurements import read_measurements
 from explanations.narrow import NARROW
 from explanations.networks import load_network, save_network

@@ -8,7 +8,8 @@ from sklearn.datasets import load_digits
 import fit_linear_classifier
 import make_example_maps
 from explanations.attribution_maps import ShardMaps
-from explanations.images import Framing, load_image, read_manifest
+from explanations.framing import Framing
+from explanations.images import load_image, read_manifest
 from explanations.saliency import saliency_maps
 from explanations.shards import ShardReader
 

@@ -8,10 +8,10 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from explanations.command import InputError
+from explanations.framing import Framing
 from explanations.images import (
     ManifestRow,
     choose_images,
-    Framing,
     frame,
     list_images,
     load_image,

@@ -8,7 +8,7 @@ from pathlib import Path
 import safetensors
 
 from explanations.command import InputError
-from explanations.images import Framing
+from explanations.framing import Framing
 
 FORMAT = "explanations-network-2"
 

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from explanations.command import InputError, check_range, progress, whole_file
+from explanations.framing import Framing
 
 EXTENSIONS = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MANIFEST_COLUMNS = ("index", "path", "class", "label")
@@ -20,19 +21,6 @@ INTERPOLATIONS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
-
-
-@dataclass(frozen=True)
-class Framing:
-    """How an image becomes a network's square of `size` pixels: resized, then its centre cut out.
-
-    The short side is resized to `resize` pixels, or both sides if `squash`, as torchvision does it with PIL images.
-    """
-
-    size: int
-    resize: int
-    interpolation: str = "bilinear"
-    squash: bool = False
 
 
 @dataclass(frozen=True)

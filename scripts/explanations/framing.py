@@ -1,0 +1,16 @@
+"""How image files become what networks see; apart from the code that does it, since descriptions need the word alone."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How an image becomes a network's square of `size` pixels: resized, then its centre cut out.
+
+    The short side is resized to `resize` pixels, or both sides if `squash`, as torchvision does it with PIL images.
+    """
+
+    size: int
+    resize: int
+    interpolation: str = "bilinear"
+    squash: bool = False
