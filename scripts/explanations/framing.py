@@ -1,4 +1,4 @@
-"""How image files become what networks see; apart from the code that does it, since descriptions need the word alone."""
+"""How image files become what networks see. Descriptions need this word, but not the libraries that do it (images.py)."""
 
 from dataclasses import dataclass
 
