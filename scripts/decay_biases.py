@@ -1,6 +1,6 @@
 """Decay all biases of a network to zero while it is fine-tuned to keep its outputs (Supplementary C).
 
-In:  a network file, a folder <class>/<file> of images to tune on (their labels aren't used), one to test on.
+In:  a network file, any folder of images to tune on (no labels are used), the manifest of test images and its folder.
 Out: the network file of its `decayed` variant, with its accuracy; and the record, tidy CSV with a row for each decay
      step: the biases' factor, the accuracy of the network as tuned so far, and that of the network as it came with its
      biases brought to the same factor by brute force.
@@ -20,8 +20,8 @@ from explanations.command import InputError, check_range, run_command, step_pars
 from explanations.decay import Decay, plan_phases, run_decay
 from explanations.descriptions import file_hash
 from explanations.devices import place_network, use_device
-from explanations.evaluation import LabelledImages, measure_accuracy
-from explanations.images import list_images, load_images
+from explanations.evaluation import LabelledImages
+from explanations.images import find_images
 from explanations.networks import load_network, save_network
 from explanations.tables import write_table
 
@@ -29,8 +29,9 @@ from explanations.tables import write_table
 def main(
     network: Path,
     name: str,
-    train: Path,
-    val: Path,
+    tuning: Path,
+    test_images: Path,
+    images: Path,
     output: Path,
     record: Path,
     profile: str,
@@ -43,7 +44,9 @@ def main(
     batch: int,
     record_images: int,
     checkpoint_seconds: float,
+    unreadable: str,
     seed: int,
+    device: str,
     threads: int,
 ) -> None:
     check_range("decay.training_steps", training_steps, low=1)
@@ -54,25 +57,26 @@ def main(
     check_range("decay.record_images", record_images, low=1)
     check_range("--checkpoint-seconds", checkpoint_seconds, low=0)
     phases = plan_phases(profile, steps, floor, training_steps, extra_steps)
-    use_device("cpu", threads)
+    place = use_device(device, threads)
     classifier, description = load_network(network)
-    place_network(classifier, "cpu")
-    _, paths, _ = list_images(train)
+    place_network(classifier, place)
+    paths = find_images(tuning)
     if batch > len(paths):
-        raise InputError(f"decay.batch is {batch}; {train} holds {len(paths)} images")
-    images = torch.from_numpy(load_images(paths, description.framing, "read training images"))
-    test = LabelledImages.load(val, description, record_images, seed)
+        raise InputError(f"decay.batch is {batch}; {tuning} holds {len(paths)} images")
+    test = LabelledImages.read(test_images, images, description, threads).with_decisions(classifier)
+    recorded = test.draw(record_images, seed)
     settings = {"profile": profile, "steps": steps, "floor": floor, "training_steps": training_steps}
     settings |= {"extra_steps": extra_steps, "temperature": temperature, "learning_rate": learning_rate}
     settings |= {"batch": batch, "seed": seed}
-    decay = Decay(classifier, images, description, temperature, learning_rate, batch, seed)
+    skip = unreadable == "skip"
+    decay = Decay(classifier, paths, description, temperature, learning_rate, batch, seed, threads, skip=skip)
     checkpoint = output.with_suffix(".checkpoint")
     fingerprint = hashlib.sha256(f"{settings} {record_images} {file_hash(network)} {torch.__version__}".encode())
-    fingerprint.update(images.numpy())
-    fingerprint.update(test.images.numpy())
-    rows = run_decay(decay, phases, test.accuracy, checkpoint, fingerprint.hexdigest(), checkpoint_seconds)
-    about = {"network": name, "profile": profile, "steps": steps, "temperature": temperature, "n": len(test.images)}
-    tested = {**settings, **measure_accuracy(classifier, description, val)}
+    for path in (*paths, *recorded.paths):
+        fingerprint.update(f"{path} {path.stat().st_size}".encode())
+    rows = run_decay(decay, phases, recorded.accuracy, checkpoint, fingerprint.hexdigest(), checkpoint_seconds)
+    about = {"network": name, "profile": profile, "steps": steps, "temperature": temperature, "n": len(recorded)}
+    tested = {**settings, **test.record_accuracy(classifier)}
     write_table(record, pd.DataFrame(rows), about)
     save_network(output, classifier, description.with_variant("decayed", "biases decayed", file_hash(network), tested))
     checkpoint.unlink(missing_ok=True)
@@ -82,8 +86,9 @@ if __name__ == "__main__":
     parser = step_parser(__doc__)
     parser.add_argument("--network", type=Path, required=True, help="network file")
     parser.add_argument("--name", required=True, help="the network's name in the record")
-    parser.add_argument("--train", type=Path, required=True, help="folder of images to tune on")
-    parser.add_argument("--val", type=Path, required=True, help="folder of test images")
+    parser.add_argument("--tuning", type=Path, required=True, help="folder of images to tune on")
+    parser.add_argument("--test-images", type=Path, required=True, help="manifest of test images")
+    parser.add_argument("--images", type=Path, required=True, help="folder that the manifest's paths are below")
     parser.add_argument("--output", type=Path, required=True, help="network file to write")
     parser.add_argument("--record", type=Path, required=True, help="CSV to write")
     parser.add_argument("--profile", default="exponential", help="of the biases' factor: exponential or linear")
@@ -96,6 +101,8 @@ if __name__ == "__main__":
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--record-images", type=int, default=1000, help="test images behind the record's accuracies")
     parser.add_argument("--checkpoint-seconds", type=float, default=30, help="least time between two checkpoints")
+    parser.add_argument("--unreadable", choices=("stop", "skip"), default="stop", help="files that can't be read")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:<n>")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     run_command(parser, main)

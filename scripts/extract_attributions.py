@@ -17,7 +17,8 @@ from explanations.command import InputError, ProgressBar, check_range, run_comma
 from explanations.decomposition import Attributions, Decomposition, completeness_gap
 from explanations.descriptions import file_hash
 from explanations.devices import place_network, use_device
-from explanations.images import ManifestRow, choose_block, load_images, read_manifest
+from explanations.images import read_batches
+from explanations.manifests import ManifestRow, choose_block, read_manifest
 from explanations.networks import load_network, preprocess
 from explanations.shards import Operation, ShardWriter
 
@@ -57,12 +58,12 @@ def main(
     with whole_file(output) as temporary, h5py.File(temporary, "w") as file:
         writer = ShardWriter(file, len(rows), identity, layers, operations, versions)
         with ProgressBar(f"{name} {description.variant}", len(rows), "image") as bar:
-            for start in range(0, len(rows), batch):
-                block = rows[start : start + batch]
-                loaded = load_images([images / row.path for row in block], description.framing)
+            blocks = [rows[start : start + batch] for start in range(0, len(rows), batch)]
+            files = ([images / row.path for row in block] for block in blocks)
+            for block, loaded in zip(blocks, read_batches(files, description.framing, threads), strict=True):
                 # every pass has the same size: kernels differ by it, and so would an image's last digits by its block
                 filled = loaded[np.minimum(np.arange(batch), len(block) - 1)]
-                inputs = preprocess(torch.from_numpy(filled), description).to(place)
+                inputs = preprocess(torch.from_numpy(filled).to(place), description)
                 found = decomposition(inputs).first(len(block))
                 check_attributions(found, [operation.layer for operation in operations], block, tolerance, output)
                 writer.append(to_arrays(found, block))

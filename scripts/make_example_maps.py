@@ -13,7 +13,8 @@ import numpy as np
 from explanations.attribution_maps import ShardMaps
 from explanations.command import InputError, run_command, step_parser, whole_file
 from explanations.descriptions import file_hash, read_description
-from explanations.images import load_images, read_manifest
+from explanations.images import load_images
+from explanations.manifests import read_manifest
 from explanations.saliency import UPSAMPLINGS, saliency_maps
 from explanations.shards import ShardReader
 

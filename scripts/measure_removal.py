@@ -16,8 +16,9 @@ from explanations.attribution_maps import ShardMaps
 from explanations.command import InputError, ProgressBar, check_range, run_command, step_parser
 from explanations.descriptions import file_hash
 from explanations.devices import use_device
-from explanations.images import choose_block, load_images, read_manifest
+from explanations.images import load_images
 from explanations.inference import optimise_for_inference
+from explanations.manifests import choose_block, read_manifest
 from explanations.measurements import NEVER, write_measurements
 from explanations.networks import load_network, preprocess
 from explanations.removal import Scan, find_flips, noise_partners, rank_pixels, tie_orders
@@ -64,7 +65,7 @@ def main(
     block = choose_block(rows, shard, shard_size, manifest)
     classifier, description = load_network(network)
     decide = optimise_for_inference(classifier, place)
-    loaded = load_images([images / row.path for row in block], description.framing)
+    loaded = load_images([images / row.path for row in block], description.framing, threads)
     inputs = preprocess(torch.from_numpy(loaded), description).to(place)
     chosen = [row.index for row in block]
     with ShardReader(shards, file_hash(network)) as reader:

@@ -27,7 +27,8 @@ from explanations.figures import (
     place,
     write,
 )
-from explanations.images import load_image, read_manifest
+from explanations.images import load_image
+from explanations.manifests import read_manifest
 from explanations.shards import ShardReader
 
 LEFT, RIGHT, GAP = 0.36, 0.07, 0.055  # inches

@@ -23,7 +23,8 @@ from explanations.figures import (
     place,
     write,
 )
-from explanations.images import load_image, read_manifest
+from explanations.images import load_image
+from explanations.manifests import read_manifest
 from explanations.shards import ShardReader
 
 PITCH, SIDE, LEFT = 0.662, 0.605, 0.06  # inches

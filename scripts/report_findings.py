@@ -41,7 +41,7 @@ networks may not decide what the paper's did: that is said, not hidden.</p>
 
 def main(
     experiment: str,
-    networks: list[Path],
+    decayed: list[Path],
     biases: Path,
     biases_other: Path,
     aggregates: list[Path],
@@ -55,7 +55,8 @@ def main(
     output: Path,
     page: Path,
 ) -> None:
-    accuracy, tested = read_accuracies(networks)
+    survey = read_tables(survey_accuracy, ())
+    accuracy, tested = read_accuracies(decayed, survey)
 
     def read(path: Path) -> pd.DataFrame:
         return read_tables([path], ())
@@ -70,7 +71,7 @@ def main(
         accuracy=accuracy,
         tested_images=tested,
         survey={
-            "accuracy": read_tables(survey_accuracy, ()),
+            "accuracy": survey,
             "outputs": read_tables(survey_outputs, ()),
             "fits": read_tables(survey_fits, ()),
             "robustness": read_tables(survey_robustness, ()),
@@ -88,14 +89,15 @@ def main(
         temporary.write_text(render_page(table, experiment))
 
 
-def read_accuracies(paths: list[Path]) -> tuple[dict[str, dict[str, float]], int]:
-    """Top-1 accuracy by network and variant, and the number of test images, from network files' records."""
+def read_accuracies(decayed: list[Path], survey: pd.DataFrame) -> tuple[dict[str, dict[str, float]], int]:
+    """Top-1 accuracy by network and variant, and the number of test images, from decayed networks and the survey."""
     accuracy: dict[str, dict[str, float]] = {}
     tested = 0
-    for path in paths:
-        description = read_description(path)
-        accuracy.setdefault(path.parent.name, {})[description.variant] = description.record["accuracy"]
-        tested = description.record["val_images"]
+    for path in decayed:
+        name, record = path.parent.name, read_description(path).record
+        usual = survey[(survey.network == name) & (survey.k == 1)].iloc[0]
+        accuracy[name] = {"original": usual.original, "zeroed": usual.zeroed, "decayed": record["accuracy"]}
+        tested = record["test_images"]
     return accuracy, tested
 
 
@@ -113,7 +115,7 @@ def render_page(table: pd.DataFrame, experiment: str) -> str:
 if __name__ == "__main__":
     parser = step_parser(__doc__)
     parser.add_argument("--experiment", required=True, help="the experiment's name, for the page")
-    parser.add_argument("--networks", type=Path, nargs="+", required=True, help="files <network>/<variant>.safetensors")
+    parser.add_argument("--decayed", type=Path, nargs=2, required=True, help="files <network>/decayed.safetensors")
     parser.add_argument("--biases", type=Path, required=True, help="VGG-16: activities against biases")
     parser.add_argument("--biases-other", type=Path, required=True, help="the same with the other upsampling")
     parser.add_argument("--aggregates", type=Path, nargs=2, required=True, help="aggregates: VGG-16, ResNet-50")

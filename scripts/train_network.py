@@ -1,6 +1,6 @@
 """Train a network on a folder of labelled images.
 
-In:  a folder <class>/<file> to train on, and one to test on.
+In:  a folder <class>/<file> to train on, the manifest of test images and its folder.
 Out: a network file (safetensors), described in its metadata, with its accuracy on the test images.
 
 AdamW, a one-cycle learning rate, clipped gradients. The same seed on the same machine gives the same weights.
@@ -8,6 +8,7 @@ AdamW, a one-cycle learning rate, clipped gradients. The same seed on the same m
 
 import argparse
 import ast
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,8 +17,9 @@ from torch import nn
 from explanations.command import InputError, ProgressBar, check_range, run_command, step_parser
 from explanations.descriptions import NetworkDescription
 from explanations.devices import place_network
-from explanations.evaluation import measure_accuracy
-from explanations.images import list_images, load_images
+from explanations.evaluation import LabelledImages
+from explanations.images import list_images, read_batches
+from explanations.manifests import UNLABELLED
 from explanations.networks import build_network, preprocess, save_network
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
@@ -26,7 +28,8 @@ CLIP = 1.0  # the largest norm of a gradient
 
 def main(
     train: Path,
-    val: Path,
+    test_images: Path,
+    images: Path,
     output: Path,
     source: str,
     constructor: str,
@@ -48,17 +51,17 @@ def main(
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     classes, paths, labels = list_images(train)
-    if list_images(val)[0] != classes:
-        raise InputError(f"{val}: its classes differ from those of {train}; both must hold the same class folders")
     settings = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate, "weight_decay": weight_decay}
     network = build_network(source, constructor, {**arguments, "num_classes": len(classes)})
     description = NetworkDescription(
         source, constructor, {**arguments, "num_classes": len(classes)}, tuple(classes), size, MEAN, STD, size
     )
     check_size(network, constructor, size)
-    images = torch.from_numpy(load_images(paths, description.framing, "read training images"))
-    fit(network, images, torch.from_numpy(labels), description, epochs, batch, learning_rate, weight_decay)
-    record = {**settings, "seed": seed, "train_images": len(paths), **measure_accuracy(network, description, val)}
+    test = LabelledImages.read(test_images, images, description, threads)
+    if (test.labels == UNLABELLED).any():
+        raise InputError(f"{test_images}: holds images without labels; a network that is trained here needs them")
+    fit(network, paths, torch.from_numpy(labels), description, epochs, batch, learning_rate, weight_decay)
+    record = {**settings, "seed": seed, "train_images": len(paths), **test.record_accuracy(network)}
     save_network(output, network, description.with_variant("original", "trained from scratch", "", record))
 
 
@@ -78,7 +81,7 @@ def first_line(error: Exception) -> str:
 
 def fit(
     network: nn.Module,
-    images: torch.Tensor,
+    paths: Sequence[Path],
     labels: torch.Tensor,
     description: NetworkDescription,
     epochs: int,
@@ -86,19 +89,20 @@ def fit(
     learning_rate: float,
     weight_decay: float,
 ) -> None:
-    """Train in place on (n, 3, H, W) uint8 images and their (n,) labels; leaves evaluation mode on."""
+    """Train in place on n image files and their (n,) labels; leaves evaluation mode on."""
     place_network(network.train(), "cpu")
-    steps = epochs * (len(images) // batch)
+    steps = epochs * (len(paths) // batch)
     if not steps:
-        raise InputError(f"training.batch is {batch}; allowed is at most the number of training images, {len(images)}")
+        raise InputError(f"training.batch is {batch}; allowed is at most the number of training images, {len(paths)}")
     optimiser = torch.optim.AdamW(network.parameters(), learning_rate, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, steps)
     with ProgressBar("train", steps, "step") as bar:
         for _ in range(epochs):
-            for chosen in torch.randperm(len(images)).split(batch):
-                if len(chosen) < batch:  # batch normalisation is best fed with full batches
-                    continue
-                loss = nn.functional.cross_entropy(network(preprocess(images[chosen], description)), labels[chosen])
+            # batch normalisation is best fed with full batches
+            order = [chosen for chosen in torch.randperm(len(paths)).split(batch) if len(chosen) == batch]
+            pixels = read_batches(([paths[index] for index in chosen] for chosen in order), description.framing)
+            for chosen, images in zip(order, map(torch.from_numpy, pixels), strict=True):
+                loss = nn.functional.cross_entropy(network(preprocess(images, description)), labels[chosen])
                 optimiser.zero_grad()
                 loss.backward()
                 nn.utils.clip_grad_norm_(network.parameters(), CLIP)
@@ -122,7 +126,8 @@ def dictionary(text: str) -> dict:
 if __name__ == "__main__":
     parser = step_parser(__doc__)
     parser.add_argument("--train", type=Path, required=True, help="folder of training images")
-    parser.add_argument("--val", type=Path, required=True, help="folder of test images")
+    parser.add_argument("--test-images", type=Path, required=True, help="manifest of test images")
+    parser.add_argument("--images", type=Path, required=True, help="folder that the manifest's paths are below")
     parser.add_argument("--output", type=Path, required=True, help="network file to write")
     parser.add_argument("--source", default="narrow", help="family of constructors: narrow, torchvision or timm")
     parser.add_argument("--constructor", required=True, help="the network's constructor, e.g. vgg16")

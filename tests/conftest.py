@@ -8,11 +8,13 @@ import torch
 from small import SIZE, build, describe
 
 import extract_attributions
+import list_test_images
 import make_digit_images
 import make_manifest
 import measure_removal
 from explanations.networks import save_network
 
+LISTING = {"labels": "folders", "unreadable": "stop", "other_modes": "convert", "threads": 1}
 EXTRACTION = {"experiment": "tests", "shard": 0, "shard_size": 100, "batch": 8, "tolerance": 1e-4}
 REMOVAL = {
     **{"family": "layers", "upsampling": "bilinear", "shard": 0, "shard_size": 100, "grid": 6, "noise_maps": 1},
@@ -38,17 +40,24 @@ def world(tmp_path_factory) -> SimpleNamespace:
     root = tmp_path_factory.mktemp("world")
     images, masks = root / "images", root / "masks"
     make_digit_images.main("val", images, masks, 20, SIZE, 2, 0)
-    make_manifest.main(images, root / "manifest.csv", 5, 2, 0)
+    list_test_images.main("folder", images, root / "test_images.csv", **LISTING)
+    make_manifest.main(root / "test_images.csv", root / "manifest.csv", 5, 2, "stop", 0)
     networks, shards = {}, {}
     for name in ("vgg16", "resnet50"):
         networks[name], shards[name] = root / f"{name}.safetensors", root / f"{name}.h5"
         save_network(networks[name], build(name, seed=SEED), describe(name))
     world = SimpleNamespace(
-        root=root, images=images, masks=masks, manifest=root / "manifest.csv", networks=networks, shards=shards
+        **{"root": root, "images": images, "masks": masks, "networks": networks, "shards": shards},
+        **{"test_images": root / "test_images.csv", "manifest": root / "manifest.csv"},
     )
     for name, path in shards.items():
         extract(world, name, path)
     return world
+
+
+def images_of(world: SimpleNamespace) -> dict[str, Path]:
+    """The flags of a decay that say which images it tunes and tests on."""
+    return {"tuning": world.images, "test_images": world.test_images, "images": world.images}
 
 
 def extract(world: SimpleNamespace, name: str, output: Path, **changes) -> Path:

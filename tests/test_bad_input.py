@@ -8,7 +8,7 @@ import h5py
 import pandas as pd
 import pytest
 import torch
-from conftest import extract, remove
+from conftest import extract, images_of, remove
 from PIL import Image
 from safetensors.torch import save_file
 from small import ARGUMENTS, build, describe
@@ -27,7 +27,8 @@ import train_network
 import zero_biases
 from explanations.command import InputError
 from explanations.framing import Framing
-from explanations.images import list_images, load_image, read_manifest
+from explanations.images import list_images, load_image
+from explanations.manifests import UNLABELLED, ManifestRow, read_manifest, write_manifest
 from explanations.measurements import read_measurements
 from explanations.narrow import NARROW
 from explanations.networks import load_network, save_network
@@ -130,7 +131,7 @@ def test_a_shard_beyond_the_manifest(world, output):
 DECAY = {
     **{"profile": "exponential", "steps": 2, "floor": 0.1, "training_steps": 1, "extra_steps": 0},
     **{"temperature": 100.0, "learning_rate": 1e-4, "batch": 4, "seed": 0, "threads": 1, "name": "vgg16"},
-    **{"record_images": 10, "checkpoint_seconds": 30.0},
+    **{"record_images": 10, "checkpoint_seconds": 30.0, "unreadable": "stop", "device": "cpu"},
 }
 
 
@@ -153,7 +154,7 @@ DECAY = {
     ],
 )
 def test_decay(world, output, flags, message):
-    data = {"network": world.networks["vgg16"], "train": world.images, "val": world.images}
+    data = {"network": world.networks["vgg16"], **images_of(world)}
     with pytest.raises(InputError) as raised:
         decay_biases.main(**{**data, **DECAY, "output": output, "record": output.with_suffix(".csv"), **flags})
     assert str(raised.value) == message.format(images=world.images)
@@ -189,35 +190,38 @@ TRAINING = {
     ],
 )
 def test_training(world, output, flags, message):
+    data = {"train": world.images, "test_images": world.test_images, "images": world.images}
     with pytest.raises(InputError) as raised:
-        train_network.main(**{"train": world.images, "val": world.images, **TRAINING, "output": output, **flags})
+        train_network.main(**{**data, **TRAINING, "output": output, **flags})
     assert str(raised.value) == message
     assert not output.parent.exists()
 
 
 def test_training_with_other_classes_to_test_on(world, output, tmp_path):
-    (tmp_path / "val" / "0").mkdir(parents=True)
-    Image.new("RGB", (8, 8)).save(tmp_path / "val" / "0" / "a.png")
-    flags = {"train": world.images, "val": tmp_path / "val", **TRAINING, "output": output}
-    assert "val: its classes differ from those of " in refused(train_network.main, **flags)
-    message = refused(zero_biases.main, world.networks["vgg16"], tmp_path / "val", output, 1)
-    assert "val: its class folders are not the network's 10 classes" in message
+    manifest = tmp_path / "m.csv"
+    write_manifest(manifest, [ManifestRow(0, "0/a.png", "0", 0), ManifestRow(1, "0/b.png", "1", 0)])
+    flags = {"train": world.images, "test_images": manifest, "images": world.images, **TRAINING, "output": output}
+    message = f"{manifest}: class 1 with label 0 is none of the network's 10 classes"
+    assert refused(train_network.main, **flags) == message
+    write_manifest(manifest, [ManifestRow(0, "0/a.png", "", UNLABELLED)])
+    assert "holds images without labels; a network that is trained" in refused(train_network.main, **flags)
     assert not output.parent.exists()
 
 
 @pytest.mark.parametrize(
-    ("step", "flags", "message"),
+    ("flags", "message"),
     [
-        (make_manifest, {"classes": 11, "per_class": 1, "seed": 0}, "images.classes is 11; {images} holds 10 classes"),
-        (make_manifest, {"classes": 0, "per_class": 1, "seed": 0}, "images.classes is 0; allowed is a number >= 1"),
-        (make_manifest, {"classes": 9, "per_class": 3, "seed": 0}, "images.per_class is 3; {images}/"),
-        (make_manifest, {"classes": 9, "per_class": 0, "seed": 0}, "images.per_class is 0; allowed is a number >= 1"),
+        ({"classes": 11}, "images.classes is 11; {manifest} holds 10 classes"),
+        ({"classes": 0}, "images.classes is 0; allowed is a number >= 1"),
+        ({"per_class": 3}, "images.per_class is 3; {manifest}: class 0 holds 2 images"),
+        ({"per_class": 0}, "images.per_class is 0; allowed is a number >= 1"),
+        ({"per_class": 3, "short_classes": "skip"}, "images.classes is 9; {manifest} holds 0 classes with 3 images or"),
     ],
 )
-def test_manifest(world, output, step, flags, message):
-    with pytest.raises(InputError) as raised:
-        step.main(images=world.images, output=output, **flags)
-    assert str(raised.value).startswith(message.format(images=world.images))
+def test_manifest(world, output, flags, message):
+    flags = {"classes": 9, "per_class": 1, "short_classes": "stop", "seed": 2, **flags}
+    found = refused(make_manifest.main, test_images=world.test_images, output=output, **flags)
+    assert found.startswith(message.format(manifest=world.test_images))
     assert not output.parent.exists()
 
 
@@ -418,7 +422,7 @@ def test_a_broken_network_file_leaves_no_result(world, output, tmp_path):
     with_nan(path)
     for step in (extract, remove):
         assert "features.5.weight holds NaN" in refused(step, world, "vgg16", output, network=path)
-    assert "features.5.weight holds NaN" in refused(zero_biases.main, path, world.images, output, 1)
+    assert "features.5.weight holds NaN" in refused(zero_biases.main, path, output)
     assert not output.parent.exists()
 
 
@@ -505,8 +509,8 @@ def run_script(name: str, *flags: object) -> subprocess.CompletedProcess:
 def test_scripts_print_one_line_and_exit_with_1(world, output):
     cases = [
         (
-            ("make_manifest.py", "--images", world.images, "--classes", 99, "--per-class", 1),
-            f"make_manifest.py: error: images.classes is 99; {world.images} holds 10 classes\n",
+            ("make_manifest.py", "--test-images", world.test_images, "--classes", 99, "--per-class", 1),
+            f"make_manifest.py: error: images.classes is 99; {world.test_images} holds 10 classes\n",
         ),
         (
             ("summarise_removal.py", "--measurements", world.manifest),

@@ -9,7 +9,8 @@ import fit_linear_classifier
 import make_example_maps
 from explanations.attribution_maps import ShardMaps
 from explanations.framing import Framing
-from explanations.images import load_image, read_manifest
+from explanations.images import load_image
+from explanations.manifests import read_manifest
 from explanations.saliency import saliency_maps
 from explanations.shards import ShardReader
 

@@ -15,9 +15,11 @@ import explanations.graph
 import extract_attributions
 from explanations.attribution_maps import ShardMaps
 from explanations.command import InputError
+from explanations.datasets import list_labelled
 from explanations.decomposition import Decomposition
 from explanations.descriptions import file_hash
-from explanations.images import choose_images, load_images, read_manifest, write_manifest
+from explanations.images import load_images
+from explanations.manifests import read_manifest, write_manifest
 from explanations.networks import load_network, preprocess, save_network
 from explanations.shards import PER_IMAGE, ShardReader
 
@@ -44,7 +46,7 @@ def noise(world, tmp_path_factory) -> SimpleNamespace:
     for k in range(6):
         (root / f"class{k % 2}").mkdir(exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (SIZE, SIZE, 3), np.uint8)).save(root / f"class{k % 2}" / f"{k}.png")
-    write_manifest(root / "manifest.csv", choose_images(root, 2, 3, 0))
+    write_manifest(root / "manifest.csv", list_labelled(root, "folders"))
     return SimpleNamespace(**{**vars(world), "images": root, "manifest": root / "manifest.csv"})
 
 

@@ -1,6 +1,4 @@
-"""Folders of images and manifests."""
-
-from collections import Counter
+"""Folders of images, and what is read of them."""
 
 import numpy as np
 import pytest
@@ -10,14 +8,13 @@ from torchvision.transforms import v2
 from explanations.command import InputError
 from explanations.framing import Framing
 from explanations.images import (
-    ManifestRow,
-    choose_images,
+    find_images,
     frame,
+    inspect_image,
     list_images,
     load_image,
     load_images,
-    read_manifest,
-    write_manifest,
+    read_batches,
 )
 
 
@@ -46,42 +43,6 @@ def test_listing_is_sorted(folder):
 def test_other_kinds_of_images(folder, suffix):
     Image.new("RGB", (8, 8)).save(folder / "a" / f"z{suffix}")
     assert len(list_images(folder)[1]) == 25
-
-
-def test_choice_is_balanced_and_seeded(folder):
-    rows = choose_images(folder, 3, 4, 0)
-    assert [row.index for row in rows] == list(range(12))
-    assert sorted(Counter(row.class_name for row in rows).values()) == [4, 4, 4]
-    assert len({row.path for row in rows}) == 12
-    assert rows == sorted(rows, key=lambda row: row.path)
-    for row in rows:
-        assert row.path.startswith(f"{row.class_name}/") and (folder / row.path).exists()
-        assert "abcd"[row.label] == row.class_name
-    assert choose_images(folder, 3, 4, 0) == rows
-    assert len({tuple(row.path for row in choose_images(folder, 3, 4, seed)) for seed in range(5)}) > 1
-
-
-def test_choosing_everything(folder):
-    assert len(choose_images(folder, 4, 6, 0)) == 24
-
-
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        ((5, 2), "images.classes is 5; .*images holds 4 classes"),
-        ((4, 7), "images.per_class is 7; .*images/a holds 6 images"),
-    ],
-)
-def test_choosing_more_than_there_are(folder, flags, message):
-    with pytest.raises(InputError, match=message):
-        choose_images(folder, *flags, 0)
-
-
-def test_manifest_round_trip(tmp_path):
-    rows = [ManifestRow(0, "a/x, y.png", 'the "a"', 3), ManifestRow(1, "ü/1.png", "ü", 0)]
-    write_manifest(tmp_path / "m.csv", rows)
-    assert read_manifest(tmp_path / "m.csv") == rows
-    assert (tmp_path / "m.csv").read_text().splitlines()[0] == "index,path,class,label"
 
 
 def test_an_image_of_the_right_size_is_read_as_it_is(tmp_path):
@@ -134,3 +95,67 @@ def test_images_are_stacked_in_the_order_given(folder):
     paths = [folder / "b" / "3.png", folder / "d" / "0.png"]
     found = load_images(paths, Framing(8, 8))
     assert found[:, :, 0, 0].tolist() == [[0, 60, 0], [20, 0, 0]]
+
+
+# --- many files --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("size", [1, 4, 30])
+def test_batches_are_read_in_order(folder, threads, size):
+    paths = find_images(folder)
+    batches = [paths[start : start + size] for start in range(0, len(paths), size)]
+    found = list(read_batches(batches, Framing(8, 8), threads))
+    assert [len(batch) for batch in found] == [len(batch) for batch in batches]
+    assert np.array_equal(np.concatenate(found), load_images(paths, Framing(8, 8)))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_reading_goes_ahead_by_a_few_batches_at_most(folder, threads):
+    """What is asked of an endless list of files, and so what is in memory, doesn't grow with it."""
+    path, asked = next((folder / "a").iterdir()), 0
+
+    def endless():
+        nonlocal asked
+        while True:
+            asked += 1
+            yield [path] * 2
+
+    for used, batch in enumerate(read_batches(endless(), Framing(8, 8), threads), 1):
+        assert len(batch) == 2 and asked <= used + 3
+        if used == 20:
+            break
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_an_unreadable_file_stops_the_reading_or_is_left_out(folder, capsys, threads):
+    (folder / "a" / "2.png").write_bytes(b"no image")
+    batches = [find_images(folder / name) for name in "ab"]
+    with pytest.raises(InputError, match=r"a/2\.png: can't be read as an image"):
+        list(read_batches(batches, Framing(8, 8), threads))
+    found = list(read_batches(batches, Framing(8, 8), threads, skip=True))
+    assert [len(batch) for batch in found] == [5, 6]
+    assert f"left out: {folder / 'a' / '2.png'}: can't be read as an image" in capsys.readouterr().out
+
+
+def test_files_are_found_whatever_the_folders(folder, tmp_path):
+    (folder / "a" / "deep" / "er").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(folder / "a" / "deep" / "er" / "x.png")
+    Image.new("RGB", (8, 8)).save(folder / "flat.JPEG", "JPEG")
+    Image.new("RGB", (8, 8)).save(folder / ".cache" / "hidden.png")
+    found = find_images(folder)
+    assert len(found) == 26 and found == sorted(found)
+    assert folder / "flat.JPEG" in found and folder / "a/deep/er/x.png" in found
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("share", [1, 0.95, 0.5, 0.01])
+def test_an_inspection_reads_to_the_end(tmp_path, mode, share):
+    path = tmp_path / "x.jpg"
+    Image.effect_noise((300, 400), 50).convert(mode).save(path, quality=90)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    if share == 1:
+        assert inspect_image(path) == mode
+    else:
+        with pytest.raises(InputError, match=r"x\.jpg: can't be read as an image"):
+            inspect_image(path)

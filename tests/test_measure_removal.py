@@ -9,7 +9,8 @@ from conftest import extract, remove
 from torch.fx.experimental.optimization import fuse
 
 from explanations.attribution_maps import ShardMaps
-from explanations.images import load_images, read_manifest
+from explanations.images import load_images
+from explanations.manifests import read_manifest
 from explanations.measurements import NEVER, STORED, read_measurements
 from explanations.networks import load_network, preprocess
 from explanations.removal import noise_partners, tie_orders

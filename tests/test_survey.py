@@ -11,14 +11,16 @@ from torch import Tensor, nn
 import survey_network
 from explanations.biases import bias_tensors, zero_biases
 from explanations.command import InputError
+from explanations.evaluation import LabelledImages
+from explanations.manifests import UNLABELLED
 from explanations.networks import load_network, preprocess
 from explanations.statistics import fit_lines
 from explanations.survey import (
-    UNCHANGED,
     Answers,
     Condition,
     ask,
     join,
+    mark,
     rank_labels,
     standard_error,
     tabulate_accuracy,
@@ -67,7 +69,7 @@ IDENTITY = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
 def test_equal_biases_of_a_linear_network():
     """f = m + 0.5: without biases f − 0.5, so α = 1, β = −0.5 exactly; no decision changes."""
     answers = survey(OfPixels(IDENTITY, [0.5, 0.5, 0.5]), colours(RED, GREEN, BLUE), [0, 1, 1])
-    fits = tabulate_fits(answers, NAMES[:3], 3, 0)
+    fits = tabulate_fits(answers, NAMES[:3])
     assert fits.alpha.tolist() == pytest.approx([1, 1, 1])
     assert fits.beta.tolist() == pytest.approx([-0.5] * 3)
     assert fits.largest_output.tolist() == pytest.approx([1.5] * 3)
@@ -79,7 +81,7 @@ def test_equal_biases_of_a_linear_network():
 def test_biases_along_the_output_of_a_linear_network():
     """On red f = (1, 0, 0) + (1, 0, 0) = 2 f without biases: α = 1/2, β = 0, ρ = 1."""
     answers = survey(OfPixels(IDENTITY, [1.0, 0.0, 0.0]), colours(RED), [0])
-    fits = tabulate_fits(answers, NAMES[:1], 200, 0)
+    fits = tabulate_fits(answers, NAMES[:1])
     assert (fits.alpha[0], fits.beta[0], fits.r_squared[0]) == pytest.approx((0.5, 0, 1))
     assert tabulate_outputs(answers, NAMES[:1]).correlation[0] == pytest.approx(1)
 
@@ -100,7 +102,7 @@ def test_a_network_without_biases_changes_nothing():
     network = OfPixels(IDENTITY, [0.0, 0.0, 0.0])
     answers = survey(network, colours(RED, GREEN, (30, 20, 10)), [0, 2, 0])
     np.testing.assert_array_equal(answers.outputs, answers.zeroed_outputs)
-    fits = tabulate_fits(answers, NAMES[:3], 3, 0)
+    fits = tabulate_fits(answers, NAMES[:3])
     assert fits.alpha.tolist() == pytest.approx([1] * 3)
     assert fits.beta.tolist() == pytest.approx([0] * 3)
     assert not tabulate_accuracy(answers).difference.any()
@@ -118,7 +120,7 @@ def test_robustness_of_a_linear_network():
     """f = (r, 0.3): red wins while s r + d > 0.3, for r = 1 and 0.2."""
     network = OfPixels([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]], [0.0, 0.3])
     answers = survey(network, colours((255, 0, 0), (51, 0, 0)), [0, 1])
-    table = tabulate_robustness(answers, SCALES, SHIFTS).set_index(["change", "value"])
+    table = tabulate_robustness(answers, SCALES, SHIFTS, np.ones(2, bool)).set_index(["change", "value"])
     wanted = {("scale", 0.1): 0.5, ("scale", 1.0): 1, ("scale", 10.0): 0.5}  # at 10 the second is red as well
     wanted |= {("shift", -1.0): 0.5, ("shift", 0.0): 1, ("shift", 1.0): 0.5}
     assert table.accuracy.to_dict() == wanted
@@ -136,7 +138,8 @@ def test_scaling_keeps_every_decision_of_a_zero_bias_network(name):
             torch.testing.assert_close(scaled, scale * usual, rtol=1e-3, atol=1e-4 * scale)
     labels = usual.argmax(1).numpy()
     answers = ask(network, network, plain(), images, labels, [Condition(scale=s) for s in (0.001, 1.0, 1000.0)])
-    assert all((rank == 0).all() for rank in answers.rank.values())
+    assert len(answers.changed_rank) == 3
+    assert not answers.rank.any() and not any(rank.any() for rank in answers.changed_rank.values())
 
 
 # --- formulas written out ----------------------------------------------------------------------------------------
@@ -175,24 +178,21 @@ def test_standard_errors():
 
 
 def test_fits_are_of_images_drawn_by_seed():
-    outputs = np.random.default_rng(0).standard_normal((12, 5))
-    answers = Answers({UNCHANGED: np.zeros(12)}, np.zeros(12), outputs, 0.5 * outputs + 1)
-    first, again, other = (tabulate_fits(answers, NAMES, 5, seed) for seed in (0, 0, 1))
-    pd.testing.assert_frame_equal(first, again)
-    assert first.image.tolist() != other.image.tolist()
-    assert first.image.is_unique and set(first.image) <= set(NAMES)
-    assert first.alpha.tolist() == pytest.approx([0.5] * 5) and first.beta.tolist() == pytest.approx([1] * 5)
-    assert len(tabulate_fits(answers, NAMES, 200, 0)) == 12
+    first, again, other = (mark(12, 5, seed) for seed in (0, 0, 1))
+    assert first.sum() == other.sum() == 5
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    assert mark(12, 200, 0).all()
 
 
 # --- the step ----------------------------------------------------------------------------------------------------
 
-FLAGS = {"scales": SCALES, "shifts": SHIFTS, "fits": 7, "seed": 0, "device": "cpu", "threads": 1}
+FLAGS = {"scales": SCALES, "shifts": SHIFTS, "change_images": 1000, "fits": 7, "seed": 0, "device": "cpu", "threads": 1}
 
 
 def run(world, folder, **changes) -> dict[str, pd.DataFrame]:
     tables = {key: folder / f"{key}.csv" for key in ("accuracy", "outputs", "fits_table", "robustness")}
-    flags = {"network": world.networks["resnet50"], "name": "mine", "val": world.images, **FLAGS, **tables}
+    data = {"network": world.networks["resnet50"], "test_images": world.test_images, "images": world.images}
+    flags = {**data, "name": "mine", **FLAGS, **tables}
     survey_network.main(**{**flags, **changes})
     return {key: pd.read_csv(path) for key, path in tables.items()}
 
@@ -217,7 +217,7 @@ def test_the_step_writes_tidy_tables(world, tmp_path):
 
 def test_blocks_of_images_change_nothing(world, tmp_path, monkeypatch):
     whole = run(world, tmp_path / "whole")
-    monkeypatch.setattr(survey_network, "BLOCK", 7)
+    monkeypatch.setattr(LabelledImages.batches, "__defaults__", (7,))
     for key, table in run(world, tmp_path / "parts").items():
         pd.testing.assert_frame_equal(table, whole[key], rtol=1e-4, atol=1e-4)
 
@@ -227,10 +227,34 @@ def test_joined_answers_are_those_of_all_images():
     labels = [0, 1, 2] * 3
     whole = survey(network, images, labels)
     parts = join([survey(network, images[part], labels[part]) for part in (slice(0, 4), slice(4, 9))])
-    assert whole.rank.keys() == parts.rank.keys()
-    for condition, rank in whole.rank.items():
-        np.testing.assert_array_equal(rank, parts.rank[condition])
+    np.testing.assert_array_equal(whole.rank, parts.rank)
+    assert whole.changed_rank.keys() == parts.changed_rank.keys()
+    for condition, rank in whole.changed_rank.items():
+        np.testing.assert_array_equal(rank, parts.changed_rank[condition])
     np.testing.assert_allclose(whole.zeroed_outputs, parts.zeroed_outputs, rtol=1e-6)
+    np.testing.assert_allclose(whole.correlation, parts.correlation, rtol=1e-6)
+
+
+def test_only_images_that_are_marked_are_changed_and_fitted():
+    network, images = OfPixels(IDENTITY, [0.3, 0.0, 0.1]), torch.randint(0, 256, (9, 3, 2, 2), dtype=torch.uint8)
+    labels, marked = np.array([0, 1, 2] * 3), np.arange(9) % 2 == 1
+    flags = plain(), images, labels, CONDITIONS
+    whole, some = ask(network, network, *flags), ask(network, network, *flags, changed=marked, fitted=~marked)
+    for condition, rank in whole.changed_rank.items():
+        np.testing.assert_array_equal(rank[marked], some.changed_rank[condition])
+    np.testing.assert_allclose(whole.outputs[~marked], some.outputs, rtol=1e-6)
+    np.testing.assert_array_equal(whole.rank, some.rank)
+    none = ask(network, network, *flags, changed=np.zeros(9, bool))
+    assert not none.changed_rank and join([none, some]).changed_rank.keys() == some.changed_rank.keys()
+    table = tabulate_robustness(some, SCALES, SHIFTS, marked)
+    assert (table.n == 4).all()
+    assert table[table.value == 1].relative_change.iloc[0] == 0
+
+
+def test_an_image_without_a_label_has_the_networks_decision_for_one():
+    network, images = OfPixels(IDENTITY, [0.0, 0.0, 0.0]), colours(RED, GREEN, BLUE)
+    answers = survey(network, images, [UNLABELLED, 0, UNLABELLED])
+    assert answers.rank.tolist() == [0, 1, 0]
 
 
 @pytest.mark.parametrize(
@@ -239,6 +263,7 @@ def test_joined_answers_are_those_of_all_images():
         ({"scales": [1.0, 0.0]}, "survey.scales is 0; allowed is a number > 0"),
         ({"scales": [-1.0]}, "survey.scales is -1; allowed is a number > 0"),
         ({"shifts": [1.5]}, "survey.shifts is 1.5; allowed is a number >= -1 and <= 1"),
+        ({"change_images": 0}, "survey.change_images is 0; allowed is a number >= 1"),
         ({"fits": 0}, "survey.fits is 0; allowed is a number >= 1"),
         ({"device": "tpu"}, "device is tpu; allowed are auto, cpu, cuda, cuda:<n>"),
     ],

@@ -4,11 +4,14 @@ import math
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import images_of
+from PIL import Image
 from small import ARGUMENTS, build, describe, vary
 from torch import nn
 
@@ -20,6 +23,7 @@ from explanations.biases import bias_tensors
 from explanations.command import ProgressBar
 from explanations.decay import Decay, distillation_loss, plan_phases
 from explanations.descriptions import file_hash, read_description
+from explanations.evaluation import LabelledImages
 from explanations.networks import build_network, load_network
 from train_network import dictionary, fit
 
@@ -29,6 +33,15 @@ COUNT = 12
 def images(count: int = COUNT) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (count, 3, 32, 32), generator=generator, dtype=torch.uint8)
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory) -> list[Path]:
+    """The files of the images above."""
+    folder = tmp_path_factory.mktemp("images")
+    for index, image in enumerate(images()):
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / f"{index:02d}.png")
+    return sorted(folder.iterdir())
 
 
 def state(network: nn.Module) -> dict[str, torch.Tensor]:
@@ -42,26 +55,26 @@ def same(first: dict, second: dict) -> bool:
 # --- training ----------------------------------------------------------------------------------------------------
 
 
-def fitted(name: str, seed: int) -> nn.Module:
+def fitted(name: str, seed: int, paths: list[Path]) -> nn.Module:
     torch.manual_seed(seed)
     network = build_network("narrow", name, ARGUMENTS[name])
-    fit(network, images(), torch.arange(COUNT) % 10, describe(name), 2, 5, 1e-2, 0.01)
+    fit(network, paths, torch.arange(COUNT) % 10, describe(name), 2, 5, 1e-2, 0.01)
     return network
 
 
 @pytest.mark.parametrize("name", ["vgg16", "resnet50"])
-def test_the_same_seed_trains_the_same_weights(name):
-    first = state(fitted(name, 0))
-    assert same(first, state(fitted(name, 0)))
-    assert not same(first, state(fitted(name, 1)))
+def test_the_same_seed_trains_the_same_weights(paths, name):
+    first = state(fitted(name, 0, paths))
+    assert same(first, state(fitted(name, 0, paths)))
+    assert not same(first, state(fitted(name, 1, paths)))
 
 
-def test_training_lowers_the_loss_and_ends_in_evaluation_mode():
+def test_training_lowers_the_loss_and_ends_in_evaluation_mode(paths):
     torch.manual_seed(0)
     network, labels = build_network("narrow", "linear", ARGUMENTS["linear"]), torch.arange(COUNT) % 10
     inputs = (images().float() / 255 - 0.5) / 0.25
     before = nn.functional.cross_entropy(network(inputs), labels).item()
-    fit(network, images(), labels, describe("linear"), 5, 6, 1e-3, 0.0)
+    fit(network, paths, labels, describe("linear"), 5, 6, 1e-3, 0.0)
     assert nn.functional.cross_entropy(network(inputs), labels).item() < 0.8 * before
     assert not network.training and not any(p.requires_grad for p in network.parameters())
 
@@ -70,14 +83,15 @@ def test_training_writes_a_described_network(world, tmp_path):
     output = tmp_path / "n.safetensors"
     arguments = {key: value for key, value in ARGUMENTS["vgg16"].items() if key != "num_classes"}
     train_network.main(
-        **{"train": world.images, "val": world.images, "output": output, "source": "narrow", "constructor": "vgg16"},
+        **{"train": world.images, "test_images": world.test_images, "images": world.images, "output": output},
+        **{"source": "narrow", "constructor": "vgg16"},
         **{"arguments": arguments, "size": 32, "epochs": 1, "batch": 5, "learning_rate": 1e-3, "weight_decay": 0.0},
         **{"seed": 3, "threads": 1},
     )
     network, description = load_network(output)
     assert (description.variant, description.size, description.classes) == ("original", 32, tuple("0123456789"))
     assert description.arguments["num_classes"] == network.classifier[-1].out_features == 10
-    assert (description.record["train_images"], description.record["val_images"]) == (20, 20)
+    assert (description.record["train_images"], description.record["test_images"]) == (20, 20)
     assert 0 <= description.record["accuracy"] <= 1 and description.record["seed"] == 3
 
 
@@ -91,9 +105,9 @@ def test_arguments_are_a_dictionary():
 # --- decay -------------------------------------------------------------------------------------------------------
 
 
-def decayed(name: str, schedule: list[float], seed: int = 0) -> nn.Module:
+def decayed(paths: list[Path], name: str, schedule: list[float], seed: int = 0) -> nn.Module:
     network = build(name)
-    decay = Decay(network, images(), describe(name), 100.0, 1e-3, 4, seed)
+    decay = Decay(network, paths, describe(name), 100.0, 1e-3, 4, seed)
     with ProgressBar("decay", len(schedule)) as bar:
         for factor in schedule:
             decay.tune(factor, 1, bar)
@@ -101,8 +115,8 @@ def decayed(name: str, schedule: list[float], seed: int = 0) -> nn.Module:
 
 
 @pytest.mark.parametrize("name", ["vgg16", "resnet50"])
-def test_decay_ends_without_biases_and_holds_scales_and_variances(name):
-    before, after = state(build(name)), decayed(name, [0.5, 0.5, 0.1, 0.0])
+def test_decay_ends_without_biases_and_holds_scales_and_variances(paths, name):
+    before, after = state(build(name)), decayed(paths, name, [0.5, 0.5, 0.1, 0.0])
     biases = {key for key, _ in bias_tensors(after)}
     for key, tensor in after.state_dict().items():
         if key in biases:
@@ -115,22 +129,22 @@ def test_decay_ends_without_biases_and_holds_scales_and_variances(name):
 
 
 @pytest.mark.parametrize("name", ["vgg16", "resnet50"])
-def test_biases_are_held_at_their_factor_while_weights_are_tuned(name):
-    before, after = state(build(name)), decayed(name, [0.5, 0.25, 0.25])
+def test_biases_are_held_at_their_factor_while_weights_are_tuned(paths, name):
+    before, after = state(build(name)), decayed(paths, name, [0.5, 0.25, 0.25])
     for key, tensor in bias_tensors(after):
         torch.testing.assert_close(tensor.detach(), 0.25 * before[key])
 
 
-def test_the_same_seed_decays_to_the_same_weights():
-    first = state(decayed("vgg16", [0.5, 0.0], 0))
-    assert same(first, state(decayed("vgg16", [0.5, 0.0], 0)))
-    assert not same(first, state(decayed("vgg16", [0.5, 0.0], 1)))
+def test_the_same_seed_decays_to_the_same_weights(paths):
+    first = state(decayed(paths, "vgg16", [0.5, 0.0], 0))
+    assert same(first, state(decayed(paths, "vgg16", [0.5, 0.0], 0)))
+    assert not same(first, state(decayed(paths, "vgg16", [0.5, 0.0], 1)))
 
 
-def test_decay_brings_outputs_back():
+def test_decay_brings_outputs_back(paths):
     """Tuned with its biases at 0 a network is closer to its former outputs than one whose biases are just zeroed."""
     inputs = (images().float() / 255 - 0.5) / 0.25
-    tuned = decayed("vgg16", [0.5] * 10 + [0.0] * 30)
+    tuned = decayed(paths, "vgg16", [0.5] * 10 + [0.0] * 30)
     with torch.no_grad():
         wanted, zeroed, tuned = (network(inputs) for network in (build("vgg16"), build("vgg16", "zeroed"), tuned))
     wanted, zeroed, tuned = (logits - logits.mean(1, keepdim=True) for logits in (wanted, zeroed, tuned))
@@ -151,14 +165,15 @@ def test_distillation_loss(temperature):
 
 DECAY = {
     **{"profile": "exponential", "steps": 3, "floor": 0.1, "training_steps": 2, "extra_steps": 3},
-    **{"temperature": 100.0, "learning_rate": 1e-3, "batch": 8, "record_images": 15, "seed": 0, "threads": 1},
+    **{"temperature": 100.0, "learning_rate": 1e-3, "batch": 8, "record_images": 15, "seed": 0},
+    **{"unreadable": "stop", "device": "cpu", "threads": 1},
 }
 
 
 def run(world, folder, name: str = "vgg16", **changes) -> tuple:
     """Decay a network of the world; the network's file and its record."""
     output, record = folder / "n.safetensors", folder / "n.csv"
-    data = {"network": world.networks[name], "name": name, "train": world.images, "val": world.images}
+    data = {"network": world.networks[name], "name": name, **images_of(world)}
     data |= {"output": output, "record": record, "checkpoint_seconds": 1000.0}
     decay_biases.main(**{**data, **DECAY, **changes})
     return output, pd.read_csv(record)
@@ -191,7 +206,8 @@ def test_the_record_follows_the_decay(world, tmp_path, name):
         with torch.no_grad():
             for _, tensor in bias_tensors(network):
                 tensor *= factor
-        assert found == zero_biases.measure_accuracy(network, description, world.images)["accuracy"]
+        test = LabelledImages.read(world.test_images, world.images, description)
+        assert found == test.accuracy(network)
 
 
 def test_the_records_accuracies_are_of_so_many_images(world, tmp_path):
@@ -244,7 +260,7 @@ def test_a_killed_process_leaves_a_checkpoint_to_go_on_from(world, tmp_path):
     flags = {**DECAY, "training_steps": 3, "steps": 30, "checkpoint_seconds": 0.0}
     wanted, record = run(world, tmp_path / "whole", **flags)
     output = tmp_path / "killed/n.safetensors"
-    places = {"network": world.networks["vgg16"], "name": "vgg16", "train": world.images, "val": world.images}
+    places = {"network": world.networks["vgg16"], "name": "vgg16", **images_of(world)}
     flags |= {**places, "output": output, "record": output.with_suffix(".csv")}
     command = [sys.executable, decay_biases.__file__]
     for key, value in flags.items():
@@ -305,10 +321,10 @@ def leave_checkpoint(world, folder):
 @pytest.mark.parametrize("name", ["vgg16", "resnet50"])
 def test_zeroing_writes_the_zeroed_variant(world, tmp_path, name):
     output = tmp_path / "n.safetensors"
-    zero_biases.main(world.networks[name], world.images, output, 1)
+    zero_biases.main(world.networks[name], output)
     network, description = load_network(output)
     before = vary(load_network(world.networks[name])[0], "zeroed")
     assert same(state(before), state(network))
     assert (description.variant, description.origin_hash) == ("zeroed", file_hash(world.networks[name]))
     count = sum(tensor.numel() for _, tensor in bias_tensors(network))
-    assert description.record["zeroed_biases"] == count and description.record["val_images"] == 20
+    assert description.record == {"zeroed_biases": count}

@@ -73,7 +73,7 @@ def test_any_network_can_be_explained(fresh):
 @pytest.mark.parametrize("figure", ["fig3", "figS1", "figS2", "figS3", "figS4", "figS5"])
 def test_the_zoos_figures_need_its_survey_alone(fresh, figure):
     jobs = planned_jobs(fresh, figure)
-    assert jobs == {"digit_images": 2, "train": len(ZOO), "survey_network": len(ZOO), f"draw_{figure}": 1}
+    assert jobs == {"digit_images": 2, "test_images": 1, "train": len(ZOO), "survey_network": len(ZOO), f"draw_{figure}": 1}
 
 
 @pytest.mark.parametrize("figure", ["fig2", "fig4", "fig5", "fig6", "fig7"])
@@ -115,7 +115,7 @@ def test_shards_follow_the_configuration(fresh):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ({"remuval": {}}, "configuration: remuval is not a known key; allowed are experiment, "),
+        ({"remuval": {}}, "configuration: remuval is not a known key; allowed are whole, experiment, "),
         ({"removal": {"gird": 9}}, "configuration: removal.gird is not a known key; allowed are shard_size, grid, "),
         ({"removal": {"grid": 1}}, "configuration: removal.grid is 1; allowed is a whole number of at least 2"),
         ({"removal": {"grid": "many"}}, "configuration: removal.grid is 'many'; allowed is a whole number"),
@@ -150,7 +150,7 @@ def test_shards_follow_the_configuration(fresh):
         ),
         (
             {"images": {"source": "folder", "folder": "empty"}},
-            "configuration: images.folder is empty; empty/train must hold images, as <class>/<file>",
+            "configuration: images.folder is empty; empty/val must hold images",
         ),
         ({"device": "gpu"}, "configuration: device is 'gpu'; allowed is auto, cpu, cuda or cuda:<n>"),
     ],

@@ -3,9 +3,12 @@
 import copy
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -14,13 +17,17 @@ from torch import Tensor, nn
 from explanations.biases import CONVOLUTIONS, bias_tensors, decay_factors, scale_biases
 from explanations.command import ProgressBar, whole_file
 from explanations.descriptions import NetworkDescription
-from explanations.networks import predict_logits, preprocess
+from explanations.images import read_batches
+from explanations.networks import preprocess
 
 ADAM_STATE = ("exp_avg", "exp_avg_sq", "step")
 
 
 class Decay:
-    """A network whose biases are scaled down while its weights are tuned in place, on (n, 3, H, W) uint8 images.
+    """A network whose biases are scaled down while its weights are tuned in place, on image files.
+
+    Images are drawn in a random order, each once before any twice, and read ahead by `threads`; files that can't be
+    read stop the decay with an InputError, or are left out if `skip`. Computed where the network is.
 
     Cross-entropy between the outputs of the network as it came and of the tuned one, both softened at `temperature`,
     with Adam. Tuned are the weights of convolutions and linear maps; batch normalisation's γ and variance are held, and
@@ -30,46 +37,67 @@ class Decay:
     def __init__(
         self,
         network: nn.Module,
-        images: Tensor,
+        paths: Sequence[Path],
         description: NetworkDescription,
         temperature: float,
         learning_rate: float,
         batch: int,
         seed: int,
+        threads: int = 1,
+        *,
+        skip: bool = False,
     ):
-        self.network, self.images, self.description = network, images, description
-        self.temperature, self.batch = temperature, batch
+        self.network, self.paths, self.description = network, paths, description
+        self.temperature, self.batch, self.seed = temperature, batch, seed
+        self.threads, self.skip = threads, skip
         self.biases = {name: tensor.clone() for name, tensor in bias_tensors(network)}
-        self.untuned = copy.deepcopy(network)
-        self.teacher = predict_logits(network, images, description)
+        self.teacher = copy.deepcopy(network)
         modules = ((name, m) for name, m in network.named_modules() if isinstance(m, (*CONVOLUTIONS, nn.Linear)))
         self.weights = {f"{name}.weight": module.weight for name, module in modules}
         network.requires_grad_(False)
         self.optimiser = torch.optim.Adam(self.weights.values(), learning_rate)
-        self.random = torch.Generator().manual_seed(seed)
-        self.order = torch.empty(0, dtype=torch.long)  # of the images that this epoch has left
+        self.steps = 0  # taken so far
+        self.pixels: Iterator[np.ndarray] | None = None  # of the steps to come
 
     def tune(self, factor: float, steps: int, bar: ProgressBar) -> None:
         """Hold the biases at `factor` times their first values and take some training steps."""
+        place = next(self.network.parameters()).device
+        self.pixels = self.pixels or self._read()
         scale_biases(self.network, factor, self.biases)
         for weight in self.weights.values():
             weight.requires_grad_(True)
-        for _ in range(steps):
-            if len(self.order) < self.batch:
-                self.order = torch.randperm(len(self.images), generator=self.random)
-            chosen, self.order = self.order[: self.batch], self.order[self.batch :]
-            logits = self.network(preprocess(self.images[chosen], self.description))
-            loss = distillation_loss(logits, self.teacher[chosen], self.temperature)
+        for pixels in islice(self.pixels, steps):
+            inputs = preprocess(torch.from_numpy(pixels).to(place), self.description)
+            with torch.no_grad():
+                wanted = self.teacher(inputs)
+            loss = distillation_loss(self.network(inputs), wanted, self.temperature)
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()
+            self.steps += 1
             bar.advance(1, f"biases × {factor:.3g}, loss {loss.item():.4f}")
         self.network.requires_grad_(False)
 
-    def by_brute_force(self, factor: float) -> nn.Module:
-        """The network as it came, its biases scaled by `factor`, untuned; overwritten by the next call."""
-        scale_biases(self.untuned, factor, self.biases)
-        return self.untuned
+    def _read(self) -> Iterator[np.ndarray]:
+        """The images of the steps to come: the same for the same seed, however often the decay was broken off."""
+        batches = islice(self._draw(), self.steps, None)
+        return read_batches(batches, self.description.framing, self.threads, skip=self.skip)
+
+    def _draw(self) -> Iterator[list[Path]]:
+        random = torch.Generator().manual_seed(self.seed)
+        while True:
+            for chosen in torch.randperm(len(self.paths), generator=random).split(self.batch):
+                if len(chosen) == self.batch:
+                    yield [self.paths[index] for index in chosen.tolist()]
+
+    @contextmanager
+    def by_brute_force(self, factor: float) -> Iterator[nn.Module]:
+        """The network as it came, for a while with its biases scaled by `factor`."""
+        scale_biases(self.teacher, factor, self.biases)
+        try:
+            yield self.teacher
+        finally:
+            scale_biases(self.teacher, 1.0, self.biases)
 
     def state(self) -> dict[str, Tensor]:
         """All that the next training step depends on, but for the images and settings."""
@@ -77,7 +105,7 @@ class Decay:
         for name, weight in self.weights.items():
             for key in ADAM_STATE:
                 state[f"{key} {name}"] = self.optimiser.state[weight][key]
-        return {**state, "order": self.order, "random": self.random.get_state()}
+        return {**state, "steps": torch.tensor(self.steps)}
 
     @torch.no_grad()
     def restore(self, state: dict[str, Tensor]) -> None:
@@ -86,8 +114,7 @@ class Decay:
             weight.copy_(state[f"weight {name}"])
             moments = {key: torch.empty_like(weight).copy_(state[f"{key} {name}"]) for key in ADAM_STATE[:2]}
             self.optimiser.state[weight] = {**moments, "step": state[f"step {name}"]}
-        self.order = state["order"]
-        self.random.set_state(state["random"])
+        self.steps = int(state["steps"])
 
 
 def distillation_loss(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -135,7 +162,11 @@ def run_decay(
             decay.tune(factor, steps, bar)
             last = record[-1]
             known = factor == last["factor"]
-            brute_force = last["brute_force_accuracy"] if known else measure(decay.by_brute_force(factor))
+            if known:
+                brute_force = last["brute_force_accuracy"]
+            else:
+                with decay.by_brute_force(factor) as network:
+                    brute_force = measure(network)
             accuracy = measure(decay.network)
             record.append(_row(len(record), last["training_steps"] + steps, factor, accuracy, brute_force))
             if time.monotonic() - saved >= seconds:

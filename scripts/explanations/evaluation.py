@@ -1,6 +1,7 @@
-"""Folders of labelled images that a network is tested on, and its accuracy on them."""
+"""Images that a network is tested on, and its accuracy on them."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,47 +10,68 @@ from torch import Tensor, nn
 
 from explanations.command import InputError
 from explanations.descriptions import NetworkDescription
-from explanations.images import list_images, load_images
+from explanations.images import read_batches
+from explanations.manifests import UNLABELLED, read_manifest
 from explanations.networks import predict_logits
 
-
-def list_test_images(folder: Path, description: NetworkDescription) -> tuple[list[Path], np.ndarray]:
-    """The image files of <class>/<file> and their (n,) labels; InputError unless the classes are the network's."""
-    classes, paths, labels = list_images(folder)
-    if tuple(classes) != description.classes:
-        raise InputError(f"{folder}: its class folders are not the network's {len(description.classes)} classes")
-    return paths, labels
+BATCH = 64  # images in a forward pass
 
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """(n, 3, H, W) uint8 images and their (n,) labels, to test networks on."""
+    """Image files, as a network of `description` sees them, and their (n,) labels."""
 
-    images: Tensor
-    labels: Tensor
+    paths: Sequence[Path]
+    labels: np.ndarray
     description: NetworkDescription
+    threads: int = 1
 
     @classmethod
-    def load(
-        cls, folder: Path, description: NetworkDescription, count: int | None = None, seed: int = 0
-    ) -> "LabelledImages":
-        """All images of <class>/<file>, or `count` of them drawn by seed if there are more."""
-        paths, labels = list_test_images(folder, description)
-        chosen = np.arange(len(paths))
-        if count is not None and count < len(paths):
-            chosen = np.sort(np.random.default_rng(seed).choice(len(paths), count, replace=False))
-        images = load_images([paths[index] for index in chosen], description.framing)
-        return cls(torch.from_numpy(images), torch.from_numpy(labels[chosen]), description)
+    def read(cls, manifest: Path, folder: Path, description: NetworkDescription, threads: int = 1) -> "LabelledImages":
+        """All images of a manifest, in a folder; InputError unless their classes are the network's."""
+        rows = read_manifest(manifest)
+        known = dict(enumerate(description.classes))
+        for row in rows:
+            if row.label != UNLABELLED and known.get(row.label) != row.class_name:
+                message = f"{manifest}: class {row.class_name} with label {row.label} is none of the network's"
+                raise InputError(f"{message} {len(known)} classes")
+        paths = [folder / row.path for row in rows]
+        return cls(paths, np.array([row.label for row in rows]), description, threads)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def draw(self, count: int, seed: int) -> "LabelledImages":
+        """`count` of the images, drawn by seed; all if there are fewer."""
+        if count >= len(self):
+            return self
+        chosen = np.sort(np.random.default_rng(seed).choice(len(self), count, replace=False))
+        return replace(self, paths=[self.paths[index] for index in chosen], labels=self.labels[chosen])
+
+    def batches(self, size: int = BATCH) -> Iterator[tuple[slice, Tensor]]:
+        """The images as (n, 3, H, W) uint8 tensors of at most `size`, and which they are."""
+        parts = [slice(start, start + size) for start in range(0, len(self), size)]
+        pixels = read_batches((self.paths[part] for part in parts), self.description.framing, self.threads)
+        return zip(parts, map(torch.from_numpy, pixels), strict=True)
+
+    def decisions(self, network: nn.Module) -> np.ndarray:
+        """The class that a network decides for, of each image, (n,)."""
+        found = [predict_logits(network, images, self.description).argmax(1).cpu() for _, images in self.batches()]
+        return torch.cat(found).numpy()
+
+    def with_decisions(self, network: nn.Module) -> "LabelledImages":
+        """The same images; those without a label get a network's decision for one."""
+        if (self.labels != UNLABELLED).all():
+            return self
+        print("images without labels: accuracy is agreement with the decisions of the network as it came")
+        return replace(self, labels=np.where(self.labels == UNLABELLED, self.decisions(network), self.labels))
 
     def accuracy(self, network: nn.Module) -> float:
         """Top-1 accuracy of a network."""
-        decisions = predict_logits(network, self.images, self.description).argmax(1)
-        return (decisions == self.labels).double().mean().item()
+        return float((self.decisions(network) == self.labels).mean())
 
-
-def measure_accuracy(network: nn.Module, description: NetworkDescription, folder: Path) -> dict:
-    """Top-1 accuracy on the images of <class>/<file>, as a network file's record: accuracy, val_images."""
-    tested = LabelledImages.load(folder, description)
-    accuracy = tested.accuracy(network)
-    print(f"accuracy on {len(tested.images)} images of {folder}: {accuracy:.4f}")
-    return {"accuracy": accuracy, "val_images": len(tested.images)}
+    def record_accuracy(self, network: nn.Module) -> dict:
+        """Top-1 accuracy of a network as its file's record holds it: accuracy, test_images."""
+        accuracy = self.accuracy(network)
+        print(f"accuracy on {len(self)} test images: {accuracy:.4f}")
+        return {"accuracy": accuracy, "test_images": len(self)}

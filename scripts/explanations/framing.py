@@ -1,4 +1,4 @@
-"""How image files become what networks see. Descriptions need this word, but not the libraries that do it (images.py)."""
+"""How image files become what networks see: the word alone; images.py does it, with libraries that few steps need."""
 
 from dataclasses import dataclass
 

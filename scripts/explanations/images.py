@@ -1,36 +1,30 @@
-"""Folders of images, <split>/<class>/<file>, and manifests that fix which of them are evaluated."""
+"""Image files: folders of them, what is wrong with them, and their pixels as a network sees them."""
 
-import csv
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from explanations.command import InputError, check_range, progress, whole_file
+from explanations.command import InputError
 from explanations.framing import Framing
 
 EXTENSIONS = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-MANIFEST_COLUMNS = ("index", "path", "class", "label")
-
-
 INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what PIL raises for a bad file
+AHEAD = 2  # batches that are being read while one is used
 
 
-@dataclass(frozen=True)
-class ManifestRow:
-    """One evaluated image: its place in the manifest, its file below the split's folder, its class and label."""
-
-    index: int
-    path: str
-    class_name: str
-    label: int
+# --- folders -----------------------------------------------------------------------------------------------------
 
 
 def list_images(folder: Path) -> tuple[list[str], list[Path], np.ndarray]:
@@ -42,36 +36,54 @@ def list_images(folder: Path) -> tuple[list[str], list[Path], np.ndarray]:
         raise InputError(f"images.folder: {folder} holds no class folders; expected images, as <class>/<file>")
     paths, labels = [], []
     for label, name in enumerate(classes):
-        files = sorted(file for file in (folder / name).iterdir() if file.suffix.lower() in EXTENSIONS)
-        if not files:
-            allowed = f"allowed are files ending in {' '.join(EXTENSIONS)}"
-            raise InputError(f"images.folder: {folder / name} holds no images; {allowed}")
+        files = find_images(folder / name)
         paths += files
         labels += [label] * len(files)
     return classes, paths, np.array(labels)
 
 
-def load_images(paths: Sequence[Path], framing: Framing, description: str = "") -> np.ndarray:
-    """Read images as (n, 3, size, size) uint8.
+def find_images(folder: Path) -> list[Path]:
+    """The image files of a folder and of all folders in it, whatever their names, in sorted order."""
+    if not folder.is_dir():
+        raise InputError(f"images.folder: {folder} is no folder; expected a folder of images")
+    found = []
+    for place, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(place, name) for name in files if name.lower().endswith(EXTENSIONS)]
+    if not found:
+        raise InputError(f"images.folder: {folder} holds no images; allowed are files ending in {' '.join(EXTENSIONS)}")
+    return sorted(found)
 
-    Raises InputError with the file's name for a missing or unreadable image.
-    """
-    images = np.empty((len(paths), 3, framing.size, framing.size), np.uint8)
-    for index, path in enumerate(progress(paths, description, unit="image") if description else paths):
-        images[index] = load_image(Path(path), framing)
-    return images
+
+# --- files -------------------------------------------------------------------------------------------------------
+
+
+def inspect_image(path: Path) -> str:
+    """The mode that a file's pixels are in (RGB, L, CMYK, …); InputError, naming it, if it can't be read whole."""
+    try:
+        with Image.open(path) as file:
+            mode = file.mode
+            file.draft(None, (1, 1))  # a JPEG is read to its end, but not transformed at full size
+            file.load()
+    except UNREADABLE as error:
+        raise _unreadable(path, error) from None
+    return mode
 
 
 def load_image(path: Path, framing: Framing) -> np.ndarray:
-    """Read one image as (3, size, size) uint8 RGB."""
+    """Read one image as (3, size, size) uint8 RGB; InputError, naming the file, if it is missing or unreadable."""
     try:
         with Image.open(path) as file:
             image = file.convert("RGB")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such image") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: can't be read as an image ({str(error).splitlines()[0]})") from None
+    except UNREADABLE as error:
+        raise _unreadable(path, error) from None
     return np.asarray(frame(image, framing)).transpose(2, 0, 1)
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"{path}: no such image")
+    return InputError(f"{path}: can't be read as an image ({str(error).splitlines()[0]})")
 
 
 def frame(image: Image.Image, framing: Framing) -> Image.Image:
@@ -84,54 +96,50 @@ def frame(image: Image.Image, framing: Framing) -> Image.Image:
     return image.crop((left, top, left + size, top + size))
 
 
-def choose_images(folder: Path, classes: int, per_class: int, seed: int) -> list[ManifestRow]:
-    """Draw `classes` classes and `per_class` images of each, in the order of class and file name."""
-    names, paths, labels = list_images(folder)
-    if classes > len(names):
-        raise InputError(f"images.classes is {classes}; {folder} holds {len(names)} classes")
-    rng = np.random.default_rng(seed)
-    rows: list[ManifestRow] = []
-    for label in np.sort(rng.choice(len(names), classes, replace=False)):
-        members = np.flatnonzero(labels == label)
-        if per_class > len(members):
-            raise InputError(f"images.per_class is {per_class}; {folder / names[label]} holds {len(members)} images")
-        for member in np.sort(rng.choice(members, per_class, replace=False)):
-            path = paths[member].relative_to(folder).as_posix()
-            rows.append(ManifestRow(len(rows), path, names[label], int(label)))
-    return rows
+# --- many files --------------------------------------------------------------------------------------------------
 
 
-def write_manifest(path: Path, rows: Sequence[ManifestRow]) -> None:
-    """Write a manifest as CSV: index, path, class, label."""
-    with whole_file(path) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(MANIFEST_COLUMNS)
-        writer.writerows((row.index, row.path, row.class_name, row.label) for row in rows)
+def load_images(paths: Sequence[Path], framing: Framing, threads: int = 1) -> np.ndarray:
+    """Read images as (n, 3, size, size) uint8."""
+    return next(read_batches([paths], framing, threads))
 
 
-def read_manifest(path: Path) -> list[ManifestRow]:
-    """Read a manifest; its rows must be numbered 0, 1, … in order."""
+def read_batches(
+    batches: Iterable[Sequence[Path]], framing: Framing, threads: int = 1, *, skip: bool = False
+) -> Iterator[np.ndarray]:
+    """Read batches of image files, each as (n, 3, size, size) uint8, in the order given.
+
+    `threads` read ahead of what is used, some batches at most: memory does not grow with the number of images. A file
+    that can't be read raises InputError; if `skip` it is named on standard output and its batch is smaller.
+    """
+    if threads == 1:
+        for paths in batches:
+            yield _stack([_try_image(path, framing, skip) for path in paths], framing)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[list[Future]] = deque()
+        batches = iter(batches)
+        try:
+            while True:
+                for paths in islice(batches, AHEAD + 1 - len(waiting)):
+                    waiting.append([pool.submit(_try_image, path, framing, skip) for path in paths])
+                if not waiting:
+                    return
+                yield _stack([future.result() for future in waiting.popleft()], framing)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _try_image(path: Path, framing: Framing, skip: bool) -> np.ndarray | None:
     try:
-        with open(path, newline="") as file:
-            reader = csv.reader(file)
-            if tuple(next(reader, ())) != MANIFEST_COLUMNS:
-                raise InputError(f"{path}: not a manifest; its columns must be {', '.join(MANIFEST_COLUMNS)}")
-            rows = [ManifestRow(int(index), file_, name, int(label)) for index, file_, name, label in reader]
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such manifest") from None
-    except (ValueError, csv.Error) as error:
-        if isinstance(error, InputError):
+        return load_image(path, framing)
+    except InputError as error:
+        if not skip:
             raise
-        raise InputError(f"{path}: not a manifest ({error})") from None
-    if [row.index for row in rows] != list(range(len(rows))) or not rows:
-        raise InputError(f"{path}: its rows must be numbered 0, 1, … and be at least one")
-    return rows
+        print(f"left out: {error}", flush=True)
+        return None
 
 
-def choose_block(rows: Sequence[ManifestRow], shard: int, shard_size: int, manifest: Path) -> Sequence[ManifestRow]:
-    """The rows of block `shard`, of `shard_size` images; InputError if the manifest has none there."""
-    check_range("--shard", shard, low=0)
-    block = rows[shard * shard_size : (shard + 1) * shard_size]
-    if not block:
-        raise InputError(f"--shard is {shard}; {manifest} has no images from {shard * shard_size} on")
-    return block
+def _stack(images: Sequence[np.ndarray | None], framing: Framing) -> np.ndarray:
+    images = [image for image in images if image is not None]
+    return np.stack(images) if images else np.empty((0, 3, framing.size, framing.size), np.uint8)

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy import stats
 
+from explanations.manifests import UNLABELLED
+
 CONFIDENCE = 0.95
 
 
@@ -48,13 +50,13 @@ def bootstrap_median(
 ) -> tuple[float, float]:
     """A 95% percentile interval of the median of (n,) values that resamples whole classes, with replacement.
 
-    Images of one class are not independent of each other; classes are.
+    Images of one class are not independent of each other; classes are. An image without a label is a class of its own.
     """
-    names = np.unique(classes)
+    groups = np.where(classes == UNLABELLED, UNLABELLED - np.arange(len(classes)), classes)
+    names, member = np.unique(groups, return_inverse=True)
     order = np.argsort(values, kind="stable")
-    member = (classes[order][:, None] == names).astype(np.int64)  # (n, classes), in ascending order of value
     drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)  # (resamples, classes)
-    weight = (drawn @ member.T).cumsum(1)  # how many drawn values lie at or below each
+    weight = drawn[:, member[order]].cumsum(1)  # (resamples, n): how many drawn values lie at or below each
     total = weight[:, -1:]
     ascending = values[order]
     low = ascending[(weight >= (total + 1) // 2).argmax(1)]  # the two middle values of the resample

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor, nn
 
 from explanations.command import InputError, check_range
 from explanations.descriptions import NetworkDescription
+from explanations.manifests import UNLABELLED
 from explanations.networks import predict_logits
 from explanations.statistics import fit_lines, pearson
 
@@ -30,12 +32,17 @@ UNCHANGED = Condition()
 class Answers:
     """What a network and its zeroed copy say about n images.
 
-    rank[condition] (n,) is the label's place among the network's outputs, 0 if it is the decision; zeroed_rank (n,) is
-    that of the copy, images unchanged; outputs and zeroed_outputs (n, C) are the logits behind both.
+    rank (n,) is the label's place among the network's outputs, 0 if it is the decision; zeroed_rank (n,) is that of the
+    copy; correlation (n,) is Pearson's of both outputs over classes; classes is their number. changed_rank[condition]
+    (m,) is the rank where the input is changed, of the m images that were asked for. outputs and zeroed_outputs (k, C)
+    are the logits of the k images whose outputs were asked for.
     """
 
-    rank: dict[Condition, np.ndarray]
+    rank: np.ndarray
     zeroed_rank: np.ndarray
+    correlation: np.ndarray
+    classes: int
+    changed_rank: dict[Condition, np.ndarray]
     outputs: np.ndarray
     zeroed_outputs: np.ndarray
 
@@ -55,32 +62,64 @@ def ask(
     images: Tensor,
     labels: np.ndarray,
     conditions: Sequence[Condition],
+    changed: np.ndarray | None = None,
+    fitted: np.ndarray | None = None,
 ) -> Answers:
-    """One pass of (n, 3, H, W) uint8 images and their (n,) labels for each condition, and one without biases.
+    """One pass of (n, 3, H, W) uint8 images and their (n,) labels, one without biases, and one for each condition.
 
-    Batch normalisation's statistics are as trained.
+    The input is changed for the images that `changed` (n,) bool marks, outputs are kept of those that `fitted` (n,)
+    bool marks; of all if left out. Batch normalisation's statistics are as trained. An image without a label gets the
+    network's decision for one.
     """
-    rank = {}
-    for condition in dict.fromkeys([UNCHANGED, *conditions]):
-        logits = (
-            predict_logits(network, images, description, scale=condition.scale, shift=condition.shift).cpu().numpy()
-        )
-        rank[condition] = rank_labels(logits, labels, f"{condition}")
+    everything = np.ones(len(images), bool)
+    changed, fitted = (everything if chosen is None else chosen for chosen in (changed, fitted))
+
+    def logits(asked: nn.Module, pixels: Tensor, condition: Condition = UNCHANGED) -> np.ndarray:
+        found = predict_logits(asked, pixels, description, scale=condition.scale, shift=condition.shift)
+        return found.float().cpu().numpy()
+
+    outputs, without = logits(network, images), logits(zeroed, images)
+    labels = np.where(labels == UNLABELLED, outputs.argmax(1), labels)
+    rank = rank_labels(outputs, labels)
+    changed_rank = {}
+    for condition in dict.fromkeys(conditions) if changed.any() else ():
         if condition == UNCHANGED:
-            outputs = logits
-    without = predict_logits(zeroed, images, description).cpu().numpy()
-    return Answers(rank, rank_labels(without, labels, "without biases"), outputs, without)
+            changed_rank[condition] = rank[changed]
+        else:
+            found = logits(network, images[torch.from_numpy(changed)], condition)
+            changed_rank[condition] = rank_labels(found, labels[changed], f"{condition}")
+    return Answers(
+        rank=rank,
+        zeroed_rank=rank_labels(without, labels, "without biases"),
+        correlation=pearson(outputs, without),
+        classes=outputs.shape[1],
+        changed_rank=changed_rank,
+        outputs=outputs[fitted],
+        zeroed_outputs=without[fitted],
+    )
 
 
 def join(parts: Sequence[Answers]) -> Answers:
     """The answers about several blocks of images, as one."""
+    changes = dict.fromkeys(condition for part in parts for condition in part.changed_rank)
     return Answers(
-        {condition: np.concatenate([part.rank[condition] for part in parts]) for condition in parts[0].rank},
-        *(
-            np.concatenate([getattr(part, key) for part in parts])
-            for key in ("zeroed_rank", "outputs", "zeroed_outputs")
-        ),
+        **{
+            key: np.concatenate([getattr(part, key) for part in parts])
+            for key in ("rank", "zeroed_rank", "correlation", "outputs", "zeroed_outputs")
+        },
+        classes=parts[0].classes,
+        changed_rank={
+            condition: np.concatenate([part.changed_rank[condition] for part in parts if part.changed_rank])
+            for condition in changes
+        },
     )
+
+
+def mark(images: int, count: int, seed: int) -> np.ndarray:
+    """Which of so many images are drawn, (images,) bool: `count` by seed, or all if there are fewer."""
+    marked = np.zeros(images, bool)
+    marked[np.random.default_rng(seed).choice(images, min(count, images), replace=False)] = True
+    return marked
 
 
 def rank_labels(logits: np.ndarray, labels: np.ndarray, where: str = "") -> np.ndarray:
@@ -105,8 +144,8 @@ def tabulate_accuracy(answers: Answers) -> pd.DataFrame:
     The error is that of the mean over images of the paired difference.
     """
     rows = []
-    for k in range(1, min(TOP, answers.outputs.shape[1]) + 1):
-        before, after = answers.rank[UNCHANGED] < k, answers.zeroed_rank < k
+    for k in range(1, min(TOP, answers.classes) + 1):
+        before, after = answers.rank < k, answers.zeroed_rank < k
         difference = after.astype(float) - before
         rows.append(
             {
@@ -117,13 +156,18 @@ def tabulate_accuracy(answers: Answers) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def tabulate_robustness(answers: Answers, scales: Sequence[float], shifts: Sequence[float]) -> pd.DataFrame:
-    """Top-1 accuracy as the input is scaled and shifted (figs S1, S2), and its change relative to that unchanged."""
-    usual = (answers.rank[UNCHANGED] == 0).mean()
+def tabulate_robustness(
+    answers: Answers, scales: Sequence[float], shifts: Sequence[float], changed: np.ndarray
+) -> pd.DataFrame:
+    """Top-1 accuracy as the input is scaled and shifted (figs S1, S2), and its change relative to that unchanged.
+
+    Of the images that `changed` (n,) bool marks, whose input was.
+    """
+    usual = (answers.rank[changed] == 0).mean()
     rows = []
     for change, values in (("scale", scales), ("shift", shifts)):
         for value in sorted(values):
-            correct = answers.rank[Condition(**{change: value})] == 0
+            correct = answers.changed_rank[Condition(**{change: value})] == 0
             accuracy = correct.mean()
             relative = accuracy / usual - 1 if usual else np.nan
             rows.append(
@@ -137,23 +181,21 @@ def tabulate_robustness(answers: Answers, scales: Sequence[float], shifts: Seque
 
 def tabulate_outputs(answers: Answers, images: Sequence[str]) -> pd.DataFrame:
     """Of each image: the label's ranks, and Pearson's correlation of the outputs before and after (fig. S4)."""
-    ranks = {"rank": answers.rank[UNCHANGED], "zeroed_rank": answers.zeroed_rank}
-    return pd.DataFrame({"image": images, **ranks, "correlation": pearson(answers.outputs, answers.zeroed_outputs)})
+    ranks = {"rank": answers.rank, "zeroed_rank": answers.zeroed_rank}
+    return pd.DataFrame({"image": images, **ranks, "correlation": answers.correlation})
 
 
-def tabulate_fits(answers: Answers, images: Sequence[str], fits: int, seed: int) -> pd.DataFrame:
-    """The fits f^{b=0} = α f + β over classes (fig. S5), of `fits` images drawn by seed, or of all if there are fewer.
+def tabulate_fits(answers: Answers, images: Sequence[str]) -> pd.DataFrame:
+    """The fits f^{b=0} = α f + β over classes (fig. S5), of the images, by name, whose outputs were kept.
 
     `largest_output` is max_c |f_c| of the image, what β is to be compared with; `r_squared` the share of the variance
     of f^{b=0} that the fit explains.
     """
-    rng = np.random.default_rng(seed)
-    chosen = np.sort(rng.choice(len(images), min(fits, len(images)), replace=False))
-    outputs, zeroed = answers.outputs[chosen], answers.zeroed_outputs[chosen]
+    outputs, zeroed = answers.outputs, answers.zeroed_outputs
     alpha, beta = fit_lines(outputs, zeroed)
     return pd.DataFrame(
         {
-            **{"image": [images[index] for index in chosen], "alpha": alpha, "beta": beta},
+            **{"image": images, "alpha": alpha, "beta": beta},
             **{"r_squared": pearson(outputs, zeroed) ** 2, "largest_output": np.abs(outputs).max(1)},
         }
     )

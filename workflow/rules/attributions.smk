@@ -9,7 +9,7 @@ rule extract_attributions:
     input:
         network="results/{experiment}/models/{network}/{variant}.safetensors",
         manifest="results/{experiment}/manifest.csv",
-        images=image_folder("val"),
+        val=generated("val"),
         code=sources("extract_attributions.py"),
     output:
         "results/{experiment}/attributions/{network}/{variant}/{shard}.h5",
@@ -20,19 +20,20 @@ rule extract_attributions:
     priority: measuring_priority
     conda:
         "../../envs/torch.yaml"
-    threads: 1
+    threads: THREADS
     resources:
         mem_mb=2500,
         runtime=60,
         gpu=gpus(),
     params:
+        images=lambda wildcards: image_folder("val"),
         attributions=lookup("attributions", within=config),
         device=lookup("device", within=config),
     shell:
         "python scripts/extract_attributions.py"
         " --network {input.network:q}"
         " --manifest {input.manifest:q}"
-        " --images {input.images:q}"
+        " --images {params.images:q}"
         " --output {output:q}"
         " --experiment {wildcards.experiment}"
         " --name {wildcards.network}"
@@ -49,7 +50,7 @@ rule example_maps:
     input:
         network="results/{experiment}/models/{network}/original.safetensors",
         manifest="results/{experiment}/manifest.csv",
-        images=image_folder("val"),
+        val=generated("val"),
         shards=expand("results/{{experiment}}/attributions/{{network}}/original/{shard}.h5", shard=SHARDS),
         code=sources("make_example_maps.py"),
     output:
@@ -66,6 +67,7 @@ rule example_maps:
         mem_mb=1500,
         runtime=20,
     params:
+        images=lambda wildcards: image_folder("val"),
         chosen=lookup("figures/fig7/images", within=config),
         methods=lookup("figures/fig7/methods/{network}", within=config),
         upsampling=lookup("saliency/upsampling", within=config),
@@ -73,7 +75,7 @@ rule example_maps:
         "python scripts/make_example_maps.py"
         " --network {input.network:q}"
         " --manifest {input.manifest:q}"
-        " --images {input.images:q}"
+        " --images {params.images:q}"
         " --shards {input.shards:q}"
         " --output {output:q}"
         " --chosen {params.chosen}"

@@ -1,7 +1,7 @@
 """Variants of a network without biases.
 
 zero_biases    models/<network>/original -> zeroed: all biases set to 0
-decay_biases   models/<network>/original -> decayed: biases decayed to 0 while the network is fine-tuned, and
+decay_biases   models/<network>/original, images -> decayed: biases decayed to 0 while the network is fine-tuned, and
                decay/<network>/decayed.csv: the record
 decay_trial    the same with another number of steps or temperature -> decay/<network>/<key>-<value>: network, record
 """
@@ -10,7 +10,6 @@ decay_trial    the same with another number of steps or temperature -> decay/<ne
 rule zero_biases:
     input:
         network="results/{experiment}/models/{network}/original.safetensors",
-        val=image_folder("val"),
         code=sources("zero_biases.py"),
     output:
         "results/{experiment}/models/{network}/zeroed.safetensors",
@@ -26,19 +25,15 @@ rule zero_biases:
         mem_mb=2000,
         runtime=20,
     shell:
-        "python scripts/zero_biases.py"
-        " --network {input.network:q}"
-        " --val {input.val:q}"
-        " --output {output:q}"
-        " --threads {threads}"
-        " >{log:q} 2>&1"
+        "python scripts/zero_biases.py" " --network {input.network:q}" " --output {output:q}" " >{log:q} 2>&1"
 
 
 rule decay_biases:
     input:
         network="results/{experiment}/models/{network}/original.safetensors",
-        train=image_folder("train"),
-        val=image_folder("val"),
+        test_images="results/{experiment}/test_images.csv",
+        train=generated("train"),
+        val=generated("val"),
         code=sources("decay_biases.py"),
     output:
         network="results/{experiment}/models/{network}/decayed.safetensors",
@@ -51,19 +46,25 @@ rule decay_biases:
     priority: URGENT
     conda:
         "../../envs/torch.yaml"
-    threads: 1
+    threads: THREADS
     resources:
         mem_mb=3000,
         runtime=60,
+        gpu=gpus(),
     params:
         decay=lookup("networks/{network}/decay", within=config),
+        tuning=lambda wildcards: tuning_folder(),
+        images=lambda wildcards: image_folder("val"),
+        unreadable=lookup("images/unreadable", within=config),
         seed=lookup("seed", within=config),
+        device=lookup("device", within=config),
     shell:
         "python scripts/decay_biases.py"
         " --network {input.network:q}"
         " --name {wildcards.network}"
-        " --train {input.train:q}"
-        " --val {input.val:q}"
+        " --tuning {params.tuning:q}"
+        " --test-images {input.test_images:q}"
+        " --images {params.images:q}"
         " --output {output.network:q}"
         " --record {output.record:q}"
         " --profile {params.decay[profile]}"
@@ -75,7 +76,9 @@ rule decay_biases:
         " --learning-rate {params.decay[learning_rate]}"
         " --batch {params.decay[batch]}"
         " --record-images {params.decay[record_images]}"
+        " --unreadable {params.unreadable}"
         " --seed {params.seed}"
+        " --device {params.device}"
         " --threads {threads}"
         " >{log:q} 2>&1"
 
@@ -91,4 +94,8 @@ use rule decay_biases as decay_trial with:
     priority: LATER
     params:
         decay=trial_settings,
+        tuning=lambda wildcards: tuning_folder(),
+        images=lambda wildcards: image_folder("val"),
+        unreadable=lookup("images/unreadable", within=config),
         seed=lookup("seed", within=config),
+        device=lookup("device", within=config),

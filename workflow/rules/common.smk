@@ -47,11 +47,40 @@ def sources(script):
     return sorted(found)
 
 
+# Where data sets keep their test images and those to train or tune on, below images.folder.
+TEST_FOLDERS = {
+    "folder": "val",
+    "imagenet": "val",
+    "imagenette": "imagenette2-320/val",
+    "imagenet_v2": "imagenetv2-matched-frequency-format-val",
+}
+TRAIN_FOLDERS = {"folder": "train", "imagenet": "train", "imagenette": "imagenette2-320/train"}
+
+
 def image_folder(split):
-    """The folder of a split's images: generated, or the configured one."""
-    if config["images"]["source"] == "folder":
-        return f"{config['images']['folder']}/{split}"
-    return f"results/{{experiment}}/images/{split}"
+    """The folder of a split's images, `train` or `val`: generated, or the data set's."""
+    source = config["images"]["source"]
+    if source == "digits":
+        return f"results/{EXPERIMENT}/images/{split}"
+    folders = TEST_FOLDERS if split == "val" else TRAIN_FOLDERS
+    return f"{config['images']['folder']}/{folders[source]}"
+
+
+def generated(split):
+    """The folder of a split's images if it is made here: then it is an input; what is on disk is listed once."""
+    return image_folder(split) if config["images"]["source"] == "digits" else []
+
+
+def tuning_folder():
+    """The folder of images that decay tunes networks on."""
+    return config["images"].get("tuning") or image_folder("train")
+
+
+def labels():
+    """What the names of class folders mean: their own order, ImageNet's classes, or nothing."""
+    if config["images"]["source"].startswith("imagenet"):
+        return "imagenet"
+    return config["images"].get("labels", "folders")
 
 
 def blocks(size):
@@ -89,18 +118,22 @@ def trial_records(setting):
     return [f"results/{{experiment}}/decay/resnet50/{name}.csv" for name in names]
 
 
-def check_image_folder():
-    """Stop with one line unless the configured folder of images, if there is one, holds images of both splits."""
-    folder = config["images"]["folder"]
-    for split in ("train", "val") if config["images"]["source"] == "folder" else ():
-        if not any(Path(folder, split).glob("*/*.*")):
-            message = f"images.folder is {folder}; {folder}/{split} must hold images, as <class>/<file>"
-            raise WorkflowError(f"configuration: {message}")
+def check_images():
+    """Stop with one line unless a folder of the user's own holds images, and a data set has images to tune on."""
+    images = config["images"]
+    if images["source"] == "folder":
+        trained = any("training" in network for network in config["networks"].values())
+        for folder in (image_folder("val"), image_folder("train") if trained else tuning_folder()):
+            if not any(Path(folder).glob("**/*.*")):
+                raise WorkflowError(f"configuration: images.folder is {images['folder']}; {folder} must hold images")
+    if images["source"] not in ("digits", *TRAIN_FOLDERS) and not images.get("tuning"):
+        raise WorkflowError(f"configuration: images.tuning is missing; {images['source']} has no images to tune on")
 
 
 check_config(config, "workflow/schemas/config.schema.yaml")
-check_image_folder()
 EXPERIMENT = config["experiment"]
+THREADS = config["threads"]  # of jobs that run networks
+check_images()
 NETWORKS = list(config["networks"])  # what is surveyed
 PAPERS = ["vgg16", "resnet50"]  # what the paper explains, and we do
 OTHERS = [name for name in NETWORKS if name not in PAPERS and config["networks"][name].get("explain")]  # figure M

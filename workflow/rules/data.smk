@@ -1,7 +1,8 @@
 """The images.
 
 digit_images      nothing -> images/<split>, masks/<split>: the embedded experiment's generated images
-manifest          images/val -> manifest.csv: the images that are evaluated
+test_images       images/val, or the data set's -> test_images.csv: all test images, each checked
+manifest          test_images.csv -> manifest.csv: the images that are evaluated
 linear_classifier nothing -> linear.h5: figure 1's classifier and its decompositions
 """
 
@@ -40,9 +41,44 @@ rule digit_images:
         " >{log:q} 2>&1"
 
 
+rule test_images:
+    input:
+        image_folder("val") if config["images"]["source"] in ("digits", "folder") else [],
+        code=sources("list_test_images.py"),
+    output:
+        "results/{experiment}/test_images.csv",
+    log:
+        "results/{experiment}/logs/test_images.log",
+    benchmark:
+        "results/{experiment}/benchmarks/test_images.tsv"
+    priority: URGENT
+    conda:
+        "../../envs/torch.yaml"
+    threads: THREADS
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        source=config["images"]["source"].replace("digits", "folder"),
+        images=lambda wildcards: image_folder("val"),
+        labels=labels(),
+        unreadable=lookup("images/unreadable", within=config),
+        other_modes=lookup("images/other_modes", within=config),
+    shell:
+        "python scripts/list_test_images.py"
+        " --source {params.source}"
+        " --images {params.images:q}"
+        " --output {output:q}"
+        " --labels {params.labels}"
+        " --unreadable {params.unreadable}"
+        " --other-modes {params.other_modes}"
+        " --threads {threads}"
+        " >{log:q} 2>&1"
+
+
 rule manifest:
     input:
-        images=image_folder("val"),
+        test_images="results/{experiment}/test_images.csv",
         code=sources("make_manifest.py"),
     output:
         "results/{experiment}/manifest.csv",
@@ -60,13 +96,15 @@ rule manifest:
     params:
         classes=lookup("images/classes", within=config),
         per_class=lookup("images/per_class", within=config),
+        short_classes=lookup("images/short_classes", within=config),
         seed=lookup("seed", within=config),
     shell:
         "python scripts/make_manifest.py"
-        " --images {input.images:q}"
+        " --test-images {input.test_images:q}"
         " --output {output:q}"
         " --classes {params.classes}"
         " --per-class {params.per_class}"
+        " --short-classes {params.short_classes}"
         " --seed {params.seed}"
         " >{log:q} 2>&1"
 

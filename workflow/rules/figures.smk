@@ -66,7 +66,7 @@ rule draw_fig2:
     input:
         network="results/{experiment}/models/vgg16/original.safetensors",
         manifest="results/{experiment}/manifest.csv",
-        images=image_folder("val"),
+        val=generated("val"),
         shard=expand("results/{{experiment}}/attributions/vgg16/original/{shard}.h5", shard=FIG2_SHARD),
         code=sources("plot_decomposition.py"),
     output:
@@ -89,13 +89,14 @@ rule draw_fig2:
         mem_mb=500,
         runtime=10,
     params:
+        images=lambda wildcards: image_folder("val"),
         choice=lookup("figures/fig2", within=config),
         dpi=lookup("figures/dpi", within=config),
     shell:
         "python scripts/plot_decomposition.py"
         " --network {input.network:q}"
         " --manifest {input.manifest:q}"
-        " --images {input.images:q}"
+        " --images {params.images:q}"
         " --shards {input.shard:q}"
         " --image {params.choice[image]}"
         " --layer {params.choice[layer]}"
@@ -143,7 +144,7 @@ rule draw_fig4:
     input:
         networks=expand("results/{{experiment}}/models/resnet50/{variant}.safetensors", variant=["original", "decayed"]),
         manifest="results/{experiment}/manifest.csv",
-        images=image_folder("val"),
+        val=generated("val"),
         shards=expand(
             "results/{{experiment}}/attributions/resnet50/{variant}/{shard}.h5",
             variant=["original", "decayed"],
@@ -170,13 +171,14 @@ rule draw_fig4:
         mem_mb=500,
         runtime=10,
     params:
+        images=lambda wildcards: image_folder("val"),
         choice=lookup("figures/fig4", within=config),
         dpi=lookup("figures/dpi", within=config),
     shell:
         "python scripts/plot_variants_attributions.py"
         " --networks {input.networks:q}"
         " --manifest {input.manifest:q}"
-        " --images {input.images:q}"
+        " --images {params.images:q}"
         " --shards {input.shards:q}"
         " --image {params.choice[image]}"
         " --pdf {output.pdf:q}"

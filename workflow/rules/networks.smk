@@ -6,8 +6,9 @@ train   images/train, images/val -> models/<network>/original.safetensors
 
 rule train:
     input:
-        train=image_folder("train"),
-        val=image_folder("val"),
+        generated("train"),
+        generated("val"),
+        test_images="results/{experiment}/test_images.csv",
         code=sources("train_network.py"),
     output:
         "results/{experiment}/models/{network}/original.safetensors",
@@ -30,10 +31,13 @@ rule train:
         training=lookup("networks/{network}/training", within=config),
         size=lookup("images/size", within=config),
         seed=lookup("seed", within=config),
+        train=lambda wildcards: image_folder("train"),
+        images=lambda wildcards: image_folder("val"),
     shell:
         "python scripts/train_network.py"
-        " --train {input.train:q}"
-        " --val {input.val:q}"
+        " --train {params.train:q}"
+        " --test-images {input.test_images:q}"
+        " --images {params.images:q}"
         " --output {output:q}"
         " --source {params.source}"
         " --constructor {params.constructor}"

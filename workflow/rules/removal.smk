@@ -9,7 +9,7 @@ rule measure_removal:
     input:
         network="results/{experiment}/models/{network}/{variant}.safetensors",
         manifest="results/{experiment}/manifest.csv",
-        images=image_folder("val"),
+        val=generated("val"),
         shards=expand("results/{{experiment}}/attributions/{{network}}/{{variant}}/{shard}.h5", shard=SHARDS),
         code=sources("measure_removal.py"),
     output:
@@ -21,12 +21,13 @@ rule measure_removal:
     priority: measuring_priority
     conda:
         "../../envs/torch.yaml"
-    threads: 1
+    threads: THREADS
     resources:
         mem_mb=2500,
         runtime=120,
         gpu=gpus(),
     params:
+        images=lambda wildcards: image_folder("val"),
         removal=lookup("removal", within=config),
         seed=lookup("seed", within=config),
         device=lookup("device", within=config),
@@ -34,7 +35,7 @@ rule measure_removal:
         "python scripts/measure_removal.py"
         " --network {input.network:q}"
         " --manifest {input.manifest:q}"
-        " --images {input.images:q}"
+        " --images {params.images:q}"
         " --shards {input.shards:q}"
         " --output {output:q}"
         " --family {wildcards.family}"

@@ -181,11 +181,7 @@ rule compare_attributions:
 
 rule findings:
     input:
-        networks=expand(
-            "results/{{experiment}}/models/{network}/{variant}.safetensors",
-            network=["vgg16", "resnet50"],
-            variant=["original", "zeroed", "decayed"],
-        ),
+        decayed=expand("results/{{experiment}}/models/{network}/decayed.safetensors", network=["vgg16", "resnet50"]),
         biases=f"results/{{experiment}}/statistics/vgg16/biases-original-{config['saliency']['upsampling']}.csv",
         biases_other=f"results/{{experiment}}/statistics/vgg16/biases-original-{config['saliency']['other_upsampling']}.csv",
         aggregates=expand(
@@ -224,7 +220,7 @@ rule findings:
     shell:
         "python scripts/report_findings.py"
         " --experiment {wildcards.experiment}"
-        " --networks {input.networks:q}"
+        " --decayed {input.decayed:q}"
         " --biases {input.biases:q}"
         " --biases-other {input.biases_other:q}"
         " --aggregates {input.aggregates:q}"

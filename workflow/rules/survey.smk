@@ -1,13 +1,14 @@
 """The survey of the zoo: what biases do to each network's decisions.
 
-survey_network   models/<network>/original, images/val -> survey/<network>/accuracy, outputs, fits, robustness
+survey_network   models/<network>/original, test_images.csv -> survey/<network>/accuracy, outputs, fits, robustness
 """
 
 
 rule survey_network:
     input:
         network="results/{experiment}/models/{network}/original.safetensors",
-        val=image_folder("val"),
+        test_images="results/{experiment}/test_images.csv",
+        val=generated("val"),
         code=sources("survey_network.py"),
     output:
         accuracy="results/{experiment}/survey/{network}/accuracy.csv",
@@ -21,26 +22,29 @@ rule survey_network:
     priority: LATER
     conda:
         "../../envs/torch.yaml"
-    threads: 1
+    threads: THREADS
     resources:
         mem_mb=2500,
         runtime=60,
         gpu=gpus(),
     params:
         survey=lookup("survey", within=config),
+        images=lambda wildcards: image_folder("val"),
         device=lookup("device", within=config),
         seed=lookup("seed", within=config),
     shell:
         "python scripts/survey_network.py"
         " --network {input.network:q}"
         " --name {wildcards.network}"
-        " --val {input.val:q}"
+        " --test-images {input.test_images:q}"
+        " --images {params.images:q}"
         " --accuracy {output.accuracy:q}"
         " --outputs {output.outputs:q}"
         " --fits-table {output.fits:q}"
         " --robustness {output.robustness:q}"
         " --scales {params.survey[scales]}"
         " --shifts {params.survey[shifts]}"
+        " --change-images {params.survey[change_images]}"
         " --fits {params.survey[fits]}"
         " --device {params.device}"
         " --seed {params.seed}"

@@ -1,0 +1,103 @@
+"""Manifests: CSV files that fix which images are measured, and what they show."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from explanations.command import InputError, check_range, whole_file
+
+COLUMNS = ("index", "path", "class", "label")
+UNLABELLED = -1  # the label of an image whose class isn't known
+SHORT_CLASSES = ("stop", "skip")
+
+
+@dataclass(frozen=True)
+class ManifestRow:
+    """One image: its place in the manifest, its file below the folder of images, its class and label.
+
+    The label is the class's place among a network's outputs; UNLABELLED, with an empty class, if it isn't known.
+    """
+
+    index: int
+    path: str
+    class_name: str
+    label: int
+
+
+def choose_images(
+    rows: Sequence[ManifestRow], classes: int, per_class: int, seed: int, short_classes: str, manifest: Path
+) -> list[ManifestRow]:
+    """Draw `classes` classes and `per_class` images of each, in the order of class and path; number them anew.
+
+    Classes with fewer images are an InputError, or left out of the draw and named, as `short_classes` says. Unlabelled
+    images are drawn as if they were of one class.
+    """
+    labels = np.array([row.label for row in rows])
+    rng = np.random.default_rng(seed)
+    if (labels == UNLABELLED).all():
+        if classes * per_class > len(rows):
+            wanted = f"images.classes × images.per_class is {classes * per_class}"
+            raise InputError(f"{wanted}; {manifest} holds {len(rows)} images")
+        return _renumber(rows, rng.choice(len(rows), classes * per_class, replace=False))
+    known, counts = np.unique(labels, return_counts=True)
+    names = {row.label: row.class_name for row in rows}
+    if short_classes == "skip":
+        for label, count in zip(known, counts, strict=True):
+            if count < per_class:
+                print(f"left out: class {names[label]} holds {count} images; images.per_class is {per_class}")
+        known = known[counts >= per_class]
+    if classes > len(known):
+        enough = f" with {per_class} images or more" if short_classes == "skip" else ""
+        raise InputError(f"images.classes is {classes}; {manifest} holds {len(known)} classes{enough}")
+    chosen = []
+    for label in known[np.sort(rng.choice(len(known), classes, replace=False))]:
+        members = np.flatnonzero(labels == label)
+        if per_class > len(members):
+            found = f"class {names[label]} holds {len(members)} images"
+            raise InputError(f"images.per_class is {per_class}; {manifest}: {found}")
+        chosen.append(rng.choice(members, per_class, replace=False))
+    return _renumber(rows, *chosen)
+
+
+def _renumber(rows: Sequence[ManifestRow], *groups: np.ndarray) -> list[ManifestRow]:
+    chosen = [rows[k] for group in groups for k in np.sort(group)]
+    return [ManifestRow(index, row.path, row.class_name, row.label) for index, row in enumerate(chosen)]
+
+
+def write_manifest(path: Path, rows: Sequence[ManifestRow]) -> None:
+    """Write a manifest as CSV: index, path, class, label."""
+    with whole_file(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows((row.index, row.path, row.class_name, row.label) for row in rows)
+
+
+def read_manifest(path: Path) -> list[ManifestRow]:
+    """Read a manifest; its rows must be numbered 0, 1, … in order."""
+    try:
+        with open(path, newline="") as file:
+            reader = csv.reader(file)
+            if tuple(next(reader, ())) != COLUMNS:
+                raise InputError(f"{path}: not a manifest; its columns must be {', '.join(COLUMNS)}")
+            rows = [ManifestRow(int(index), file_, name, int(label)) for index, file_, name, label in reader]
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such manifest") from None
+    except (ValueError, csv.Error) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not a manifest ({error})") from None
+    if [row.index for row in rows] != list(range(len(rows))) or not rows:
+        raise InputError(f"{path}: its rows must be numbered 0, 1, … and be at least one")
+    return rows
+
+
+def choose_block(rows: Sequence[ManifestRow], shard: int, shard_size: int, manifest: Path) -> Sequence[ManifestRow]:
+    """The rows of block `shard`, of `shard_size` images; InputError if the manifest has none there."""
+    check_range("--shard", shard, low=0)
+    block = rows[shard * shard_size : (shard + 1) * shard_size]
+    if not block:
+        raise InputError(f"--shard is {shard}; {manifest} has no images from {shard * shard_size} on")
+    return block

@@ -1,0 +1,264 @@
+"""Data sets as they lie on disk, and what is done about files that can't be used."""
+
+import hashlib
+import shutil
+import tarfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import numpy as np
+import pytest
+from photographs import write_photographs
+from scipy import io
+from torchvision.datasets import Imagenette
+from torchvision.datasets import imagenet as torchvision_imagenet
+
+import list_test_images
+from explanations import imagenet
+from explanations.command import InputError
+from explanations.datasets import check_files, list_labelled, obtain
+from explanations.framing import Framing
+from explanations.images import load_images
+from explanations.manifests import UNLABELLED, read_manifest
+
+LISTING = {"labels": "imagenet", "unreadable": "stop", "other_modes": "convert", "threads": 2}
+SYNSETS = ["n03888257", "n01440764", "n02979186"]
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """Four photographs of each of three classes of ImageNet, in its layout."""
+    return write_photographs(tmp_path_factory.mktemp("imagenet") / "val", SYNSETS, 4)
+
+
+# --- classes -----------------------------------------------------------------------------------------------------
+
+
+def test_imagenets_classes():
+    assert len(imagenet.synsets()) == len(set(imagenet.synsets())) == 1000
+    assert len(imagenet.class_names()) == len(set(imagenet.class_names())) == 1000
+    assert list(imagenet.synsets()) == sorted(imagenet.synsets())  # as class folders are listed
+    assert (imagenet.synsets()[0], imagenet.class_names()[0]) == ("n01440764", "tench")
+    assert [imagenet.find_class(name) for name in ("n01440764", "999", "gazelle", "toilet tissue")] == [
+        0,
+        999,
+        353,
+        999,
+    ]
+
+
+@pytest.mark.parametrize("name", ["n00000001", "1000", "-1", "Tench", ""])
+def test_a_folder_that_is_no_class_of_imagenet(name):
+    with pytest.raises(InputError, match=f"images.folder: {name} is no class of ImageNet; allowed is a synset such as"):
+        imagenet.find_class(name)
+
+
+def test_imagenettes_classes_are_imagenets():
+    for synset, (name, *others) in Imagenette._WNID_TO_CLASS.items():
+        assert imagenet.class_names()[imagenet.find_class(synset)] in (name, *others)
+
+
+@pytest.mark.parametrize(
+    ("folders", "labels"),
+    [(SYNSETS, [0, 482, 701]), (["701", "0", "482"], [0, 482, 701]), (["tench", "parachute"], [0, 701])],
+)
+def test_labels_are_places_among_a_classifiers_outputs(tmp_path, folders, labels):
+    rows = list_labelled(write_photographs(tmp_path / "val", folders, 2), "imagenet")
+    assert [row.label for row in rows] == [label for label in labels for _ in range(2)]
+    assert [row.index for row in rows] == list(range(len(rows)))
+    assert {row.class_name for row in rows} <= {"tench", "cassette player", "parachute"}
+
+
+def test_labels_of_any_classes_and_of_none(photographs):
+    rows = list_labelled(photographs, "folders")
+    assert [row.label for row in rows] == [0] * 4 + [1] * 4 + [2] * 4
+    assert {row.class_name for row in rows} == set(SYNSETS)
+    rows = list_labelled(photographs.parent, "none")
+    assert len(rows) == 12 and {(row.class_name, row.label) for row in rows} == {("", UNLABELLED)}
+    assert rows[0].path.startswith("val/n01440764/")
+
+
+# --- files -------------------------------------------------------------------------------------------------------
+
+
+def test_a_listing_reads_what_imagenet_holds(photographs, tmp_path, capsys):
+    """Sizes, formats and modes are mixed; what isn't RGB is named and converted."""
+    list_test_images.main("imagenet", photographs, tmp_path / "t.csv", **LISTING)
+    rows = read_manifest(tmp_path / "t.csv")
+    pixels = load_images([photographs / row.path for row in rows], Framing(224, 256))
+    assert pixels.shape == (12, 3, 224, 224)
+    said = capsys.readouterr().out
+    assert said.count("converted: ") == said.count("its pixels are L, not RGB") + said.count("CMYK, not RGB") == 4
+    assert "12 images of 3 classes" in said
+
+
+@pytest.mark.parametrize("value", ["skip", "stop"])
+def test_other_modes(photographs, tmp_path, capsys, value):
+    flags = {**LISTING, "other_modes": value}
+    if value == "stop":
+        with pytest.raises(InputError, match=r"its pixels are (L|CMYK), not RGB; images.other_modes: convert or skip"):
+            list_test_images.main("imagenet", photographs, tmp_path / "t.csv", **flags)
+        assert not (tmp_path / "t.csv").exists()
+        return
+    list_test_images.main("imagenet", photographs, tmp_path / "t.csv", **flags)
+    assert len(read_manifest(tmp_path / "t.csv")) == 8
+    assert capsys.readouterr().out.count("left out: ") == 4
+
+
+@pytest.mark.parametrize("value", ["skip", "stop"])
+def test_corrupt_files(photographs, tmp_path, capsys, value):
+    folder = shutil.copytree(photographs, tmp_path / "val")
+    broken = sorted((folder / "n01440764").iterdir())[1]
+    broken.write_bytes(broken.read_bytes()[:-2000])
+    (folder / "n02979186" / "empty.JPEG").touch()
+    flags = {**LISTING, "unreadable": value}
+    if value == "stop":
+        with pytest.raises(InputError) as raised:
+            list_test_images.main("imagenet", folder, tmp_path / "t.csv", **flags)
+        assert str(raised.value).startswith(f"{broken}: can't be read as an image (")
+        assert str(raised.value).endswith("; images.unreadable: skip leaves such files out")
+        assert not (tmp_path / "t.csv").exists()
+        return
+    list_test_images.main("imagenet", folder, tmp_path / "t.csv", **flags)
+    rows = read_manifest(tmp_path / "t.csv")
+    assert len(rows) == 11 and broken.name not in {row.path.rpartition("/")[2] for row in rows}
+    said = capsys.readouterr().out
+    assert f"left out: {broken}: " in said and "empty.JPEG: can't be read" in said
+
+
+def test_nothing_is_left(tmp_path):
+    (tmp_path / "val" / "a").mkdir(parents=True)
+    (tmp_path / "val" / "a" / "x.png").touch()
+    with pytest.raises(InputError, match="holds no image that can be used"):
+        check_files(list_labelled(tmp_path / "val", "folders"), tmp_path / "val", "skip", "convert", 1)
+
+
+def test_unknown_choices(photographs):
+    for call, message in (
+        (lambda: obtain("cifar", photographs), "images.source is cifar; allowed are folder, imagenet, "),
+        (lambda: list_labelled(photographs, "all"), "images.labels is all; allowed are folders, imagenet, none"),
+        (lambda: check_files([], photographs, "no", "skip", 1), "images.unreadable is no; allowed are stop, skip"),
+        (lambda: check_files([], photographs, "skip", "no", 1), "images.other_modes is no; allowed are convert, skip"),
+    ):
+        with pytest.raises(InputError) as raised:
+            call()
+        assert str(raised.value).startswith(message)
+
+
+# --- archives ----------------------------------------------------------------------------------------------------
+
+
+def md5(path) -> str:
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def archives(photographs, tmp_path, monkeypatch):
+    """The validation set's archive and its development kit, as ImageNet publishes them, of twelve photographs."""
+    root = tmp_path / "imagenet"
+    data = root / "ILSVRC2012_devkit_t12" / "data"
+    data.mkdir(parents=True)
+    files = sorted(photographs.glob("*/*"), key=lambda file: file.name)
+    synsets = np.array(
+        [(k + 1, synset, f"{synset}, x", 0) for k, synset in enumerate(SYNSETS)],
+        dtype=[("ILSVRC2012_ID", "O"), ("WNID", "O"), ("words", "O"), ("num_children", "O")],
+    )
+    io.savemat(data / "meta.mat", {"synsets": with_gloss(synsets)})
+    truth = "".join(f"{SYNSETS.index(file.parent.name) + 1}\n" for file in files)
+    (data / "ILSVRC2012_validation_ground_truth.txt").write_text(truth)
+    with tarfile.open(root / "ILSVRC2012_devkit_t12.tar.gz", "w:gz") as archive:
+        archive.add(root / "ILSVRC2012_devkit_t12", "ILSVRC2012_devkit_t12")
+    shutil.rmtree(root / "ILSVRC2012_devkit_t12")
+    with tarfile.open(root / "ILSVRC2012_img_val.tar", "w") as archive:
+        for file in files:
+            archive.add(file, file.name)
+    published = {
+        "val": ("ILSVRC2012_img_val.tar", md5(root / "ILSVRC2012_img_val.tar")),
+        "devkit": ("ILSVRC2012_devkit_t12.tar.gz", md5(root / "ILSVRC2012_devkit_t12.tar.gz")),
+    }
+    monkeypatch.setattr(torchvision_imagenet, "ARCHIVE_META", published)
+    return root
+
+
+def with_gloss(synsets: np.ndarray) -> np.ndarray:
+    """ImageNet's table has the number of children fifth, after a gloss."""
+    table = np.empty(
+        len(synsets), [(name, "O") for name in ("ILSVRC2012_ID", "WNID", "words", "gloss", "num_children")]
+    )
+    for key in synsets.dtype.names:
+        table[key] = synsets[key]
+    table["gloss"] = "a thing"
+    return table
+
+
+def test_the_original_archives_are_unpacked(archives, photographs, tmp_path):
+    list_test_images.main("imagenet", archives / "val", tmp_path / "t.csv", **LISTING)
+    list_test_images.main("imagenet", photographs, tmp_path / "wanted.csv", **LISTING)
+    assert (tmp_path / "t.csv").read_text() == (tmp_path / "wanted.csv").read_text()
+    assert sorted(path.name for path in archives.iterdir()) == [
+        *("ILSVRC2012_devkit_t12.tar.gz", "ILSVRC2012_img_val.tar", "val")
+    ]
+
+
+def test_damaged_archives_leave_nothing(archives, tmp_path):
+    content = (archives / "ILSVRC2012_img_val.tar").read_bytes()
+    (archives / "ILSVRC2012_img_val.tar").write_bytes(content[:-1])
+    with pytest.raises(InputError, match=r"images.source is imagenet; .*ILSVRC2012_img_val.tar"):
+        list_test_images.main("imagenet", archives / "val", tmp_path / "t.csv", **LISTING)
+    assert sorted(path.name for path in archives.iterdir()) == [
+        *("ILSVRC2012_devkit_t12.tar.gz", "ILSVRC2012_img_val.tar")
+    ]
+
+
+def test_imagenet_is_not_there(tmp_path):
+    with pytest.raises(InputError) as raised:
+        obtain("imagenet", tmp_path / "val")
+    assert str(raised.value) == (
+        f"images.folder: {tmp_path} holds neither val/<synset>/<file> nor "
+        "ILSVRC2012_img_val.tar and ILSVRC2012_devkit_t12.tar.gz"
+    )
+
+
+def packed(folder, tmp_path, name: str, mode: str):
+    """An archive that holds a folder under a name, and its address."""
+    path = tmp_path / f"{name}.tgz"
+    with tarfile.open(path, mode) as archive:
+        archive.add(folder, name)
+    return path
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Give a file of the test's folder an address on a local server."""
+    handler = partial(QuietHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield lambda path: f"http://127.0.0.1:{server.server_port}/{path.relative_to(tmp_path).as_posix()}"
+        server.shutdown()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+def test_imagenette_downloads_itself(photographs, tmp_path, monkeypatch, serve):
+    for split in ("train", "val"):
+        shutil.copytree(photographs, tmp_path / "packed" / split)
+    path = packed(tmp_path / "packed", tmp_path, "imagenette2-320", "w:gz")
+    monkeypatch.setattr(Imagenette, "_ARCHIVES", {"320px": (serve(path), md5(path))})
+    images = tmp_path / "data" / "imagenette2-320" / "val"
+    list_test_images.main("imagenette", images, tmp_path / "t.csv", **LISTING)
+    assert {row.label for row in read_manifest(tmp_path / "t.csv")} == {0, 482, 701}
+    assert (images.parent / "train" / "n01440764").is_dir()
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["imagenette2-320"]
+
+
+@pytest.mark.parametrize("name", ["none.tgz", "wrong.tgz"])
+def test_a_broken_download_leaves_nothing(tmp_path, monkeypatch, serve, name):
+    (tmp_path / "wrong.tgz").write_bytes(b"another file")
+    monkeypatch.setattr(Imagenette, "_ARCHIVES", {"320px": (serve(tmp_path / name), "0" * 32)})
+    with pytest.raises(InputError, match=r"images.source is imagenette; .*: .*(404|corrupted)"):
+        obtain("imagenette", tmp_path / "data" / "imagenette2-320" / "val")
+    assert list((tmp_path / "data").iterdir()) == []
