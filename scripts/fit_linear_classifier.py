@@ -1,11 +1,12 @@
 """Fit a linear classifier without biases to digits and decompose its scores (fig. 1; Eqs 1–4).
 
-In:  scikit-learn's 8×8 scans of handwritten digits (1797), split in two.
-Out: an HDF5 file: /weights (10, 8, 8), ∂f_c/∂x; /images (k, 8, 8), one test scan of each digit asked for;
-     /attributions (k, 10, 8, 8), x · ∂f_c/∂x; /scores (k, 10); attributes digits, accuracy, train and test counts.
+In:  scans of handwritten digits: the archive that fetch_mnist.py writes, or scikit-learn's 1797, split in two.
+Out: an HDF5 file: /weights (10, H, W), ∂f_c/∂x; /images (k, H, W), one test scan of each digit asked for;
+     /attributions (k, 10, H, W), x · ∂f_c/∂x; /scores (k, 10); attributes digits, accuracy, train and test counts.
 """
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import h5py
 import numpy as np
@@ -16,14 +17,13 @@ from sklearn.model_selection import train_test_split
 from explanations.command import InputError, check_range, run_command, step_parser, whole_file
 
 
-def main(output: Path, digits: list[int], regularisation: float, seed: int) -> None:
+def main(output: Path, digits: list[int], regularisation: float, seed: int, scans: Path | None = None) -> None:
     check_range("linear.regularisation", regularisation, low=0, open_low=True)
     for digit in digits:
         check_range("linear.digits", digit, low=0, high=9)
-    scans, labels = load_digits(return_X_y=True)
-    train, test, train_labels, test_labels = train_test_split(
-        scans / 16, labels, test_size=0.2, random_state=seed, stratify=labels
-    )
+    train, test, train_labels, test_labels = split_digits(seed) if scans is None else read_scans(scans)
+    shape = train.shape[1:]
+    train, test = train.reshape(len(train), -1), test.reshape(len(test), -1)
     # soft-max and cross-entropy, no biases
     model = LogisticRegression(fit_intercept=False, C=1 / regularisation, max_iter=1000).fit(train, train_labels)
     weights = model.coef_
@@ -36,18 +36,40 @@ def main(output: Path, digits: list[int], regularisation: float, seed: int) -> N
             raise InputError(f"linear.digits is {digit}; the classifier recognises no test scan of it")
         chosen.append(members[0])
     images = test[chosen]
-    attributions = images[:, None, :] * weights  # Eq. 4, (k, 10, 64)
+    attributions = images[:, None, :] * weights  # Eq. 4, (k, 10, H·W)
     with whole_file(output) as temporary, h5py.File(temporary, "w") as file:
-        file["weights"] = weights.reshape(10, 8, 8)
-        file["images"] = images.reshape(-1, 8, 8)
-        file["attributions"] = attributions.reshape(-1, 10, 8, 8)
+        file["weights"] = weights.reshape(10, *shape)
+        file["images"] = images.reshape(-1, *shape)
+        file["attributions"] = attributions.reshape(-1, 10, *shape)
         file["scores"] = images @ weights.T  # Eq. 1
         file.attrs.update({"digits": digits, "accuracy": correct.mean(), "train": len(train), "test": len(test)})
+
+
+Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def split_digits(seed: int) -> Split:
+    """scikit-learn's scans in [0, 1], (n, 8, 8), to train and to test on, and their (n,) labels."""
+    digits = load_digits()
+    scans, labels = digits.images / 16, digits.target
+    return tuple(train_test_split(scans, labels, test_size=0.2, random_state=seed, stratify=labels))
+
+
+def read_scans(path: Path) -> Split:
+    """An archive's scans in [0, 1], (n, H, W), to train and to test on, and their (n,) labels."""
+    try:
+        with np.load(path) as file:
+            return file["train"] / 255, file["test"] / 255, file["train_labels"], file["test_labels"]
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
+        raise InputError(f"{path}: truncated, or not an archive of scans ({error})") from None
 
 
 if __name__ == "__main__":
     parser = step_parser(__doc__)
     parser.add_argument("--output", type=Path, required=True, help="HDF5 file to write")
+    parser.add_argument("--scans", type=Path, help="archive of scans; if left out, scikit-learn's")
     parser.add_argument("--digits", type=int, nargs="+", default=[3, 6], help="digits whose scores are decomposed")
     parser.add_argument("--regularisation", type=float, default=1.0, help="of the squared weights; larger is smoother")
     parser.add_argument("--seed", type=int, default=0)

@@ -53,7 +53,7 @@ def main(linear: Path, pdf: Path, png: Path, dpi: float) -> None:
 
 
 def draw_row(figure: Figure, top: float, maps: np.ndarray, labels: list[str], decision: int = -1) -> None:
-    """Maps (10, 8, 8), one for each class, on one colour scale; the decision's frame is black."""
+    """Maps (10, H, W), one for each class, on one colour scale; the decision's frame is black."""
     limit = float(np.abs(maps).max())
     for c, (values, label) in enumerate(zip(maps, labels, strict=True)):
         ax = place(figure, LEFT + 0.06 + (c + 1) * PITCH, top, SIDE, SIDE)

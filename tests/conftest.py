@@ -1,6 +1,10 @@
 """What unit tests share: one thread, a small generated data set, network files, shards and removal results of it."""
 
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 
 import pytest
@@ -53,6 +57,21 @@ def world(tmp_path_factory) -> SimpleNamespace:
     for name, path in shards.items():
         extract(world, name, path)
     return world
+
+
+@pytest.fixture
+def serve(tmp_path) -> Iterator[Callable[[Path], str]]:
+    """Give a file of the test's folder an address on a local server."""
+    handler = partial(QuietHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield lambda path: f"http://127.0.0.1:{server.server_port}/{path.relative_to(tmp_path).as_posix()}"
+        server.shutdown()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
 
 
 def images_of(world: SimpleNamespace) -> dict[str, Path]:

@@ -3,9 +3,6 @@
 import hashlib
 import shutil
 import tarfile
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import numpy as np
 import pytest
@@ -226,21 +223,6 @@ def packed(folder, tmp_path, name: str, mode: str):
     with tarfile.open(path, mode) as archive:
         archive.add(folder, name)
     return path
-
-
-@pytest.fixture
-def serve(tmp_path):
-    """Give a file of the test's folder an address on a local server."""
-    handler = partial(QuietHandler, directory=str(tmp_path))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield lambda path: f"http://127.0.0.1:{server.server_port}/{path.relative_to(tmp_path).as_posix()}"
-        server.shutdown()
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *arguments):
-        pass
 
 
 def test_imagenette_downloads_itself(photographs, tmp_path, monkeypatch, serve):

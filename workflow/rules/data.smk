@@ -3,7 +3,8 @@
 digit_images      nothing -> images/<split>, masks/<split>: the embedded experiment's generated images
 test_images       images/val, or the data set's -> test_images.csv: all test images, each checked
 manifest          test_images.csv -> manifest.csv: the images that are evaluated
-linear_classifier nothing -> linear.h5: figure 1's classifier and its decompositions
+mnist             nothing, or a folder that holds it -> mnist.npz: scans of digits
+linear_classifier mnist.npz, or nothing -> linear.h5: figure 1's classifier and its decompositions
 """
 
 
@@ -109,8 +110,31 @@ rule manifest:
         " >{log:q} 2>&1"
 
 
+rule mnist:
+    input:
+        code=sources("fetch_mnist.py"),
+    output:
+        "results/{experiment}/mnist.npz",
+    log:
+        "results/{experiment}/logs/mnist.log",
+    benchmark:
+        "results/{experiment}/benchmarks/mnist.tsv"
+    priority: USUAL
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=30,
+    params:
+        folder=lookup("linear/folder", within=config, default=""),
+    shell:
+        "python scripts/fetch_mnist.py" " --folder {params.folder:q}" " --output {output:q}" " >{log:q} 2>&1"
+
+
 rule linear_classifier:
     input:
+        scans=branch(config["linear"]["source"] == "mnist", then="results/{experiment}/mnist.npz"),
         code=sources("fit_linear_classifier.py"),
     output:
         "results/{experiment}/linear.h5",
@@ -123,14 +147,16 @@ rule linear_classifier:
         "../../envs/images.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=2000,
+        runtime=60,
     params:
+        scans=lambda wildcards, input: f"--scans {input.scans}" if input.scans else "",
         digits=lookup("linear/digits", within=config),
         regularisation=lookup("linear/regularisation", within=config),
         seed=lookup("seed", within=config),
     shell:
         "python scripts/fit_linear_classifier.py"
+        " {params.scans}"
         " --output {output:q}"
         " --digits {params.digits}"
         " --regularisation {params.regularisation}"
