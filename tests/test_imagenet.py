@@ -1,0 +1,190 @@
+"""The configuration at the paper's scale: planned whole, and run with fewer images, classes and steps."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torchvision
+import yaml
+from photographs import write_photographs
+from PIL import Image
+from test_workflow import FIGURES
+from torch import nn
+from workflow_copy import ROOT, copy_workflow, planned_jobs, snakemake
+
+from explanations.claims import CLAIMS
+from explanations.descriptions import read_description
+from explanations.manifests import read_manifest
+
+pytestmark = pytest.mark.workflow
+IMAGENET = ("--configfile", "config/imagenet.yaml")
+CONFIG = yaml.safe_load((ROOT / "config/imagenet.yaml").read_text())
+PAPERS_FIGURES = [figure for figure in FIGURES if figure != "figM"]
+SYNSETS = ["n02423022", "n03888257", "n01440764"]  # a gazelle, a parachute, a tench
+
+
+# --- the whole, planned ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory) -> Path:
+    """A copy of the workflow in which nothing has run; ImageNet isn't there."""
+    return copy_workflow(tmp_path_factory.mktemp("fresh"))
+
+
+def test_everything_is_planned(fresh):
+    jobs = planned_jobs(fresh, *IMAGENET)
+    assert {f"draw_{figure}" for figure in PAPERS_FIGURES} <= jobs.keys()
+    assert jobs["fetch_network"] == jobs["survey_network"] == len(CONFIG["networks"])
+    assert jobs["extract_attributions"] == 6 * 50  # two networks, three variants, 5000 images in shards of 100
+    assert jobs["measure_removal"] == 10 * 50
+    assert not jobs.keys() & {"train", "digit_images", "draw_figM"}
+
+
+def test_every_figure_is_a_target(fresh):
+    jobs = planned_jobs(fresh, *PAPERS_FIGURES, *IMAGENET)
+    assert all(jobs[f"draw_{figure}"] == 1 for figure in PAPERS_FIGURES) and "findings" not in jobs
+    jobs = planned_jobs(fresh, "fig5", *IMAGENET)
+    assert jobs["fetch_network"] == 1 and jobs["measure_removal"] == 2 * 50 and "decay_biases" not in jobs
+
+
+def test_nothing_is_taken_from_the_embedded_experiment(fresh):
+    """A key that is missing is an error, not the embedded experiment's value."""
+    for key in CONFIG:
+        if key == "whole":
+            continue
+        part = fresh / "part.yaml"
+        part.write_text(yaml.safe_dump({name: value for name, value in CONFIG.items() if name != key}))
+        result = snakemake(fresh, "--dry-run", "--configfile", str(part), check=False)
+        assert f"configuration: the top level: '{key}' is a required property" in result.stdout
+    plan = snakemake(fresh, "--dry-run", *IMAGENET).stdout
+    assert "results/embedded" not in plan and "results/imagenet/figures/fig7.pdf" in plan
+
+
+def test_it_can_be_laid_over(fresh):
+    mine = fresh / "mine.yaml"
+    mine.write_text(yaml.safe_dump({"experiment": "mine", "images": {"source": "imagenette", "classes": 10}}))
+    jobs = planned_jobs(fresh, *IMAGENET, str(mine))
+    assert jobs["extract_attributions"] == 6 * 5
+
+
+def test_images_to_tune_on_must_be_named_where_there_are_none(fresh):
+    mine = fresh / "mine.yaml"
+    mine.write_text(yaml.safe_dump({"images": {"source": "imagenet_v2"}}))
+    result = snakemake(fresh, "--dry-run", *IMAGENET, str(mine), check=False)
+    message = "configuration: images.tuning is missing; imagenet_v2 has no images to tune on"
+    assert sum(message in line for line in result.stdout.splitlines()) == 1
+
+
+# --- run small ---------------------------------------------------------------------------------------------------
+
+
+def write_weights(folder: Path, constructor: str) -> dict[str, str]:
+    """A torchvision network's weights, random, as they would be downloaded: what the configuration says of them."""
+    torch.manual_seed(0)
+    network = torchvision.models.get_model(constructor, weights=None)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean, 0, 0.1)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+        if isinstance(getattr(module, "bias", None), nn.Parameter):
+            nn.init.normal_(module.bias, 0, 0.05)
+    path = folder / f"{constructor}.pth"
+    torch.save(network.state_dict(), path)
+    with open(path, "rb") as file:
+        return {"name": "IMAGENET1K_V1", "url": str(path), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def shrink(folder: Path) -> dict:
+    """The configuration with two of each class's images, two classes and few steps; four networks."""
+    config = json.loads(json.dumps(CONFIG))
+    decay = {"steps": 2, "training_steps": 1, "extra_steps": 1, "batch": 2, "record_images": 2}
+    networks = {name: config["networks"][name] for name in ("vgg16", "resnet50")}
+    networks["squeezenet1_1"] = {"source": "torchvision", "constructor": "squeezenet1_1", "arguments": {}}
+    networks["mobilenet_v2"] = {"source": "torchvision", "constructor": "mobilenet_v2", "arguments": {}}
+    for name, network in networks.items():
+        network["weights"] = write_weights(folder, name)
+        if "decay" in network:
+            network["decay"] |= decay
+    networks["resnet50"]["decay_trials"] = {"steps": [3], "temperature": [10]}
+    config |= {"experiment": "small", "threads": 1, "networks": networks}
+    config["images"] |= {"folder": str(folder / "imagenet"), "classes": 2, "per_class": 1}
+    config["survey"] |= {"scales": [10], "shifts": [1], "change_images": 2, "fits": 2}
+    config["attributions"] |= {"shard_size": 1, "batch": 1}
+    config["removal"] |= {"shard_size": 2, "grid": 2, "batch": 16}
+    config["statistics"] |= {"resamples": 100}
+    config["linear"] |= {"source": "digits"}
+    config["figures"] |= {"dpi": 60, "fig2": {"image": 0, "layer": 6}, "fig4": {"image": 1}}
+    config["figures"]["fig7"] |= {"images": [0, 1]}
+    return config
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """The results of the small run, on photographs in ImageNet's layout."""
+    root = tmp_path_factory.mktemp("small")
+    for split, seed in (("val", 0), ("train", 100)):
+        write_photographs(root / "imagenet" / split, SYNSETS, 3, seed)
+    folder = copy_workflow(root)
+    (folder / "small.yaml").write_text(yaml.safe_dump(shrink(root)))
+    said = snakemake(folder, "--cores", "2", "--configfile", "small.yaml").stdout
+    (folder / "results/small/said.txt").write_text(said)
+    return folder / "results/small"
+
+
+@pytest.mark.slow
+def test_networks_are_the_whole_ones_with_their_own_preprocessing(finished):
+    for name, parameters in (("vgg16", 138_357_544), ("resnet50", 25_557_032)):
+        for variant in ("original", "zeroed", "decayed"):
+            description = read_description(finished / f"models/{name}/{variant}.safetensors")
+            assert (description.size, description.resize, description.interpolation) == (224, 256, "bilinear")
+            assert len(description.classes) == 1000 and description.mean == (0.485, 0.456, 0.406)
+            assert description.arguments["num_classes"] == 1000
+        assert sum(p.numel() for p in torchvision.models.get_model(name).parameters()) == parameters
+
+
+@pytest.mark.slow
+def test_labels_are_imagenets_and_readable(finished):
+    rows = read_manifest(finished / "test_images.csv")
+    assert {(row.class_name, row.label) for row in rows} == {("gazelle", 353), ("parachute", 701), ("tench", 0)}
+    assert len(rows) == 9 and len(read_manifest(finished / "manifest.csv")) == 2
+    log = (finished / "logs/test_images.log").read_text()
+    assert "converted: " in log and "not RGB" in log
+
+
+@pytest.mark.slow
+def test_maps_have_the_papers_sizes(finished):
+    sizes = {"vgg16": [224, 224, 224, 112, 112, 56, 56, 56, 28, 28, 28, 14, 14, 14, 1, 1, 1]}
+    sizes["resnet50"] = [224, 112, *[56] * 3, *[28] * 4, *[14] * 6, *[7] * 3, 1]
+    for name, wanted in sizes.items():
+        with h5py.File(finished / f"attributions/{name}/original/0.h5") as file:
+            assert [file["activity"][key].shape[1] for key in sorted(file["activity"])] == wanted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("figure", PAPERS_FIGURES)
+def test_figures_are_drawn(finished, figure):
+    picture = finished / f"figures/{figure}.png"
+    assert len(np.unique(np.asarray(Image.open(picture).convert("L")))) > 10
+    assert picture.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.slow
+def test_every_claim_is_answered(finished):
+    assert pd.read_csv(finished / "findings.csv", dtype=str).claim.tolist() == [claim.number for claim in CLAIMS]
+
+
+@pytest.mark.slow
+def test_memory_is_what_the_rules_ask_for(finished):
+    """A cluster gives a job what its rule asks for: no job may need more."""
+    jobs = re.findall(r"benchmark: (\S+).*?mem_mb=(\d+)", (finished / "said.txt").read_text(), re.DOTALL)
+    assert len(jobs) > 60
+    for benchmark, asked in jobs:
+        used = pd.read_csv(finished.parents[1] / benchmark, sep="\t").max_rss[0]
+        assert pd.isna(pd.to_numeric(used, errors="coerce")) or float(used) * 1.049 < float(asked), benchmark
