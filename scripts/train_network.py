@@ -6,21 +6,19 @@ Out: a network file (safetensors), described in its metadata, with its accuracy 
 AdamW, a one-cycle learning rate, clipped gradients. The same seed on the same machine gives the same weights.
 """
 
-import argparse
-import ast
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from explanations.command import InputError, ProgressBar, check_range, run_command, step_parser
+from explanations.command import InputError, ProgressBar, check_range, dictionary, run_command, step_parser
 from explanations.descriptions import NetworkDescription
 from explanations.devices import place_network
 from explanations.evaluation import LabelledImages
 from explanations.images import list_images, read_batches
 from explanations.manifests import UNLABELLED
-from explanations.networks import build_network, preprocess, save_network
+from explanations.networks import build_network, check_size, preprocess, save_network
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 CLIP = 1.0  # the largest norm of a gradient
@@ -65,20 +63,6 @@ def main(
     save_network(output, network, description.with_variant("original", "trained from scratch", "", record))
 
 
-@torch.no_grad()
-def check_size(network: nn.Module, constructor: str, size: int) -> None:
-    """Raise an InputError if a network can't take images of this size; its poolings may leave nothing of them."""
-    try:
-        network(torch.zeros(1, 3, size, size))
-    except (RuntimeError, AssertionError) as error:  # transformers, and timm, assert what they can take
-        raise InputError(f"images.size is {size}; {constructor} can't take it: {first_line(error)}") from None
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, or what it is if it says nothing."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
 def fit(
     network: nn.Module,
     paths: Sequence[Path],
@@ -110,17 +94,6 @@ def fit(
                 schedule.step()
                 bar.advance(1, f"loss {loss.item():.3f}")
     network.eval().requires_grad_(False)
-
-
-def dictionary(text: str) -> dict:
-    """A flag's value that is a dictionary."""
-    try:
-        value = ast.literal_eval(text)
-    except (SyntaxError, ValueError):
-        value = None
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"{text} is not a dictionary such as {{'width': 0.125}}")
-    return value
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import yaml
 from workflow_copy import ROOT
 
 PACKAGES = {"sklearn": "scikit-learn", "PIL": "pillow", "matplotlib": "matplotlib-base", "torch": "pytorch"}
-LOCK = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+LOCK = {"pytorch": "torch", "huggingface_hub": "huggingface-hub", "matplotlib-base": "matplotlib"}
 RULE = re.compile(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
 
 

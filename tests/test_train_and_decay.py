@@ -1,5 +1,6 @@
 """Training, decay and zeroing: seeded, and leaving exactly the weights that they should."""
 
+import argparse
 import math
 import subprocess
 import sys
@@ -20,12 +21,12 @@ import train_network
 import zero_biases
 from explanations import decay as decay_module
 from explanations.biases import bias_tensors
-from explanations.command import ProgressBar
+from explanations.command import ProgressBar, dictionary
 from explanations.decay import Decay, distillation_loss, plan_phases
 from explanations.descriptions import file_hash, read_description
 from explanations.evaluation import LabelledImages
 from explanations.networks import build_network, load_network
-from train_network import dictionary, fit
+from train_network import fit
 
 COUNT = 12
 
@@ -98,7 +99,7 @@ def test_training_writes_a_described_network(world, tmp_path):
 def test_arguments_are_a_dictionary():
     assert dictionary("{'width': 0.125, 'hidden': 4}") == {"width": 0.125, "hidden": 4}
     for text in ("[1]", "width=1", "__import__('os')", ""):
-        with pytest.raises(train_network.argparse.ArgumentTypeError, match="is not a dictionary"):
+        with pytest.raises(argparse.ArgumentTypeError, match="is not a dictionary"):
             dictionary(text)
 
 

@@ -1,6 +1,7 @@
 """What every step's command line shares: one-line errors, progress, results that appear only when whole."""
 
 import argparse
+import ast
 import math
 import os
 import shutil
@@ -35,6 +36,17 @@ def step_parser(description: str | None) -> argparse.ArgumentParser:
         pass
 
     return argparse.ArgumentParser(description=description, formatter_class=Formatter)
+
+
+def dictionary(text: str) -> dict:
+    """A flag's value that is a dictionary."""
+    try:
+        value = ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        value = None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"{text} is not a dictionary such as {{'width': 0.125}}")
+    return value
 
 
 def check_range(

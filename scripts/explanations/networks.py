@@ -17,13 +17,15 @@ SOURCES = ("narrow", "torchvision", "timm")
 
 def build_network(source: str, constructor: str, arguments: dict) -> nn.Module:
     """Build a network with fresh weights, in evaluation mode; InputError for a name or argument that doesn't exist."""
-    if source not in SOURCES:
-        raise InputError(f"source is {source}; allowed are {', '.join(SOURCES)}")
+    check_constructor(source, constructor)
     if source == "timm":
-        return _build_timm(constructor, arguments).eval()
-    known = list(NARROW) if source == "narrow" else torchvision.models.list_models(module=torchvision.models)
-    if constructor not in known:
-        raise InputError(f"constructor is {constructor}; source {source} has {', '.join(known)}")
+        import timm  # takes seconds, which no other network should cost
+
+        try:
+            return timm.create_model(constructor, pretrained=False, **arguments).eval()
+        except Exception as error:  # the many constructors check their arguments in as many ways
+            text = " ".join(str(error).split())
+            raise InputError(f"arguments of {constructor}: {text or type(error).__name__}") from None
     build = NARROW[constructor] if source == "narrow" else torchvision.models.get_model_builder(constructor)
     try:
         return build(**arguments).eval()
@@ -31,17 +33,33 @@ def build_network(source: str, constructor: str, arguments: dict) -> nn.Module:
         raise InputError(f"arguments of {constructor}: {error}") from None
 
 
-def _build_timm(constructor: str, arguments: dict) -> nn.Module:
-    import timm  # takes seconds, which no other network should cost
+def check_constructor(source: str, constructor: str) -> None:
+    """Raise an InputError unless a source has a constructor of this name."""
+    if source not in SOURCES:
+        raise InputError(f"source is {source}; allowed are {', '.join(SOURCES)}")
+    if source == "timm":
+        import timm
 
-    if not timm.is_model(constructor):
-        close = difflib.get_close_matches(constructor, timm.list_models(), cutoff=0)
-        raise InputError(f"constructor is {constructor}; of timm's the closest are {', '.join(close)}")
+        if not timm.is_model(constructor):
+            close = difflib.get_close_matches(constructor, timm.list_models(), cutoff=0)
+            raise InputError(f"constructor is {constructor}; of timm's the closest are {', '.join(close)}")
+        return
+    known = list(NARROW) if source == "narrow" else torchvision.models.list_models(module=torchvision.models)
+    if constructor not in known:
+        raise InputError(f"constructor is {constructor}; source {source} has {', '.join(known)}")
+
+
+@torch.no_grad()
+def check_size(network: nn.Module, constructor: str, size: int) -> Tensor:
+    """The logits of a black image; InputError if a network can't take images of this size.
+
+    Its poolings may leave nothing of them.
+    """
     try:
-        return timm.create_model(constructor, pretrained=False, **arguments)
-    except Exception as error:  # the many constructors check their arguments in as many ways
-        text = " ".join(str(error).split())
-        raise InputError(f"arguments of {constructor}: {text or type(error).__name__}") from None
+        return network(torch.zeros(1, 3, size, size))
+    except (RuntimeError, AssertionError) as error:  # transformers, and timm, assert what they can take
+        text = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"images.size is {size}; {constructor} can't take it: {text}") from None
 
 
 # --- files -------------------------------------------------------------------------------------------------------
