@@ -36,7 +36,7 @@ def fetch_file(address: str, sha256: str, cache: Path) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     path = cache / Path(urllib.parse.urlparse(address).path).name
     part = path.with_name(f"{path.name}.part")
-    with FileLock(f"{path}.lock"):
+    with FileLock(path.with_name(f".{path.name}.lock")):
         if not (path.exists() and file_hash(path).startswith(sha256)):
             _download(address, part)
             try:

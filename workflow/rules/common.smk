@@ -121,8 +121,10 @@ def trial_records(setting):
 def check_images():
     """Stop with one line unless a folder of the user's own holds images, and a data set has images to tune on."""
     images = config["images"]
+    trained = [name for name, network in config["networks"].items() if "training" in network]
+    if trained and "size" not in images:
+        raise WorkflowError(f"configuration: images.size is missing; networks.{trained[0]} is trained here")
     if images["source"] == "folder":
-        trained = any("training" in network for network in config["networks"].values())
         for folder in (image_folder("val"), image_folder("train") if trained else tuning_folder()):
             if not any(Path(folder).glob("**/*.*")):
                 raise WorkflowError(f"configuration: images.folder is {images['folder']}; {folder} must hold images")

@@ -26,9 +26,9 @@ rule digit_images:
         mem_mb=1000,
         runtime=10,
     params:
-        number=lookup("images/{split}_count", within=config),
-        size=lookup("images/size", within=config),
-        scraps=lookup("images/scraps", within=config),
+        number=lookup("images/{split}_count", within=config, default=0),
+        size=lookup("images/size", within=config, default=0),
+        scraps=lookup("images/scraps", within=config, default=0),
         seed=lookup("seed", within=config),
     shell:
         "python scripts/make_digit_images.py"

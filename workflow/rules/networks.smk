@@ -1,7 +1,17 @@
 """The networks.
 
-train   images/train, images/val -> models/<network>/original.safetensors
+train           images/train, test_images.csv -> models/<network>/original.safetensors
+fetch_network   nothing -> the same, of pretrained networks
 """
+
+
+def networks_with(key):
+    """The networks whose configuration has a key, as a wildcard's pattern; one that nothing fits if there are none."""
+    return "|".join(name for name in NETWORKS if key in config["networks"][name]) or "$."
+
+
+localrules:
+    fetch_network,
 
 
 rule train:
@@ -16,6 +26,8 @@ rule train:
         "results/{experiment}/logs/train/{network}.log",
     benchmark:
         "results/{experiment}/benchmarks/train/{network}.tsv"
+    wildcard_constraints:
+        network=networks_with("training"),
     # everything waits for those that are explained
     priority: training_priority
     conda:
@@ -29,7 +41,7 @@ rule train:
         constructor=lookup("networks/{network}/constructor", within=config),
         arguments=lookup("networks/{network}/arguments", within=config),
         training=lookup("networks/{network}/training", within=config),
-        size=lookup("images/size", within=config),
+        size=lookup("images/size", within=config, default=0),
         seed=lookup("seed", within=config),
         train=lambda wildcards: image_folder("train"),
         images=lambda wildcards: image_folder("val"),
@@ -49,4 +61,41 @@ rule train:
         " --weight-decay {params.training[weight_decay]}"
         " --seed {params.seed}"
         " --threads {threads}"
+        " >{log:q} 2>&1"
+
+
+rule fetch_network:
+    input:
+        code=sources("fetch_network.py"),
+    output:
+        "results/{experiment}/models/{network}/original.safetensors",
+    log:
+        "results/{experiment}/logs/fetch_network/{network}.log",
+    benchmark:
+        "results/{experiment}/benchmarks/fetch_network/{network}.tsv"
+    wildcard_constraints:
+        network=networks_with("weights"),
+    priority: training_priority
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=120,
+    params:
+        source=lookup("networks/{network}/source", within=config),
+        constructor=lookup("networks/{network}/constructor", within=config),
+        arguments=lookup("networks/{network}/arguments", within=config),
+        weights=lookup("networks/{network}/weights/name", within=config),
+        url=lookup("networks/{network}/weights/url", within=config, default=""),
+        sha256=lookup("networks/{network}/weights/sha256", within=config, default=""),
+    shell:
+        "python scripts/fetch_network.py"
+        " --source {params.source}"
+        " --constructor {params.constructor}"
+        " --arguments {params.arguments:q}"
+        " --weights {params.weights}"
+        " --url {params.url:q}"
+        " --sha256 {params.sha256:q}"
+        " --output {output:q}"
         " >{log:q} 2>&1"

@@ -1,0 +1,456 @@
+"""Pretrained weights: what the libraries publish of them, their way here, and the networks that they make."""
+
+import hashlib
+import multiprocessing
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cached_property
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+import timm
+import torch
+import torchvision
+from PIL import Image
+from safetensors.torch import save_file
+from timm.data import create_transform, resolve_data_config
+from torch import nn
+from torchvision.models._api import WeightsEnum
+
+import fetch_network
+from explanations import downloads
+from explanations.command import InputError
+from explanations.downloads import fetch_file, published_hash
+from explanations.images import frame
+from explanations.networks import load_network, preprocess
+from explanations.pretrained import Published, fetch_weights, look_up, name_classes
+
+CONTENT = bytes(range(256)) * 20_000  # 5 MB
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+# --- files -------------------------------------------------------------------------------------------------------
+
+
+class Server:
+    """A server of one file that can break off, know no ranges, or fail; `asked` is what came: path, Range."""
+
+    def __init__(self, content: bytes = CONTENT):
+        self.content, self.asked = content, []
+        self.break_after: list[int] = []  # bytes of the answers to come that are cut
+        self.ranges, self.status = True, 0
+
+    @cached_property
+    def handler(self):
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                wanted = self.headers.get("Range")
+                server.asked.append((self.path, wanted))
+                if server.status:
+                    return self.send_error(server.status)
+                start = int(re.match(r"bytes=(\d+)-", wanted)[1]) if wanted and server.ranges else 0
+                if start and start >= len(server.content):
+                    return self.send_error(416)
+                body = server.content[start:]
+                self.send_response(206 if start else 200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body[: server.break_after.pop(0)] if server.break_after else body)
+                self.close_connection = True
+                return None
+
+            def log_message(self, *arguments):
+                pass
+
+        return Handler
+
+
+@pytest.fixture
+def server(monkeypatch) -> Iterator[Server]:
+    monkeypatch.setattr(downloads.time, "sleep", lambda seconds: None)
+    served = Server()
+    with ThreadingHTTPServer(("127.0.0.1", 0), served.handler) as http:
+        Thread(target=http.serve_forever, daemon=True).start()
+        served.address = f"http://127.0.0.1:{http.server_port}/weights/net-{SHA256[:8]}.pth"
+        yield served
+        http.shutdown()
+
+
+def test_a_file_is_downloaded_once(server, tmp_path):
+    path = fetch_file(server.address, SHA256[:8], tmp_path / "cache")
+    assert path == tmp_path / "cache" / f"net-{SHA256[:8]}.pth" and path.read_bytes() == CONTENT
+    server.status = 500
+    assert fetch_file(server.address, SHA256, tmp_path / "cache") == path
+    assert server.asked == [(f"/weights/net-{SHA256[:8]}.pth", None)]
+
+
+def test_a_download_that_breaks_off_goes_on(server, tmp_path):
+    server.break_after = [3_000_000, 1_000_000]
+    assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT
+    assert [wanted for _, wanted in server.asked] == [None, "bytes=3000000-", "bytes=4000000-"]
+
+
+def test_a_download_that_was_killed_goes_on(server, tmp_path):
+    (tmp_path / f"net-{SHA256[:8]}.pth.part").write_bytes(CONTENT[:2_000_000])
+    assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT
+    assert [wanted for _, wanted in server.asked] == ["bytes=2000000-"]
+    assert not [*tmp_path.glob("*.part")]
+
+
+def test_a_server_that_knows_no_ranges_sends_everything_again(server, tmp_path):
+    (tmp_path / f"net-{SHA256[:8]}.pth.part").write_bytes(b"x" * 2_000_000)
+    server.ranges = False
+    assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT
+
+
+def test_a_part_longer_than_the_file_is_thrown_away(server, tmp_path):
+    (tmp_path / f"net-{SHA256[:8]}.pth.part").write_bytes(CONTENT + b"x")
+    assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT
+
+
+def test_a_damaged_file_in_the_cache_is_fetched_again(server, tmp_path):
+    (tmp_path / f"net-{SHA256[:8]}.pth").write_bytes(CONTENT[:-1])
+    assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "requests"),
+    [(404, "the server says 404 Not Found", 1), (503, "can't be downloaded (the server says 503 Service Unavail", 5)],
+)
+def test_a_server_that_refuses(server, tmp_path, status, message, requests):
+    server.status = status
+    assert message in refused(fetch_file, server.address, SHA256, tmp_path)
+    assert len(server.asked) == requests
+
+
+def test_no_server(server, tmp_path):
+    address = re.sub(r":\d+", ":1", server.address)
+    assert refused(fetch_file, address, SHA256, tmp_path).startswith(f"{address}: can't be downloaded (")
+
+
+def test_a_wrong_hash(server, tmp_path):
+    message = refused(fetch_file, server.address, "0" * 64, tmp_path)
+    assert message == f"{server.address}: its SHA-256 is {SHA256}; expected {'0' * 64}"
+    assert not [*tmp_path.glob("net*")]
+    (tmp_path / "local.pth").write_bytes(CONTENT)
+    assert refused(fetch_file, str(tmp_path / "local.pth"), "00", tmp_path).endswith("; expected 00…")
+    assert (tmp_path / "local.pth").exists()  # it's the user's
+
+
+def test_local_files_are_read_where_they_lie(tmp_path):
+    path = tmp_path / "my weights.pth"
+    path.write_bytes(CONTENT)
+    for address in (str(path), path.as_uri()):
+        assert fetch_file(address, SHA256, tmp_path / "cache") == path
+    assert refused(fetch_file, str(tmp_path / "none.pth"), SHA256, tmp_path).endswith("none.pth: no such file")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_processes_that_ask_together_download_once(server, tmp_path):
+    context = multiprocessing.get_context("fork")
+    with context.Pool(4) as pool:
+        found = pool.starmap(fetch_file, [(server.address, SHA256, tmp_path)] * 4)
+    assert {path.read_bytes() for path in found} == {CONTENT} and len(server.asked) == 1
+
+
+def refused(call, *arguments) -> str:
+    """The one line of the InputError that a call raises."""
+    with pytest.raises(InputError) as raised:
+        call(*arguments)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "digits"),
+    [("vgg16-397923af.pth", "397923af"), ("a/b-0123456789ab.th?x=1", "0123456789ab"), ("net.pth", ""), ("v-1.pth", "")],
+)
+def test_hashes_in_names(name, digits):
+    assert published_hash(f"https://example.org/{name}") == digits
+
+
+# --- what is published -------------------------------------------------------------------------------------------
+
+
+def test_every_classifier_of_torchvision_is_published():
+    names = torchvision.models.list_models(module=torchvision.models)
+    assert len(names) == 80
+    for name in names:
+        for weights in set(torchvision.models.get_model_weights(name).__members__) - {"IMAGENET1K_FEATURES"}:
+            found = look_up("torchvision", name, weights, {})
+            assert found.classes == 1000 and len(found.sha256) >= 8 and found.address.startswith("https://")
+
+
+LIBRARY = [
+    *[("torchvision", name, "IMAGENET1K_V1") for name in ("vgg16", "inception_v3", "efficientnet_b3", "swin_v2_t")],
+    *[("torchvision", "resnet50", "IMAGENET1K_V2"), ("torchvision", "vit_b_16", "IMAGENET1K_SWAG_E2E_V1")],
+    *[("timm", "resnet50", "tv_in1k"), ("timm", "inception_v4", "tf_in1k"), ("timm", "nasnetalarge", "tf_in1k")],
+    *[("timm", "resnetv2_50", "a1h_in1k"), ("timm", "eva02_base_patch14_448", "mim_in22k_ft_in1k")],
+    *[("timm", "convnext_tiny", "in12k_ft_in1k_384"), ("timm", "mobilenetv1_100", "ra4_e3600_r224_in1k")],
+]
+
+
+@pytest.mark.parametrize(("source", "constructor", "weights"), LIBRARY, ids=lambda value: value)
+@pytest.mark.parametrize("shape", [(375, 500), (500, 333), (120, 90), (224, 224)])
+def test_images_are_made_ready_as_the_library_does(source, constructor, weights, shape):
+    published = look_up(source, constructor, weights, {})
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8))
+    if source == "torchvision":
+        wanted = torchvision.models.get_model_weights(constructor)[weights].transforms()(image)
+    else:
+        config = timm.get_pretrained_cfg(f"{constructor}.{weights}").to_dict()
+        wanted = create_transform(**resolve_data_config({}, pretrained_cfg=config))(image)
+    pixels = torch.from_numpy(np.asarray(frame(image, published.framing)).transpose(2, 0, 1).copy())[None]
+    found = preprocess(pixels, described(published))[0]
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+def described(published: Published):
+    """What preprocessing reads of a description."""
+    return type("Description", (), {"mean": published.mean, "std": published.std})
+
+
+def test_squashed_images_are_among_them():
+    squashed = [look_up(*names, {}).framing.squash for names in LIBRARY if names[0] == "timm"]
+    assert any(squashed) and not all(squashed)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("narrow", "vgg16", "x"), "source is narrow; pretrained weights are of torchvision, timm"),
+        (("torchvision", "vgg99", "x"), "constructor is vgg99; source torchvision has alexnet, convnext_base, "),
+        (("timm", "resnet5", "x"), "constructor is resnet5; of timm's the closest are resnet50, "),
+        (("torchvision", "vgg16", "V1"), "weights.name is V1; vgg16 has IMAGENET1K_V1, IMAGENET1K_FEATURES"),
+        (("torchvision", "vgg16", "IMAGENET1K_FEATURES"), "weights.name is IMAGENET1K_FEATURES; they are no classifi"),
+        (("timm", "inception_v4", "V1"), "weights.name is V1; inception_v4 has tf_in1k"),
+        (("timm", "test_vit", "x"), "weights.name is x; test_vit has "),
+    ],
+)
+def test_unknown_names(flags, message):
+    assert refused(look_up, *flags, {}).startswith(message)
+
+
+def test_class_names():
+    assert name_classes(1000)[353] == "gazelle"
+    assert len(name_classes(21841)) == 21841
+    assert name_classes(7) == tuple(f"class {k}" for k in range(7))
+
+
+# --- networks ----------------------------------------------------------------------------------------------------
+
+
+def randomise(network: nn.Module) -> nn.Module:
+    """Random statistics and biases, so that none is at a value that it would have anyway."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            if name.endswith("running_var"):
+                tensor.uniform_(0.5, 1.5)
+            elif tensor.is_floating_point() and tensor.dim() <= 1:
+                tensor.normal_(0.1, 0.1)
+    return network.eval()
+
+
+def published_file(network: nn.Module, folder: Path, *, drop: str = " ") -> tuple[str, str]:
+    """A network's weights as a file that is named after its hash; its path and hash."""
+    state = {name: tensor for name, tensor in network.state_dict().items() if drop not in name}
+    path = folder / "weights.pth"
+    torch.save(state, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return str(path.rename(folder / f"weights-{digest[:8]}.pth")), digest
+
+
+def fetch(folder: Path, source: str, constructor: str, weights: str, url: str, sha256: str = "", arguments=None):
+    output = folder / "n.safetensors"
+    fetch_network.main(source, constructor, arguments or {}, weights, url, sha256, output)
+    return load_network(output)
+
+
+def test_a_network_of_torchvision(tmp_path):
+    network = randomise(torchvision.models.squeezenet1_1())
+    url, sha256 = published_file(network, tmp_path)
+    found, description = fetch(tmp_path, "torchvision", "squeezenet1_1", "IMAGENET1K_V1", url, sha256)
+    images = torch.randn(2, 3, 224, 224)
+    with torch.no_grad():
+        assert torch.equal(found(images), network(images))
+    assert (description.size, description.resize, description.interpolation) == (224, 256, "bilinear")
+    assert (description.mean, description.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert description.classes[353] == "gazelle" and description.variant == "original"
+    assert (description.origin, description.origin_hash) == (url, sha256)
+    assert description.arguments == {"num_classes": 1000}
+
+
+@pytest.mark.parametrize("constructor", ["googlenet", "inception_v3", "densenet121", "mnasnet0_5", "mobilenet_v2"])
+def test_networks_are_what_torchvision_itself_loads(tmp_path, monkeypatch, constructor):
+    """Auxiliary heads, old names and missing counters are as in the files that torchvision publishes."""
+    extra = {"aux_logits": True, "init_weights": False} if constructor in ("googlenet", "inception_v3") else {}
+    network = randomise(torchvision.models.get_model(constructor, weights=None, **extra))
+    state = {key: value for key, value in network.state_dict().items() if "num_batches" not in key}
+    if constructor == "densenet121":
+        state = {re.sub(r"(denselayer\d+\.(?:norm|conv))(\d)", r"\1.\2", key): value for key, value in state.items()}
+    elif constructor == "mnasnet0_5":
+        state = network.state_dict()
+    path = tmp_path / "w.pth"
+    torch.save(state, path)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", lambda self, *a, **k: torch.load(path, weights_only=True))
+    wanted = torchvision.models.get_model(constructor, weights="IMAGENET1K_V1").eval()
+    found, description = fetch(tmp_path, "torchvision", constructor, "IMAGENET1K_V1", str(path), sha256)
+    images = torch.randn(2, 3, description.size, description.size)
+    with torch.no_grad():
+        assert torch.equal(found(images), wanted(images))
+    assert not any(name.lower().startswith("aux") for name, _ in found.named_parameters())
+
+
+@pytest.mark.parametrize(
+    ("constructor", "weights"), [("test_vit", "r160_in1k"), ("test_resnet", "r160_in1k"), ("test_byobnet", "r160_in1k")]
+)
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_networks_of_timm(tmp_path, constructor, weights, suffix):
+    network = randomise(timm.create_model(constructor))
+    path = tmp_path / f"w{suffix}"
+    (torch.save if suffix == ".pth" else save_file)(network.state_dict(), path)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    found, description = fetch(tmp_path, "timm", constructor, weights, str(path), sha256)
+    images = torch.randn(2, 3, description.size, description.size)
+    with torch.no_grad():
+        assert torch.equal(found(images), network(images))
+    assert description.size == 160 and description.classes[0] == "tench"
+
+
+def test_files_that_timm_renames(tmp_path):
+    """ConvNeXt's authors have other names for its parts; timm's own filter knows them."""
+    network = randomise(timm.create_model("convnext_atto"))
+    state = network.state_dict()
+    original = {"head.fc.": "head.", "head.norm.": "norm.", "stem.": "downsample_layers.0."}
+    theirs = {}
+    for key, value in state.items():
+        for new, old in original.items():
+            if key.startswith(new):
+                key = key.replace(new, old, 1)
+        key = re.sub(r"stages\.(\d)\.downsample\.", r"downsample_layers.\1.", key)
+        key = re.sub(r"stages\.(\d)\.blocks\.(\d+)\.", r"stages.\1.\2.", key)
+        key = key.replace("conv_dw", "dwconv").replace("mlp.fc1", "pwconv1").replace("mlp.fc2", "pwconv2")
+        theirs[key] = value
+    torch.save({"model": theirs}, tmp_path / "w.pth")
+    sha256 = hashlib.sha256((tmp_path / "w.pth").read_bytes()).hexdigest()
+    found, _ = fetch(tmp_path, "timm", "convnext_atto", "d2_in1k", str(tmp_path / "w.pth"), sha256)
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(found(images), network(images))
+
+
+def test_files_of_another_architecture(tmp_path):
+    url, sha256 = published_file(torchvision.models.squeezenet1_1(), tmp_path)
+    for source, constructor, weights, part in (
+        ("torchvision", "squeezenet1_0", "IMAGENET1K_V1", "classifier.1.bias is (1000,)"),
+        ("torchvision", "mobilenet_v3_small", "IMAGENET1K_V1", "classifier.0.bias is absent; expected (1024,)"),
+        ("timm", "test_resnet", "r160_in1k", "Missing key"),
+    ):
+        message = refused(fetch, tmp_path, source, constructor, weights, url, sha256)
+        assert message.startswith(f"{url}: not a {constructor}: ") or constructor == "squeezenet1_0"
+        assert part in message or constructor == "squeezenet1_0"
+    assert not (tmp_path / "n.safetensors").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights", b"\x80\x04."])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_files_of_no_weights(tmp_path, content, suffix):
+    path = tmp_path / f"w{suffix}"
+    path.write_bytes(content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    flags = ("torchvision", "squeezenet1_1", "IMAGENET1K_V1", str(path), sha256)
+    assert refused(fetch, tmp_path, *flags).startswith(f"{path}: not a file of weights")
+
+
+def test_weights_without_a_hash(tmp_path):
+    published = look_up("timm", "test_vit", "r160_in1k", {})
+    message = refused(fetch_weights, published, "https://example.org/w.pth", "")
+    assert message == "weights.sha256 is missing; no hash is published for https://example.org/w.pth"
+
+
+def test_weights_are_kept_where_torch_hub_keeps_them(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    published = look_up("torchvision", "vgg16", "IMAGENET1K_V1", {})
+    path = fetch_weights(published, server.address, SHA256)
+    assert path.parent == tmp_path / "hub" / "checkpoints"
+    assert "its SHA-256 is" in refused(fetch_weights, published, server.address, "")  # it isn't VGG-16
+
+
+# --- the hub -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hub(tmp_path) -> Iterator[dict]:
+    """A server that speaks the hub's protocol for one file, and the environment that leads there."""
+    network = randomise(timm.create_model("test_vit"))
+    save_file(network.state_dict(), tmp_path / "model.safetensors")
+    content = (tmp_path / "model.safetensors").read_bytes()
+    served = {"content": content, "sha256": hashlib.sha256(content).hexdigest(), "asked": [], "network": network}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            served["asked"].append((self.command, self.path))
+            if "/resolve/" not in self.path or "model.safetensors" not in self.path:
+                return self.send_error(404)
+            self.send_response(200)
+            self.send_header("X-Repo-Commit", "0" * 40)
+            self.send_header("X-Linked-Etag", f'"{served["sha256"]}"')
+            self.send_header("ETag", f'"{served["sha256"]}"')
+            self.send_header("X-Linked-Size", str(len(content)))
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            return None
+
+        def do_GET(self):
+            self.do_HEAD()
+            self.wfile.write(served["content"])
+
+        def log_message(self, *arguments):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        Thread(target=http.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{http.server_port}"
+        served["environment"] = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_XET": "1"}
+        yield served
+        http.shutdown()
+
+
+def fetch_from_hub(hub: dict, output: Path) -> subprocess.CompletedProcess:
+    flags = {"source": "timm", "constructor": "test_vit", "weights": "r160_in1k", "output": output}
+    command = [sys.executable, fetch_network.__file__, *(f"--{key}={value}" for key, value in flags.items())]
+    environment = {**os.environ, **hub["environment"]}
+    return subprocess.run(command, env=environment, text=True, capture_output=True)
+
+
+def test_weights_from_the_hub(hub, tmp_path):
+    result = fetch_from_hub(hub, tmp_path / "n.safetensors")
+    assert result.returncode == 0, result.stderr
+    network, description = load_network(tmp_path / "n.safetensors")
+    images = torch.randn(2, 3, 160, 160)
+    with torch.no_grad():
+        assert torch.equal(network(images), hub["network"](images))
+    assert (description.origin, description.origin_hash) == ("timm/test_vit.r160_in1k", hub["sha256"])
+    before = len(hub["asked"])
+    assert fetch_from_hub(hub, tmp_path / "again.safetensors").returncode == 0
+    assert not [path for command, path in hub["asked"][before:] if command == "GET" and "resolve" in path]
+
+
+def test_another_file_from_the_hub(hub, tmp_path):
+    hub["content"] = hub["content"][:-1] + b"x"
+    result = fetch_from_hub(hub, tmp_path / "n.safetensors")
+    assert result.returncode == 1
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("fetch_network.py: error: timm/test_vit.r160_in1k/model.safetensors: its SHA-256 is ")
+    assert last.endswith(f"; expected {hub['sha256']}")
+    assert not (tmp_path / "n.safetensors").exists()
