@@ -20,6 +20,7 @@ from explanations.shards import ShardReader
 from explanations.statistics import pearson
 
 VARIANTS = ("original", "zeroed", "decayed")
+BLOCK = 100  # images whose maps are in memory at a time
 
 
 def main(original: list[Path], zeroed: list[Path], decayed: list[Path], correlations: Path, gross_sums: Path) -> None:
@@ -32,36 +33,43 @@ def main(original: list[Path], zeroed: list[Path], decayed: list[Path], correlat
             pd.DataFrame(rows).to_csv(temporary, index=False)
 
 
+def blocks(reader: ShardReader) -> list[list[int]]:
+    """The images of a reader's shards, so many at a time: memory does not grow with their number."""
+    return [reader.images[start : start + BLOCK] for start in range(0, len(reader.images), BLOCK)]
+
+
 def correlate(readers: dict[str, ShardReader]) -> list[dict]:
     """Rows of spatial correlations: the original's activity with its bias, and with the other variants' activity."""
-    images = readers["original"].images
-    maps = {variant: ShardMaps(reader, images) for variant, reader in readers.items()}
-    original = maps["original"]
+    found: dict[tuple[int, str], list[np.ndarray]] = {}
+    for images in blocks(readers["original"]):
+        maps = {variant: ShardMaps(reader, images) for variant, reader in readers.items()}
+        original = maps["original"]
+        for layer in original.layers:
+            activity = original.activity(layer).numpy()
+            others = {variant: maps[variant].activity(layer).numpy() for variant in ("zeroed", "decayed")}
+            if layer in original.operation_layers:
+                others["bias"] = layer_bias(original, layer).numpy()
+            for comparison, other in others.items():
+                found.setdefault((layer, comparison), []).append(pearson(activity, other))
     rows = []
-    for layer in original.layers:
-        activity = original.activity(layer).numpy()
-        others = {variant: maps[variant].activity(layer).numpy() for variant in ("zeroed", "decayed")}
-        if layer in original.operation_layers:
-            others["bias"] = layer_bias(original, layer).numpy()
-        for comparison, other in others.items():
-            rho = pearson(activity, other)
-            rho = rho[~np.isnan(rho)]
-            p10, median, p90 = np.percentile(rho, [10, 50, 90]) if len(rho) else [np.nan] * 3
-            network = readers["original"].identity["network"]
-            row = {"network": network, "comparison": comparison, "layer": layer, "n": len(rho)}
-            rows.append({**row, "p10": p10, "median": median, "p90": p90})
+    for (layer, comparison), parts in found.items():
+        rho = np.concatenate(parts)
+        rho = rho[~np.isnan(rho)]
+        p10, median, p90 = np.percentile(rho, [10, 50, 90]) if len(rho) else [np.nan] * 3
+        network = readers["original"].identity["network"]
+        row = {"network": network, "comparison": comparison, "layer": layer, "n": len(rho)}
+        rows.append({**row, "p10": p10, "median": median, "p90": p90})
     return rows
 
 
 def sum_layers(reader: ShardReader) -> list[dict]:
     """Rows of gross sums A^{h,l} (Eq. 14) against the score, over images."""
-    images = reader.images
-    score = reader.read("score", images)
+    score = reader.read("score", reader.images)
     rows = []
     for layer in range(len(reader.layer_names)):
-        gross = reader.gross_sum(layer, images)
+        gross = np.concatenate([reader.gross_sum(layer, images) for images in blocks(reader)])
         row = {"network": reader.identity["network"], "variant": reader.identity["variant"], "layer": layer}
-        row |= {"name": reader.layer_names[layer], "n": len(images), "median_gross_sum": np.median(gross)}
+        row |= {"name": reader.layer_names[layer], "n": len(gross), "median_gross_sum": np.median(gross)}
         gap = np.abs(gross - score) / np.abs(score)
         row |= {"median_relative_gap": np.median(gap), "largest_relative_gap": gap.max()}
         rows.append({**row, "negative_share": (gross < 0).mean()})

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from torch import nn
 
 from explanations.command import InputError, check_range, run_command, step_parser
 from explanations.decay import Decay, plan_phases, run_decay
 from explanations.descriptions import file_hash
-from explanations.devices import place_network, use_device
+from explanations.devices import PRECISIONS, compute_in, place_network, use_device
 from explanations.evaluation import LabelledImages
 from explanations.images import find_images
 from explanations.networks import load_network, save_network
@@ -45,6 +46,7 @@ def main(
     record_images: int,
     checkpoint_seconds: float,
     unreadable: str,
+    precision: str,
     seed: int,
     device: str,
     threads: int,
@@ -67,14 +69,21 @@ def main(
     recorded = test.draw(record_images, seed)
     settings = {"profile": profile, "steps": steps, "floor": floor, "training_steps": training_steps}
     settings |= {"extra_steps": extra_steps, "temperature": temperature, "learning_rate": learning_rate}
-    settings |= {"batch": batch, "seed": seed}
+    settings |= {"batch": batch, "precision": precision, "seed": seed}
     skip = unreadable == "skip"
-    decay = Decay(classifier, paths, description, temperature, learning_rate, batch, seed, threads, skip=skip)
+    decay = Decay(
+        classifier, paths, description, temperature, learning_rate, batch, seed, threads, precision, skip=skip
+    )
     checkpoint = output.with_suffix(".checkpoint")
     fingerprint = hashlib.sha256(f"{settings} {record_images} {file_hash(network)} {torch.__version__}".encode())
     for path in (*paths, *recorded.paths):
         fingerprint.update(f"{path} {path.stat().st_size}".encode())
-    rows = run_decay(decay, phases, recorded.accuracy, checkpoint, fingerprint.hexdigest(), checkpoint_seconds)
+
+    def measure(tuned: nn.Module) -> float:
+        with compute_in(precision, place):
+            return recorded.accuracy(tuned)
+
+    rows = run_decay(decay, phases, measure, checkpoint, fingerprint.hexdigest(), checkpoint_seconds)
     about = {"network": name, "profile": profile, "steps": steps, "temperature": temperature, "n": len(recorded)}
     tested = {**settings, **test.record_accuracy(classifier)}
     write_table(record, pd.DataFrame(rows), about)
@@ -102,6 +111,7 @@ if __name__ == "__main__":
     parser.add_argument("--record-images", type=int, default=1000, help="test images behind the record's accuracies")
     parser.add_argument("--checkpoint-seconds", type=float, default=30, help="least time between two checkpoints")
     parser.add_argument("--unreadable", choices=("stop", "skip"), default="stop", help="files that can't be read")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the passes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:<n>")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")

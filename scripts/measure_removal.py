@@ -15,9 +15,9 @@ import torch
 from explanations.attribution_maps import ShardMaps
 from explanations.command import InputError, ProgressBar, check_range, run_command, step_parser
 from explanations.descriptions import file_hash
-from explanations.devices import use_device
+from explanations.devices import PRECISIONS, use_device
 from explanations.images import load_images
-from explanations.inference import optimise_for_inference
+from explanations.inference import FastDecisions, decide_in
 from explanations.manifests import choose_block, read_manifest
 from explanations.measurements import NEVER, write_measurements
 from explanations.networks import load_network, preprocess
@@ -48,6 +48,7 @@ def main(
     never_flips: str,
     seed: int,
     batch: int,
+    precision: str,
     device: str,
     threads: int,
 ) -> None:
@@ -64,7 +65,7 @@ def main(
     partners = noise_partners(len(rows), noise_maps, seed)
     block = choose_block(rows, shard, shard_size, manifest)
     classifier, description = load_network(network)
-    decide = optimise_for_inference(classifier, place)
+    decide = decide_in(precision, classifier, place)
     loaded = load_images([images / row.path for row in block], description.framing, threads)
     inputs = preprocess(torch.from_numpy(loaded), description).to(place)
     chosen = [row.index for row in block]
@@ -77,12 +78,16 @@ def main(
         order = tie_orders(chosen, inputs[0, 0].numel(), seed, ties).to(place)
         scans = make_scans(methods, upsampling, [own, *noise], order)
         shape = (len(block), len(methods), 1 + noise_maps, len(ORDERS))
+        passes = 0
         steps, signal = np.full(shape, NEVER), np.full(shape, np.nan)
         label = f"{reader.identity['network']} {reader.identity['variant']} {family}"
         with ProgressBar(label, steps.size, "scan") as bar:
             for flip in find_flips(decide, inputs, targets, scans, grid, fill, batch):
                 steps[flip.key], signal[flip.key] = flip.step, flip.signal
-                bar.advance(1)
+                passes += grid if flip.step == NEVER else flip.step
+                bar.advance(1, f"{passes / bar.elapsed():.0f} passes/s")
+        if isinstance(decide, FastDecisions):
+            print(f"{precision}: {decide.summary()}")
         settings = {**reader.identity, "upsampling": upsampling, "family": family, "grid": grid, "fill": fill}
     settings |= {"noise_maps": noise_maps, "ties": ties, "never_flips": never_flips, "seed": seed}
     if never_flips == "exclude":
@@ -145,6 +150,7 @@ if __name__ == "__main__":
     parser.add_argument("--never-flips", choices=NEVER_FLIPS, default="one", help="e of a decision that never flips")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=64, help="scans under way at a time")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="that decisions are first tried in")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<n>")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     run_command(parser, main)

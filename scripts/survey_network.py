@@ -16,7 +16,7 @@ import numpy as np
 
 from explanations.biases import count_biases, normalisation, zero_biases
 from explanations.command import ProgressBar, check_range, run_command, step_parser
-from explanations.devices import place_network, use_device
+from explanations.devices import PRECISIONS, compute_in, place_network, use_device
 from explanations.evaluation import LabelledImages
 from explanations.networks import load_network
 from explanations.survey import (
@@ -42,6 +42,7 @@ def main(
     shifts: list[float],
     change_images: int,
     fits: int,
+    precision: str,
     seed: int,
     device: str,
     threads: int,
@@ -62,7 +63,7 @@ def main(
     changed, fitted = mark(len(test), change_images, seed), mark(len(test), fits, seed)
     conditions = [*(Condition(scale=value) for value in scales), *(Condition(shift=value) for value in shifts)]
     parts = []
-    with ProgressBar(f"survey {name}", len(test), "image") as bar:
+    with compute_in(precision, chosen), ProgressBar(f"survey {name}", len(test), "image") as bar:
         for part, pixels in test.batches():
             labels = test.labels[part]
             parts.append(ask(classifier, zeroed, description, pixels, labels, conditions, changed[part], fitted[part]))
@@ -87,6 +88,7 @@ if __name__ == "__main__":
     parser.add_argument("--shifts", type=float, nargs="+", required=True, help="what is added, in full ranges")
     parser.add_argument("--change-images", type=int, default=5000, help="images whose pixel values are changed")
     parser.add_argument("--fits", type=int, default=200, help="images whose outputs are fitted")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the passes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:<n>")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")

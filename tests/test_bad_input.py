@@ -131,7 +131,7 @@ def test_a_shard_beyond_the_manifest(world, output):
 DECAY = {
     **{"profile": "exponential", "steps": 2, "floor": 0.1, "training_steps": 1, "extra_steps": 0},
     **{"temperature": 100.0, "learning_rate": 1e-4, "batch": 4, "seed": 0, "threads": 1, "name": "vgg16"},
-    **{"record_images": 10, "checkpoint_seconds": 30.0, "unreadable": "stop", "device": "cpu"},
+    **{"record_images": 10, "checkpoint_seconds": 30.0, "unreadable": "stop", "device": "cpu", "precision": "float32"},
 }
 
 

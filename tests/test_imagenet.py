@@ -19,8 +19,10 @@ from torch import nn
 from workflow_copy import ROOT, copy_workflow, planned_jobs, snakemake
 
 from explanations.claims import CLAIMS
+from explanations.datasets import list_labelled
 from explanations.descriptions import read_description
 from explanations.manifests import read_manifest
+from explanations.measurements import NEVER
 
 pytestmark = pytest.mark.workflow
 IMAGENET = ("--configfile", "config/imagenet.yaml")
@@ -86,19 +88,40 @@ def test_images_to_tune_on_must_be_named_where_there_are_none(fresh):
 
 
 def write_weights(folder: Path, constructor: str) -> dict[str, str]:
-    """A torchvision network's weights, random, as they would be downloaded: what the configuration says of them."""
+    """A torchvision network's weights as they would be downloaded, and what the configuration says of them.
+
+    Random but for the last layer, a linear map of the others' features that recognises the photographs: so decisions
+    are right, and flip when pixels go.
+    """
     torch.manual_seed(0)
-    network = torchvision.models.get_model(constructor, weights=None)
+    network = torchvision.models.get_model(constructor, weights=None).eval()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.running_mean, 0, 0.1)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
         if isinstance(getattr(module, "bias", None), nn.Parameter):
             nn.init.normal_(module.bias, 0, 0.05)
+    last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1:]
+    if last:
+        recognise(network, last[0], folder / "imagenet/val")
     path = folder / f"{constructor}.pth"
     torch.save(network.state_dict(), path)
     with open(path, "rb") as file:
         return {"name": "IMAGENET1K_V1", "url": str(path), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+@torch.no_grad()
+def recognise(network: nn.Module, last: nn.Linear, images: Path) -> None:
+    """Fit the last layer, without its bias, to give 10 to the class of each image and 0 to the other classes."""
+    rows = list_labelled(images, "imagenet")
+    transform = torchvision.models.VGG16_Weights.IMAGENET1K_V1.transforms()
+    inputs = torch.stack([transform(Image.open(images / row.path).convert("RGB")) for row in rows])
+    features = []
+    hook = last.register_forward_pre_hook(lambda module, given: features.append(given[0]))
+    network(inputs)
+    hook.remove()
+    wanted = 10 * nn.functional.one_hot(torch.tensor([row.label for row in rows]), last.out_features).double()
+    last.weight.copy_((torch.linalg.pinv(features[0].double()) @ wanted).T)
 
 
 def shrink(folder: Path) -> dict:
@@ -147,6 +170,15 @@ def test_networks_are_the_whole_ones_with_their_own_preprocessing(finished):
             assert len(description.classes) == 1000 and description.mean == (0.485, 0.456, 0.406)
             assert description.arguments["num_classes"] == 1000
         assert sum(p.numel() for p in torchvision.models.get_model(name).parameters()) == parameters
+
+
+@pytest.mark.slow
+def test_decisions_are_right_and_flip(finished):
+    for name in ("vgg16", "resnet50"):
+        accuracy = pd.read_csv(finished / f"survey/{name}/accuracy.csv").set_index("k")
+        assert accuracy.original[1] == 1 and accuracy.n[1] == 9
+        with h5py.File(finished / f"removal/{name}/original-bilinear/layers-0.h5") as file:
+            assert (file["flip_minus"][:] != NEVER).any() and np.isfinite(file["e_minus"][:]).all()
 
 
 @pytest.mark.slow

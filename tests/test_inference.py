@@ -6,7 +6,7 @@ import torchvision
 from small import build, inputs, randomise
 from torch import nn
 
-from explanations.inference import PointwiseConvolution, optimise_for_inference
+from explanations.inference import SAMPLED, FastDecisions, PointwiseConvolution, decide_in, optimise_for_inference
 
 CPU = torch.device("cpu")
 
@@ -68,3 +68,74 @@ class Untraceable(nn.Module):
 
 def test_a_network_that_cannot_be_traced_is_taken_as_it_is():
     assert_same_outputs(Untraceable().eval(), torch.randn(2, 3, 8, 8))
+
+
+# --- fast decisions ----------------------------------------------------------------------------------------------
+
+
+def removed(images: torch.Tensor) -> torch.Tensor:
+    """Images with growing shares of their pixels at 0, as removal makes them."""
+    random = torch.rand(1, 1, *images.shape[2:], generator=torch.Generator().manual_seed(1))
+    return torch.cat([images * (random > share) for share in torch.linspace(0, 1, 20)])
+
+
+@pytest.mark.parametrize("name", ["vgg16", "resnet50"])
+def test_fast_decisions_are_the_exact_ones(name):
+    network = build(name)
+    exact, fast = decide_in("float32", network, CPU), decide_in("bfloat16", network, CPU)
+    images = removed(inputs(8, dtype=torch.float32))
+    with torch.no_grad():
+        for part in images.split(16):
+            assert torch.equal(fast(part).argmax(1), exact(part).argmax(1))
+    assert fast.passes == len(images) and 0 < fast.error < 0.1
+    assert fast.missed == 0
+
+
+def test_clear_decisions_are_not_computed_again():
+    """f = 100 x: errors are far below the gap between the classes, but where x is next to 0."""
+    exact = nn.Linear(1, 2, bias=False)
+    exact.weight.data = torch.tensor([[100.0], [-100.0]])
+    fast = FastDecisions(exact, "bfloat16", CPU)
+    with torch.no_grad():
+        fast(torch.linspace(1, 2, 64)[:, None])  # the first are all computed again
+        before = fast.rechecked
+        fast(torch.full((64, 1), 1.2345))
+        assert fast.rechecked - before == 64 // SAMPLED
+        assert fast.summary().endswith("0 decisions missed") and "float32 too" in fast.summary()
+
+
+class Shifted(nn.Module):
+    """Two logits x and 0: in bfloat16 x is off by a fixed share."""
+
+    def __init__(self, error: float):
+        super().__init__()
+        self.error = error
+        self.register_buffer("dummy", torch.zeros(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        off = self.error if x.dtype == torch.bfloat16 else 0.0
+        return torch.cat([x + off, torch.full_like(x, 1.0)], 1)
+
+
+@pytest.mark.parametrize("error", [-0.05, 0.05])
+def test_unclear_decisions_are_float32s(error):
+    fast = FastDecisions(Shifted(error), "bfloat16", CPU)
+    for values in (torch.linspace(0, 2, 101), torch.linspace(0.5, 1.5, 101)):
+        found = fast(values[:, None]).argmax(1)
+        assert torch.equal(found, (values < 1).long())
+    assert fast.rechecked < fast.passes and not fast.missed
+
+
+def test_a_decision_that_a_sample_finds_wrong_is_counted():
+    """The error is small on the first batch and large later: samples notice, and the margin grows."""
+    network = Shifted(0.0)
+    fast = FastDecisions(network, "bfloat16", CPU)
+    fast(torch.linspace(1.01, 2, 32)[:, None])
+    network.error = fast.half.error = 0.9
+    fast(torch.full((SAMPLED, 1), 0.3))
+    assert fast.missed == 1 and "1 decisions missed" in fast.summary()
+    assert torch.equal(fast(torch.full((8, 1), 0.3)).argmax(1), torch.ones(8).long())
+
+
+def test_tf32_is_float32_on_a_cpu():
+    assert not isinstance(decide_in("tf32", build("vgg16"), CPU), FastDecisions)

@@ -134,3 +134,16 @@ def test_the_fused_network_decides_as_the_network(world, name):
     images = torch.randn(6, 3, 32, 32)
     with torch.no_grad():
         torch.testing.assert_close(fuse(network)(images), network(images), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["vgg16", "resnet50"])
+def test_flips_found_in_bfloat16_are_float32s(world, tmp_path, capsys, name):
+    files = {precision: tmp_path / f"{precision}.h5" for precision in ("float32", "bfloat16")}
+    for precision, path in files.items():
+        remove(world, name, path, precision=precision)
+    with h5py.File(files["float32"]) as wanted, h5py.File(files["bfloat16"]) as found:
+        for key in ("flip_minus", "flip_plus", "flip_minus_noise", "e_minus", "e_plus_noise"):
+            np.testing.assert_array_equal(found[key][:], wanted[key][:])
+    said = capsys.readouterr()
+    assert "bfloat16: " in said.out and "of passes in float32 too" in said.out and "0 decisions missed" in said.out
+    assert "passes/s" in said.err

@@ -186,7 +186,10 @@ def test_fits_are_of_images_drawn_by_seed():
 
 # --- the step ----------------------------------------------------------------------------------------------------
 
-FLAGS = {"scales": SCALES, "shifts": SHIFTS, "change_images": 1000, "fits": 7, "seed": 0, "device": "cpu", "threads": 1}
+FLAGS = {
+    **{"scales": SCALES, "shifts": SHIFTS, "change_images": 1000, "fits": 7, "seed": 0},
+    **{"precision": "float32", "device": "cpu", "threads": 1},
+}
 
 
 def run(world, folder, **changes) -> dict[str, pd.DataFrame]:

@@ -167,7 +167,7 @@ def test_distillation_loss(temperature):
 DECAY = {
     **{"profile": "exponential", "steps": 3, "floor": 0.1, "training_steps": 2, "extra_steps": 3},
     **{"temperature": 100.0, "learning_rate": 1e-3, "batch": 8, "record_images": 15, "seed": 0},
-    **{"unreadable": "stop", "device": "cpu", "threads": 1},
+    **{"unreadable": "stop", "precision": "float32", "device": "cpu", "threads": 1},
 }
 
 

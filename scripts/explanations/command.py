@@ -128,10 +128,14 @@ class ProgressBar:
         elif time.monotonic() - self.printed >= LOG_INTERVAL:
             self._print_line()
 
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return max(time.monotonic() - self.start, 1e-9)
+
     def _print_line(self) -> None:
         self.printed = time.monotonic()
-        elapsed = self.printed - self.start
-        rate = self.done / max(elapsed, 1e-9)
+        elapsed = self.elapsed()
+        rate = self.done / elapsed
         left = f", {(self.total - self.done) / rate:.0f} s left" if 0 < self.done < self.total else ""
         note = f", {self.note}" if self.note else ""
         print(

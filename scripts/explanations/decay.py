@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from explanations.biases import CONVOLUTIONS, bias_tensors, decay_factors, scale_biases
 from explanations.command import ProgressBar, whole_file
 from explanations.descriptions import NetworkDescription
+from explanations.devices import compute_in
 from explanations.images import read_batches
 from explanations.networks import preprocess
 
@@ -27,7 +28,8 @@ class Decay:
     """A network whose biases are scaled down while its weights are tuned in place, on image files.
 
     Images are drawn in a random order, each once before any twice, and read ahead by `threads`; files that can't be
-    read stop the decay with an InputError, or are left out if `skip`. Computed where the network is.
+    read stop the decay with an InputError, or are left out if `skip`. Computed where the network is, in `precision`;
+    weights and loss are float32.
 
     Cross-entropy between the outputs of the network as it came and of the tuned one, both softened at `temperature`,
     with Adam. Tuned are the weights of convolutions and linear maps; batch normalisation's γ and variance are held, and
@@ -44,12 +46,13 @@ class Decay:
         batch: int,
         seed: int,
         threads: int = 1,
+        precision: str = "float32",
         *,
         skip: bool = False,
     ):
         self.network, self.paths, self.description = network, paths, description
         self.temperature, self.batch, self.seed = temperature, batch, seed
-        self.threads, self.skip = threads, skip
+        self.threads, self.precision, self.skip = threads, precision, skip
         self.biases = {name: tensor.clone() for name, tensor in bias_tensors(network)}
         self.teacher = copy.deepcopy(network)
         modules = ((name, m) for name, m in network.named_modules() if isinstance(m, (*CONVOLUTIONS, nn.Linear)))
@@ -68,11 +71,12 @@ class Decay:
             weight.requires_grad_(True)
         for pixels in islice(self.pixels, steps):
             inputs = preprocess(torch.from_numpy(pixels).to(place), self.description)
-            with torch.no_grad():
-                wanted = self.teacher(inputs)
-            loss = distillation_loss(self.network(inputs), wanted, self.temperature)
             self.optimiser.zero_grad()
-            loss.backward()
+            with compute_in(self.precision, place):
+                with torch.no_grad():
+                    wanted = self.teacher(inputs)
+                loss = distillation_loss(self.network(inputs).float(), wanted.float(), self.temperature)
+                loss.backward()
             self.optimiser.step()
             self.steps += 1
             bar.advance(1, f"biases × {factor:.3g}, loss {loss.item():.4f}")

@@ -1,15 +1,33 @@
-"""Where a step computes: the device that a flag names, the number of CPU threads, and how a network lies there."""
+"""Where a step computes and how exactly: the device that a flag names, threads, precision, a network's layout there."""
+
+import getpass
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 from torch import nn
 
 from explanations.command import InputError, check_range
 
+PRECISIONS = ("float32", "tf32", "bfloat16")
+RETRY = 1.0  # seconds between two looks for a free GPU
+_CLAIMS: list[FileLock] = []  # held until the process ends
+
 
 def use_device(device: str, threads: int) -> torch.device:
-    """`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:<n>`; CPU work runs on `threads` threads."""
+    """`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:<n>`; CPU work runs on `threads` threads.
+
+    Where several GPUs can be seen, `auto` and `cuda` take one that no other step of this user has taken, and wait for
+    one if need be. float32 is float32 on a GPU too: its faster approximation is for compute_in to allow.
+    """
     check_range("--threads", threads, low=1)
     torch.set_num_threads(threads)
+    _allow_tf32(False)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -18,9 +36,62 @@ def use_device(device: str, threads: int) -> torch.device:
         chosen = None
     if chosen is None or chosen.type not in ("cpu", "cuda"):
         raise InputError(f"device is {device}; allowed are auto, cpu, cuda, cuda:<n>")
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise InputError(f"device is {device}; no such GPU is available here, which has {torch.cuda.device_count()}")
+    if chosen.type == "cpu":
+        return chosen
+    count = torch.cuda.device_count()
+    if (chosen.index or 0) >= count:
+        raise InputError(f"device is {device}; no such GPU is available here, which has {count}")
+    if chosen.index is None and count > 1:
+        chosen = torch.device("cuda", claim([str(torch.cuda.get_device_properties(k).uuid) for k in range(count)]))
+    if chosen.index is not None:
+        torch.cuda.set_device(chosen)
     return chosen
+
+
+def claim(names: Sequence[str]) -> int:
+    """The place among GPUs' names of one that is free: it is this process's until it ends, however that happens."""
+    folder = Path(tempfile.gettempdir(), f"explanations-gpus-{getpass.getuser()}")
+    folder.mkdir(exist_ok=True)
+    start = os.getpid()  # steps that start together look in different places first
+    said = False
+    while True:
+        for k in range(len(names)):
+            place = (start + k) % len(names)
+            lock = FileLock(folder / f"{names[place]}.lock")
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                continue
+            _CLAIMS.append(lock)
+            return place
+        if not said:
+            print(f"all {len(names)} GPUs are taken by other steps; waiting for one", flush=True)
+            said = True
+        time.sleep(RETRY)
+
+
+@contextmanager
+def compute_in(precision: str, device: torch.device) -> Iterator[None]:
+    """Compute in a precision for a while: float32; tf32, which is float32 on a CPU; bfloat16 where that is safe.
+
+    tf32 rounds the factors of matrix products and convolutions to 10 bits; bfloat16 is torch's autocast.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision is {precision}; allowed are {', '.join(PRECISIONS)}")
+    if precision == "bfloat16":
+        with torch.autocast(device.type, torch.bfloat16):
+            yield
+        return
+    _allow_tf32(precision == "tf32")
+    try:
+        yield
+    finally:
+        _allow_tf32(False)
+
+
+def _allow_tf32(allowed: bool) -> None:
+    for operation in (torch.backends.cudnn.conv, torch.backends.cudnn.rnn, torch.backends.cuda.matmul):
+        operation.fp32_precision = "tf32" if allowed else "ieee"
 
 
 def place_network(network: nn.Module, device: torch.device | str) -> nn.Module:

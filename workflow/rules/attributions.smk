@@ -22,7 +22,7 @@ rule extract_attributions:
         "../../envs/torch.yaml"
     threads: THREADS
     resources:
-        mem_mb=2500,
+        mem_mb=need(2000, 6000, beside_gpu=4000),
         runtime=60,
         gpu=gpus(),
     params:

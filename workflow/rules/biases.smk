@@ -22,7 +22,7 @@ rule zero_biases:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=need(1000, 4000),
         runtime=20,
     shell:
         "python scripts/zero_biases.py" " --network {input.network:q}" " --output {output:q}" " >{log:q} 2>&1"
@@ -48,8 +48,8 @@ rule decay_biases:
         "../../envs/torch.yaml"
     threads: THREADS
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=need(2000, 7000, beside_gpu=4000),
+        runtime=need(60, 1440),
         gpu=gpus(),
     params:
         decay=lookup("networks/{network}/decay", within=config),
@@ -76,6 +76,7 @@ rule decay_biases:
         " --learning-rate {params.decay[learning_rate]}"
         " --batch {params.decay[batch]}"
         " --record-images {params.decay[record_images]}"
+        " --precision {params.decay[precision]}"
         " --unreadable {params.unreadable}"
         " --seed {params.seed}"
         " --device {params.device}"

@@ -95,6 +95,16 @@ def gpus():
     return int(device.startswith("cuda") or (device == "auto" and shutil.which("nvidia-smi") is not None))
 
 
+def need(trained, pretrained, beside_gpu=0):
+    """What a job asks for, by its network: one trained here, small, or a whole one; and what a GPU's libraries take."""
+
+    def amount(wildcards):
+        small = "training" in config["networks"][wildcards.network]
+        return (trained if small else pretrained) + beside_gpu * gpus()
+
+    return amount
+
+
 def training_priority(wildcards):
     """The paper's two networks come first, the others when there is nothing else to do."""
     return URGENT if wildcards.network in PAPERS else LATER

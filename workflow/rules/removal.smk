@@ -23,7 +23,7 @@ rule measure_removal:
         "../../envs/torch.yaml"
     threads: THREADS
     resources:
-        mem_mb=2500,
+        mem_mb=need(2000, 6000, beside_gpu=4000),
         runtime=120,
         gpu=gpus(),
     params:
@@ -49,6 +49,7 @@ rule measure_removal:
         " --never-flips {params.removal[never_flips]}"
         " --seed {params.seed}"
         " --batch {params.removal[batch]}"
+        " --precision {params.removal[precision]}"
         " --device {params.device}"
         " --threads {threads}"
         " >{log:q} 2>&1"

@@ -27,7 +27,7 @@ rule summarise_removal:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=2000,
         runtime=10,
     params:
         resamples=lookup("statistics/resamples", within=config),
@@ -60,7 +60,7 @@ rule compare_biases:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=2000,
         runtime=10,
     params:
         resamples=lookup("statistics/resamples", within=config),
@@ -94,7 +94,7 @@ rule compare_aggregates:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=2000,
         runtime=10,
     params:
         resamples=lookup("statistics/resamples", within=config),
@@ -133,7 +133,7 @@ rule compare_variants:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=2000,
         runtime=10,
     params:
         resamples=lookup("statistics/resamples", within=config),
@@ -215,7 +215,7 @@ rule findings:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=2000,
         runtime=10,
     shell:
         "python scripts/report_findings.py"

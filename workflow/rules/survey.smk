@@ -24,7 +24,7 @@ rule survey_network:
         "../../envs/torch.yaml"
     threads: THREADS
     resources:
-        mem_mb=2500,
+        mem_mb=need(2000, 6000, beside_gpu=4000),
         runtime=60,
         gpu=gpus(),
     params:
@@ -46,6 +46,7 @@ rule survey_network:
         " --shifts {params.survey[shifts]}"
         " --change-images {params.survey[change_images]}"
         " --fits {params.survey[fits]}"
+        " --precision {params.survey[precision]}"
         " --device {params.device}"
         " --seed {params.seed}"
         " --threads {threads}"
