@@ -1,5 +1,6 @@
 """The workflow without running it: every target plans, the configuration is checked, the code is in style."""
 
+import os
 import re
 import subprocess
 import sys
@@ -186,6 +187,39 @@ def test_the_schema_knows_every_narrow_network():
     constructor = schema["$defs"]["network"]["then"]["properties"]["constructor"]
     assert constructor["enum"] == list(NARROW)
     assert constructor["description"] == f"one of the narrow networks: {', '.join(NARROW)}"
+
+
+STUB = """import pathlib, sys, time
+for flag in ("--output", "--images", "--masks", "--accuracy", "--outputs", "--fits-table", "--robustness"):
+    if flag in sys.argv:
+        path = pathlib.Path(sys.argv[sys.argv.index(flag) + 1])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(exist_ok=True) if flag in ("--images", "--masks") else path.touch()
+if "--robustness" in sys.argv:
+    start = time.time()
+    time.sleep(2)
+    (path.parent / "times.txt").write_text(f"{start} {time.time()}")
+"""
+GPU_LIST = '#!/bin/sh\nfor k in 0 1 2; do echo "GPU $k: Some GPU (UUID: GPU-$k)"; done\n'
+
+
+@pytest.mark.parametrize(("gpus", "arguments"), [(3, ()), (2, ("--resources", "gpu=2")), (1, ())])
+def test_every_gpu_has_a_job_at_a_time(tmp_path, monkeypatch, gpus, arguments):
+    """As many jobs as nvidia-smi lists, as the command says, or as CUDA_VISIBLE_DEVICES has."""
+    folder = copy_workflow(tmp_path / "copy")
+    for script in ("make_digit_images", "list_test_images", "train_network", "survey_network"):
+        (folder / f"scripts/{script}.py").write_text(STUB)
+    (tmp_path / "nvidia-smi").write_text(GPU_LIST)
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    if gpus == 1:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    surveys = [f"results/embedded/survey/{name}/accuracy.csv" for name in list(ZOO)[:4]]
+    snakemake(folder, *surveys, "--cores", "8", *arguments)
+    times = [path.read_text().split() for path in (folder / "results").rglob("times.txt")]
+    spans = [(float(start), float(end)) for start, end in times]
+    together = max(sum(start <= moment < end for start, end in spans) for moment, _ in spans)
+    assert len(spans) == 4 and together == gpus
 
 
 def test_lint(fresh):

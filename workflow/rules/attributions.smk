@@ -24,7 +24,7 @@ rule extract_attributions:
     resources:
         mem_mb=need(2000, 6000, beside_gpu=4000),
         runtime=60,
-        gpu=gpus(),
+        gpu=int(GPUS > 0),
     params:
         images=lambda wildcards: image_folder("val"),
         attributions=lookup("attributions", within=config),

@@ -50,7 +50,7 @@ rule decay_biases:
     resources:
         mem_mb=need(2000, 7000, beside_gpu=4000),
         runtime=need(60, 1440),
-        gpu=gpus(),
+        gpu=int(GPUS > 0),
     params:
         decay=lookup("networks/{network}/decay", within=config),
         tuning=lambda wildcards: tuning_folder(),

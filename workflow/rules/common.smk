@@ -4,6 +4,7 @@ import ast
 import math
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import jsonschema
@@ -89,10 +90,35 @@ def blocks(size):
     return range(math.ceil(images / size))
 
 
-def gpus():
-    """How many GPUs a job of extraction or removal takes: none where there is none."""
+def count_gpus():
+    """How many GPUs this machine lets jobs have."""
     device = config["device"]
-    return int(device.startswith("cuda") or (device == "auto" and shutil.which("nvidia-smi") is not None))
+    if device == "cpu" or device.startswith("cuda:"):
+        return int(device != "cpu")
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        found = len([name for name in visible.split(",") if name.strip()])
+    elif shutil.which("nvidia-smi"):
+        listed = subprocess.run(["nvidia-smi", "-L"], text=True, capture_output=True).stdout
+        found = sum(line.startswith("GPU ") for line in listed.splitlines())
+    else:
+        found = 0
+    return max(found, int(device == "cuda"))
+
+
+def share_gpus():
+    """Run as many GPU jobs at a time as this machine has GPUs, unless the command says how many.
+
+    On a cluster its scheduler knows; nothing is limited here.
+    """
+    local = workflow.global_resources["_nodes"].value is None
+    if GPUS and local and "gpu" not in workflow.global_resources:
+        workflow.register_resource("gpu", GPUS)
+
+
+def networks_with(key):
+    """The networks whose configuration has a key, as a wildcard's pattern; one that nothing fits if there are none."""
+    return "|".join(name for name in NETWORKS if key in config["networks"][name]) or "$."
 
 
 def need(trained, pretrained, beside_gpu=0):
@@ -100,7 +126,7 @@ def need(trained, pretrained, beside_gpu=0):
 
     def amount(wildcards):
         small = "training" in config["networks"][wildcards.network]
-        return (trained if small else pretrained) + beside_gpu * gpus()
+        return (trained if small else pretrained) + beside_gpu * bool(GPUS)
 
     return amount
 
@@ -144,8 +170,10 @@ def check_images():
 
 check_config(config, "workflow/schemas/config.schema.yaml")
 EXPERIMENT = config["experiment"]
+GPUS = count_gpus()
 THREADS = config["threads"]  # of jobs that run networks
 check_images()
+share_gpus()
 NETWORKS = list(config["networks"])  # what is surveyed
 PAPERS = ["vgg16", "resnet50"]  # what the paper explains, and we do
 OTHERS = [name for name in NETWORKS if name not in PAPERS and config["networks"][name].get("explain")]  # figure M

@@ -5,11 +5,6 @@ fetch_network   nothing -> the same, of pretrained networks
 """
 
 
-def networks_with(key):
-    """The networks whose configuration has a key, as a wildcard's pattern; one that nothing fits if there are none."""
-    return "|".join(name for name in NETWORKS if key in config["networks"][name]) or "$."
-
-
 localrules:
     fetch_network,
 

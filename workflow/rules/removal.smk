@@ -25,7 +25,7 @@ rule measure_removal:
     resources:
         mem_mb=need(2000, 6000, beside_gpu=4000),
         runtime=120,
-        gpu=gpus(),
+        gpu=int(GPUS > 0),
     params:
         images=lambda wildcards: image_folder("val"),
         removal=lookup("removal", within=config),

@@ -26,7 +26,7 @@ rule survey_network:
     resources:
         mem_mb=need(2000, 6000, beside_gpu=4000),
         runtime=60,
-        gpu=gpus(),
+        gpu=int(GPUS > 0),
     params:
         survey=lookup("survey", within=config),
         images=lambda wildcards: image_folder("val"),
