@@ -12,7 +12,7 @@ from torchvision.datasets import Imagenette
 from torchvision.datasets import imagenet as torchvision_imagenet
 
 import list_test_images
-from explanations import imagenet
+from explanations import datasets, imagenet
 from explanations.command import InputError
 from explanations.datasets import check_files, list_labelled, obtain
 from explanations.framing import Framing
@@ -244,3 +244,19 @@ def test_a_broken_download_leaves_nothing(tmp_path, monkeypatch, serve, name):
     with pytest.raises(InputError, match=r"images.source is imagenette; .*: .*(404|corrupted)"):
         obtain("imagenette", tmp_path / "data" / "imagenette2-320" / "val")
     assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_imagenet_v2_downloads_itself(tmp_path, monkeypatch, serve):
+    """Its classes are numbers, its archive a plain one whatever its name says."""
+    name = "imagenetv2-matched-frequency-format-val"
+    archive = packed(write_photographs(tmp_path / "made", ["0", "482", "999"], 2), tmp_path, name, "w")
+    monkeypatch.setattr(datasets, "IMAGENET_V2", serve(archive))
+    monkeypatch.setattr(datasets, "IMAGENET_V2_HASH", hashlib.sha256(archive.read_bytes()).hexdigest())
+    images = tmp_path / "data" / name
+    list_test_images.main("imagenet_v2", images, tmp_path / "t.csv", **LISTING)
+    rows = read_manifest(tmp_path / "t.csv")
+    assert [row.label for row in rows] == [0, 0, 482, 482, 999, 999] and rows[-1].class_name == "toilet tissue"
+    assert [path.name for path in (tmp_path / "data").iterdir() if not path.name.startswith(".")] == [name]
+    monkeypatch.setattr(datasets, "IMAGENET_V2_HASH", "0" * 64)
+    with pytest.raises(InputError, match=r"its SHA-256 is .*; expected 0000"):
+        obtain("imagenet_v2", tmp_path / "other" / name)

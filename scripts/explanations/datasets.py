@@ -1,16 +1,19 @@
 """Data sets: where their test images come from, which classes their folders stand for, which files can be used."""
 
+import tarfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from explanations.command import InputError, progress, whole_folder
+from explanations.downloads import fetch_file
 from explanations.images import find_images, inspect_image, list_images
 from explanations.manifests import UNLABELLED, ManifestRow
 
 SOURCES = ("folder", "imagenet", "imagenette", "imagenet_v2")
 LABELS = ("folders", "imagenet", "none")
 IMAGENET_V2 = "https://huggingface.co/datasets/vaishaal/ImageNetV2/resolve/main/imagenetv2-matched-frequency.tar.gz"
+IMAGENET_V2_HASH = "f0c37fdf925916b19ea1323cd9a2208cdb6959ba2c32eef2a7fc393835c9ca7c"  # SHA-256, 1,264,079,360 bytes
 
 
 # --- getting them ------------------------------------------------------------------------------------------------
@@ -29,7 +32,7 @@ def obtain(source: str, images: Path) -> None:
     make = {"imagenet": _unpack_imagenet, "imagenette": _download_imagenette, "imagenet_v2": _download_imagenet_v2}
     try:
         make[source](images)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, tarfile.TarError) as error:
         raise InputError(f"images.source is {source}; {images}: {' '.join(str(error).split())}") from None
 
 
@@ -58,11 +61,11 @@ def _download_imagenette(images: Path) -> None:
 
 
 def _download_imagenet_v2(images: Path) -> None:
-    from torchvision.datasets.utils import download_and_extract_archive
-
-    with whole_folder(images) as temporary:
-        download_and_extract_archive(IMAGENET_V2, temporary)
+    archive = fetch_file(IMAGENET_V2, IMAGENET_V2_HASH, images.parent)
+    with whole_folder(images) as temporary, tarfile.open(archive) as file:
+        file.extractall(temporary, filter="data")
         (temporary / images.name).rename(images)
+    archive.unlink()
 
 
 # --- what is in them ---------------------------------------------------------------------------------------------
