@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 EXPERIMENT ?= embedded
 REPORT := results/$(EXPERIMENT)/report.html
 
-.PHONY: help setup reproduce report test bench lint format gallery lock clean
+.PHONY: help setup reproduce report test bench costs lint format gallery lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -32,8 +32,12 @@ report: $(READY)
 test: $(READY) ## pass the tests
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest
 
-bench: $(READY) ## time the extraction against a plain pass and against Captum
+bench: $(READY) ## time the extraction against a plain pass and against Captum, and the reading of images
 	MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648 $(BIN)/python -W ignore benchmarks/extraction_cost.py
+	$(BIN)/python -W ignore benchmarks/reading.py
+
+costs: $(READY) ## bring the tables of docs/cost.md up to date
+	PATH="$(CURDIR)/$(BIN):$$PATH" python docs/write_cost.py
 
 lint: $(READY) ## check the style of all code
 	$(BIN)/ruff check .

@@ -66,7 +66,8 @@ def main(
                 inputs = preprocess(torch.from_numpy(filled).to(place), description)
                 found = decomposition(inputs).first(len(block))
                 check_attributions(found, [operation.layer for operation in operations], block, tolerance, output)
-                writer.append(to_arrays(found, block))
+                index, label = (np.array([getattr(row, key) for row in block], np.int64) for key in ("index", "label"))
+                writer.append({"image": index, "label": label, **found.to_arrays()})
                 bar.advance(len(block))
 
 
@@ -102,28 +103,6 @@ def check_attributions(
             f"{score + gap[image, layer].item():.6g}, the score is {score:.6g}; allowed is a gap of "
             f"{tolerance:g} times the terms' magnitude, {size[image, layer].item():.6g}"
         )
-
-
-def to_arrays(found: Attributions, rows: list[ManifestRow]) -> dict:
-    """A batch of attributions as the shard's arrays."""
-
-    def arrays(tensors) -> list[np.ndarray]:
-        return [tensor.float().cpu().numpy() for tensor in tensors]
-
-    return {
-        "image": np.array([row.index for row in rows], np.int64),
-        "label": np.array([row.label for row in rows], np.int64),
-        "target": found.target.cpu().numpy(),
-        "score": found.score.double().cpu().numpy(),
-        "logits": found.logits.float().cpu().numpy(),
-        "gradient": found.gradient.float().cpu().numpy(),
-        "gradcam": found.gradcam.float().cpu().numpy(),
-        "activity_elsewhere": found.activity_elsewhere.double().cpu().numpy(),
-        "bias_elsewhere": found.bias_elsewhere.double().cpu().numpy(),
-        "activity": arrays(found.activity),
-        "bias": arrays(found.bias),
-        "fullgrad_feature": arrays(found.fullgrad_feature),
-    }
 
 
 if __name__ == "__main__":

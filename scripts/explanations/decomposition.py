@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
@@ -15,6 +16,9 @@ from explanations.command import InputError
 from explanations.graph import BiasedOperation, Layer, NetworkGraph, trace_network
 from explanations.positions import Layout, channels_first
 from explanations.reductions import sum_channels, sum_channels_twice
+
+DOUBLE = ("score", "activity_elsewhere", "bias_elsewhere")  # how a shard holds them
+SINGLE = ("logits", "gradient", "gradcam", "activity", "bias", "fullgrad_feature")
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,16 @@ class Attributions:
             return values[:count] if isinstance(values, Tensor) else tuple(value[:count] for value in values)
 
         return Attributions(**{entry.name: cut(getattr(self, entry.name)) for entry in fields(self)})
+
+    def to_arrays(self) -> dict[str, np.ndarray | list[np.ndarray]]:
+        """All as a shard holds them: sums that must add up in double precision, maps and logits in single."""
+
+        def single(values: Tensor | tuple[Tensor, ...]) -> np.ndarray | list[np.ndarray]:
+            return values.float().cpu().numpy() if isinstance(values, Tensor) else [single(value) for value in values]
+
+        whole = {"target": self.target.cpu().numpy()}
+        whole |= {name: getattr(self, name).double().cpu().numpy() for name in DOUBLE}
+        return whole | {name: single(getattr(self, name)) for name in SINGLE}
 
 
 class Decomposition:

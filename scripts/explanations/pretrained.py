@@ -145,6 +145,12 @@ def _fetch_from_hub(repository: str, sha256: str) -> Path:
     return path
 
 
+def rebuilding_arguments(source: str, constructor: str, arguments: dict) -> dict:
+    """The arguments that rebuild a network as its weights take it, without them."""
+    inception = source == "torchvision" and constructor in ("googlenet", "inception_v3")
+    return {**INCEPTION, **arguments} if inception else arguments
+
+
 def load_pretrained(source: str, constructor: str, weights: str, arguments: dict, path: Path) -> tuple[nn.Module, dict]:
     """A network with a file's weights, in evaluation mode, and the arguments that rebuild it without them."""
     load = _load_torchvision if source == "torchvision" else _load_timm
@@ -152,8 +158,7 @@ def load_pretrained(source: str, constructor: str, weights: str, arguments: dict
 
 
 def _load_torchvision(constructor: str, weights: str, arguments: dict, path: Path) -> tuple[nn.Module, dict]:
-    if constructor in ("googlenet", "inception_v3"):
-        arguments = {**INCEPTION, **arguments}
+    arguments = rebuilding_arguments("torchvision", constructor, arguments)
     network = build_network("torchvision", constructor, arguments)
     state = _read_state(path)
     if not arguments.get("aux_logits", True):

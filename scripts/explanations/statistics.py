@@ -1,5 +1,6 @@
 """Paired comparisons of methods: Wilcoxon's test, its effect size, Holm's adjustment, the bootstrap by class."""
 
+import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ from scipy import stats
 from explanations.manifests import UNLABELLED
 
 CONFIDENCE = 0.95
+AT_A_TIME = 10**7  # values of resamples in memory
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,16 @@ def bootstrap_median(
     names, member = np.unique(groups, return_inverse=True)
     order = np.argsort(values, kind="stable")
     drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)  # (resamples, classes)
-    weight = drawn[:, member[order]].cumsum(1)  # (resamples, n): how many drawn values lie at or below each
-    total = weight[:, -1:]
-    ascending = values[order]
-    low = ascending[(weight >= (total + 1) // 2).argmax(1)]  # the two middle values of the resample
-    high = ascending[(weight >= total // 2 + 1).argmax(1)]
+    ascending, member = values[order], member[order]
+    medians = []
+    for part in np.array_split(drawn, math.ceil(drawn.shape[0] * len(values) / AT_A_TIME)):
+        weight = part[:, member].cumsum(1)  # (resamples, n): how many drawn values lie at or below each
+        total = weight[:, -1:]
+        low = ascending[(weight >= (total + 1) // 2).argmax(1)]  # the two middle values of the resample
+        high = ascending[(weight >= total // 2 + 1).argmax(1)]
+        medians.append((low + high) / 2)
     tail = 100 * (1 - CONFIDENCE) / 2
-    return tuple(float(bound) for bound in np.percentile((low + high) / 2, [tail, 100 - tail]))
+    return tuple(float(bound) for bound in np.percentile(np.concatenate(medians), [tail, 100 - tail]))
 
 
 def summarise(values: np.ndarray, classes: np.ndarray, resamples: int, rng: np.random.Generator) -> dict:

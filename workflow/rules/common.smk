@@ -1,6 +1,7 @@
 """What all rules share: the checked configuration, blocks of images, trials of decay, each script's source files."""
 
 import ast
+import json
 import math
 import os
 import shutil

@@ -1,0 +1,178 @@
+"""What an experiment costs, from its configuration alone: images, maps, scans, forward passes, FLOP, bytes on disk."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from explanations.decomposition import Decomposition
+from explanations.images import find_images
+from explanations.networks import build_network
+from explanations.pretrained import look_up, rebuilding_arguments
+from explanations.saliency import FAMILIES, family_methods
+
+PAPERS = ("vgg16", "resnet50")  # the networks that the paper explains; their variants follow
+VARIANTS = ("original", "zeroed", "decayed")
+TEST_IMAGES = {"imagenet": 50_000, "imagenette": 3_925, "imagenet_v2": 10_000}
+BACKWARD = 2  # in forward passes
+PER_IMAGE_BYTES = 16  # its number and label in a shard
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """What a network costs: FLOP of a forward pass of one image, a multiply-add counting as two; bytes of weights.
+
+    Of one that is explained also: bytes of an image's attributions in a shard, and how many methods a family has.
+    """
+
+    flop: float
+    weights: int
+    shard: int = 0
+    methods: dict[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step does with a network: images read from files, forward passes (a backward pass is two), FLOP."""
+
+    name: str
+    network: str
+    read: int
+    passes: float
+    flop: float
+    exact: bool = False  # in float32 whatever the configuration's precisions
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What family_methods asks of a network's maps: the layers that have any, the layer of each biased operation."""
+
+    layers: Sequence[int]
+    operation_layers: Sequence[int]
+    size: tuple[int, int] = (0, 0)
+
+
+# --- networks ----------------------------------------------------------------------------------------------------
+
+
+def examine(entry: dict, image_size: int, classes: int, explained: bool) -> NetworkFacts:
+    """Build a network of the configuration, without its weights, and see what it costs."""
+    if "weights" in entry:
+        published = look_up(entry["source"], entry["constructor"], entry["weights"]["name"], entry["arguments"])
+        image_size, classes = published.framing.size, published.classes
+    arguments = {**entry["arguments"], "num_classes": classes}
+    if "weights" in entry:
+        arguments = rebuilding_arguments(entry["source"], entry["constructor"], arguments)
+    with torch.device("cpu" if explained else "meta"):
+        network = build_network(entry["source"], entry["constructor"], arguments).requires_grad_(False)
+        example = torch.zeros(1, 3, image_size, image_size)
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
+    flop = count_flop(network, example)
+    if not explained:
+        return NetworkFacts(flop, weights)
+    decomposition = Decomposition(network, example)
+    arrays = decomposition(example).to_arrays()
+    held = sum(
+        array.nbytes for values in arrays.values() for array in (values if isinstance(values, list) else [values])
+    )
+    layers = [l for l, values in enumerate(arrays["activity"]) if values.shape[-1] * values.shape[-2] > 1]
+    shape = Shape(layers, [operation.layer for operation in decomposition.operations])
+    methods = {family: len(family_methods(family, shape)) for family in FAMILIES}
+    return NetworkFacts(flop, weights, held + PER_IMAGE_BYTES, methods)
+
+
+@torch.no_grad()
+def count_flop(network: nn.Module, example: torch.Tensor) -> float:
+    """FLOP of a forward pass, a multiply-add counting as two."""
+    with FlopCounterMode(display=False) as counter:
+        network(example)
+    return float(counter.get_total_flops())
+
+
+def examine_all(config: dict) -> dict[str, NetworkFacts]:
+    """The facts of all of a configuration's networks."""
+    size, classes = config["images"].get("size", 0), config["images"]["classes"]
+    return {
+        name: examine(entry, size, classes, name in PAPERS or entry.get("explain", False))
+        for name, entry in config["networks"].items()
+    }
+
+
+# --- the plan ----------------------------------------------------------------------------------------------------
+
+
+def count_test_images(config: dict) -> int:
+    """How many test images a configuration has; as many as are evaluated if its folder isn't there yet."""
+    images = config["images"]
+    if images["source"] == "digits":
+        return images["val_count"]
+    if images["source"] in TEST_IMAGES:
+        return TEST_IMAGES[images["source"]]
+    folder = Path(images["folder"], "val")
+    return len(find_images(folder)) if folder.is_dir() else images["classes"] * images["per_class"]
+
+
+def explained_variants(config: dict) -> list[tuple[str, str]]:
+    """The networks and variants whose attributions are extracted."""
+    others = [name for name, entry in config["networks"].items() if entry.get("explain") and name not in PAPERS]
+    return [(name, variant) for name in PAPERS for variant in VARIANTS] + [(name, "original") for name in others]
+
+
+def removal_runs(config: dict) -> list[tuple[str, str, str, str]]:
+    """All (network, variant, upsampling, family) that pixels are removed by, as the figures and statistics ask."""
+    usual, other = config["saliency"]["upsampling"], config["saliency"]["other_upsampling"]
+    runs = [("vgg16", "original", usual, family) for family in ("layers", "biases", "aggregates")]
+    runs += [("vgg16", "original", other, family) for family in ("layers", "biases")]
+    runs += [("resnet50", "original", usual, family) for family in ("layers", "aggregates", "signed")]
+    runs += [("resnet50", "decayed", usual, family) for family in ("layers", "signed")]
+    others = [name for name, _ in explained_variants(config) if name not in PAPERS]
+    runs += [(name, "original", usual, family) for name in others for family in ("layers", "aggregates")]
+    return list(dict.fromkeys(runs))
+
+
+def decay_lengths(entry: dict) -> dict[str, int]:
+    """Training steps of a network's decay and of each of its trials, by name."""
+    own, trials = entry["decay"], entry.get("decay_trials", {})
+    lengths = {"decay": own["steps"]}
+    lengths |= {f"trial, {steps} steps": steps for steps in trials.get("steps", ())}
+    lengths |= {f"trial, T = {temperature}": own["steps"] for temperature in trials.get("temperature", ())}
+    return {name: steps * own["training_steps"] + own["extra_steps"] for name, steps in lengths.items()}
+
+
+def count_scans(config: dict, facts: dict[str, NetworkFacts], run: tuple[str, str, str, str]) -> int:
+    """Scans of one image in a run of removal: its methods, by its own map and noise maps, in both orders."""
+    return facts[run[0]].methods[run[3]] * (1 + config["removal"]["noise_maps"]) * 2
+
+
+def list_steps(config: dict, facts: dict[str, NetworkFacts], mean_share: float) -> list[Step]:
+    """All steps that run networks; `mean_share` is the share of the grid at which a scan ends, on average."""
+    evaluated = config["images"]["classes"] * config["images"]["per_class"]
+    test = count_test_images(config)
+    steps = []
+
+    def add(name: str, network: str, read: int, passes: float, exact: bool = False) -> None:
+        steps.append(Step(name, network, read, passes, passes * facts[network].flop, exact))
+
+    survey = config["survey"]
+    changes = sum(value != 1 for value in survey["scales"]) + sum(value != 0 for value in survey["shifts"])
+    for name in facts:
+        add("survey", name, test, 2 * test + changes * min(survey["change_images"], test))
+    for name in PAPERS:
+        entry = config["networks"][name]
+        decay = entry["decay"]
+        for trial, length in decay_lengths(entry).items():
+            phases = math.ceil(length / decay["training_steps"])
+            checks = 2 * phases * min(decay["record_images"], test) + test
+            read = length * decay["batch"] + checks
+            title = "decay" if trial == "decay" else "decay trials"
+            add(title, name, read, length * decay["batch"] * (1 + 1 + BACKWARD) + checks)
+    for name, _ in explained_variants(config):
+        add("extraction", name, evaluated, evaluated * (1 + BACKWARD), exact=True)
+    for run in removal_runs(config):
+        scans = count_scans(config, facts, run)
+        add("removal", run[0], evaluated, evaluated * scans * mean_share * config["removal"]["grid"])
+    return steps

@@ -1,0 +1,158 @@
+"""What an experiment is said to cost, against counts by hand, real shards, published FLOP, and what Snakemake plans."""
+
+import importlib.util
+import json
+import re
+
+import h5py
+import pytest
+import torchvision
+import yaml
+from small import ARGUMENTS
+from workflow_copy import ROOT, copy_workflow, snakemake
+
+import estimate_cost
+from explanations.attribution_maps import ShardMaps
+from explanations.command import InputError
+from explanations.cost import (
+    NetworkFacts,
+    count_scans,
+    count_test_images,
+    decay_lengths,
+    examine,
+    list_steps,
+    removal_runs,
+)
+from explanations.saliency import FAMILIES, family_methods
+from explanations.shards import ShardReader
+
+CONFIGS = {name: yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()) for name in ("config", "imagenet")}
+FACTS = NetworkFacts(1e9, 10, 100, {"layers": 15, "biases": 13, "aggregates": 16, "signed": 27})
+
+
+def facts_of(config: dict) -> dict[str, NetworkFacts]:
+    """The same facts for every network."""
+    return dict.fromkeys(config["networks"], FACTS)
+
+
+# --- networks ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "multiply_adds"), [("vgg16", 15.47e9), ("resnet50", 4.09e9), ("alexnet", 0.71e9)])
+def test_flop_are_those_that_torchvision_states(name, multiply_adds):
+    entry = {"source": "torchvision", "constructor": name, "arguments": {}, "weights": {"name": "IMAGENET1K_V1"}}
+    facts = examine(entry, 0, 0, explained=False)
+    assert facts.flop == pytest.approx(2 * multiply_adds, rel=0.01)
+    stated = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"].meta
+    assert facts.flop == pytest.approx(2e9 * stated["_ops"], rel=0.01)
+    assert facts.weights == pytest.approx(4 * stated["num_params"], rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["vgg16", "resnet50"])
+def test_shards_and_methods_are_those_of_a_real_shard(world, name):
+    arguments = {key: value for key, value in ARGUMENTS[name].items() if key != "num_classes"}
+    entry = {"source": "narrow", "constructor": name, "arguments": arguments}
+    facts = examine(entry, 32, 10, explained=True)
+    with h5py.File(world.shards[name]) as file:
+        arrays = []
+        file.visititems(lambda _, item: arrays.append(item) if isinstance(item, h5py.Dataset) else None)
+        assert facts.shard * len(file["image"]) == sum(array.size * array.dtype.itemsize for array in arrays)
+    with ShardReader([world.shards[name]]) as reader:
+        maps = ShardMaps(reader, [0])
+        assert facts.methods == {family: len(family_methods(family, maps)) for family in FAMILIES}
+    assert 0.9 < facts.weights / world.networks[name].stat().st_size < 1  # the rest of the file is its header
+
+
+# --- the plan ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_removal_runs_are_those_that_are_planned(tmp_path, name):
+    """The table of runs against the rules: every job of removal that a dry run of everything plans."""
+    folder = copy_workflow(tmp_path)
+    plan = snakemake(folder, "--dry-run", "--configfile", f"config/{name}.yaml").stdout
+    found = re.findall(r"output: results/\w+/removal/(\w+)/(\w+)-(\w+)/(\w+)-\d+\.h5", plan)
+    assert set(found) == set(removal_runs(CONFIGS[name]))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_steps_by_hand(name):
+    config = CONFIGS[name]
+    steps = {}
+    for step in list_steps(config, facts_of(config), 0.5):
+        steps.setdefault(step.name, []).append(step)
+    images = config["images"]["classes"] * config["images"]["per_class"]
+    test = count_test_images(config)
+    changed = min(config["survey"]["change_images"], test)
+    assert len(steps["survey"]) == len(config["networks"])
+    assert steps["survey"][0].passes == 2 * test + (12 + 16) * changed  # 13 scales and 17 shifts, each with one of none
+    explained = 6 + sum(entry.get("explain", False) for entry in config["networks"].values())
+    assert sum(step.passes for step in steps["extraction"]) == 3 * images * explained
+    assert all(step.exact for step in steps["extraction"])
+    vgg16 = [step for step in steps["removal"] if step.network == "vgg16"]
+    assert sum(step.passes for step in vgg16) == images * (15 + 13 + 16 + 15 + 13) * 4 * 0.5 * config["removal"]["grid"]
+    assert all(step.flop == 1e9 * step.passes for found in steps.values() for step in found)
+
+
+def test_decays_by_hand():
+    entry = CONFIGS["imagenet"]["networks"]["resnet50"]
+    assert decay_lengths(entry) == {
+        **{"decay": 44_000, "trial, 25 steps": 9_000, "trial, 50 steps": 14_000, "trial, 100 steps": 24_000},
+        **{"trial, T = 10": 44_000, "trial, T = 50": 44_000, "trial, T = 1000": 44_000},
+    }
+    config = CONFIGS["imagenet"]
+    own = next(s for s in list_steps(config, facts_of(config), 0.1) if s.name == "decay" and s.network == "vgg16")
+    assert own.passes == 40_000 * 64 * 4 + 2 * 200 * 1000 + 50_000
+
+
+def test_twice_the_images_are_twice_the_scans():
+    config = CONFIGS["imagenet"]
+    double = {**config, "images": {**config["images"], "per_class": 100}}
+    once, twice = (
+        sum(step.passes for step in list_steps(settings, facts_of(settings), 0.3) if step.name == "removal")
+        for settings in (config, double)
+    )
+    assert twice == 2 * once
+    assert count_scans(config, facts_of(config), ("vgg16", "original", "bilinear", "layers")) == 60
+
+
+def test_images_of_a_folder_are_counted(world, tmp_path):
+    config = {"images": {"source": "folder", "folder": str(tmp_path), "classes": 3, "per_class": 4}}
+    assert count_test_images(config) == 12  # it isn't there yet
+    (tmp_path / "val").symlink_to(world.images)
+    assert count_test_images(config) == 20
+
+
+# --- the command and the page ------------------------------------------------------------------------------------
+
+
+def test_the_target_prints_the_tables(tmp_path):
+    folder = copy_workflow(tmp_path)
+    said = snakemake(folder, "--cores", "1", "cost", "--configfile", "tests/minimal.yaml").stdout
+    assert "experiment minimal" in said and "| vgg16, original" in said and "| all " in said
+    assert "GPU hours at 100 TFLOP/s (40 in float32), a scan ending at 40% of the grid" in said
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"config": "{"}, "--config: can't be read as JSON (Expecting property name"),
+        ({"config": "@none.json"}, "--config: can't be read as JSON ("),
+        ({"tflops": 0.0}, "--tflops is 0; allowed is a number > 0"),
+        ({"mean_share": 1.5}, "--mean-share is 1.5; allowed is a number > 0 and <= 1"),
+    ],
+)
+def test_bad_flags(flags, message):
+    with pytest.raises(InputError) as raised:
+        estimate_cost.main(**{"config": json.dumps({}), "tflops": 1, "tflops_float32": 1, "mean_share": 0.1, **flags})
+    assert str(raised.value).startswith(message)
+
+
+def test_the_page_is_up_to_date():
+    spec = importlib.util.spec_from_file_location("write_cost", ROOT / "docs/write_cost.py")
+    write_cost = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(write_cost)
+    page = (ROOT / "docs/cost.md").read_text()
+    for name, text in write_cost.make_blocks().items():
+        assert f"<!-- {name} -->" in page
+        assert write_cost.replace_block(page, name, text) == page, f"{name}: `make costs` brings it up to date"
