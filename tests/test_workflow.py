@@ -137,6 +137,21 @@ def test_shards_follow_the_configuration(fresh):
             {"networks": {"mine": {"source": "narrow", "constructor": "vgg99", "arguments": {}, "training": {}}}},
             "configuration: networks.mine.constructor is 'vgg99'; allowed is one of the narrow networks: alexnet, ",
         ),
+        (
+            {"networks": {"mine": {"source": "timm", "constructor": "resnet18", "arguments": {}}}},
+            "allowed is a network: source, constructor, arguments, and either training or weights",
+        ),
+        (
+            {"networks": {"vgg16": {"weights": {"name": "IMAGENET1K_V1"}}}},
+            "allowed is a network: source, constructor, arguments, and either training or weights",
+        ),
+        (
+            {"networks": {"vgg11": {"weights": {"name": "x", "sha256": "abc"}}}},
+            "configuration: networks.vgg11.weights.sha256 is 'abc'; allowed is a SHA-256 in hexadecimal, or nothing",
+        ),
+        ({"images": {"source": "imagenet"}}, "images.folder is ''; allowed is the path of a folder, since images are"),
+        ({"images": {"unreadable": "ignore"}}, "configuration: images.unreadable is 'ignore'; allowed is stop or skip"),
+        ({"removal": {"precision": "half"}}, "removal.precision is 'half'; allowed is float32, tf32 or bfloat16"),
         ({"networks": {"vgg11": {"explain": "yes"}}}, "networks.vgg11.explain is 'yes'; allowed is true or false"),
         ({"networks": {"vgg16": 3}}, "configuration: networks.vgg16 is 3; allowed is "),
         ({"networks": {"resnet50": {"decay_trials": {"steps": [0]}}}}, "networks.resnet50.decay_trials.steps.0 is 0; "),

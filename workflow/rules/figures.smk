@@ -423,7 +423,7 @@ rule draw_figS4:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=2000,
         runtime=10,
     params:
         dpi=lookup("figures/dpi", within=config),
