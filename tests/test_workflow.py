@@ -16,6 +16,7 @@ pytestmark = pytest.mark.workflow
 FIGURES = [*(f"fig{number}" for number in range(1, 8)), *(f"figS{number}" for number in range(1, 17)), "figM"]
 NETWORKS = yaml.safe_load((ROOT / "config/config.yaml").read_text())["networks"]
 ZOO = list(NETWORKS)
+TIMM = {"source": "timm", "constructor": "resnet18", "arguments": {}}
 OTHERS = [name for name, network in NETWORKS.items() if network.get("explain")]  # than the paper's two
 
 
@@ -138,7 +139,7 @@ def test_shards_follow_the_configuration(fresh):
             "configuration: networks.mine.constructor is 'vgg99'; allowed is one of the narrow networks: alexnet, ",
         ),
         (
-            {"networks": {"mine": {"source": "timm", "constructor": "resnet18", "arguments": {}}}},
+            {"networks": {"mine": TIMM}},
             "allowed is a network: source, constructor, arguments, and either training or weights",
         ),
         (
@@ -146,8 +147,8 @@ def test_shards_follow_the_configuration(fresh):
             "allowed is a network: source, constructor, arguments, and either training or weights",
         ),
         (
-            {"networks": {"vgg11": {"weights": {"name": "x", "sha256": "abc"}}}},
-            "configuration: networks.vgg11.weights.sha256 is 'abc'; allowed is a SHA-256 in hexadecimal, or nothing",
+            {"networks": {"mine": {**TIMM, "weights": {"name": "x", "sha256": "abc"}}}},
+            "configuration: networks.mine.weights.sha256 is 'abc'; allowed is a SHA-256 in hexadecimal, or nothing",
         ),
         ({"images": {"source": "imagenet"}}, "images.folder is ''; allowed is the path of a folder, since images are"),
         ({"images": {"unreadable": "ignore"}}, "configuration: images.unreadable is 'ignore'; allowed is stop or skip"),
