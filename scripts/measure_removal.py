@@ -85,7 +85,7 @@ def main(
             for flip in find_flips(decide, inputs, targets, scans, grid, fill, batch):
                 steps[flip.key], signal[flip.key] = flip.step, flip.signal
                 passes += grid if flip.step == NEVER else flip.step
-                bar.advance(1, f"{passes / bar.elapsed():.0f} passes/s")
+                bar.advance(1, describe_speed(passes / bar.elapsed(), steps.size / len(block), bar.done + 1, decide))
         if isinstance(decide, FastDecisions):
             print(f"{precision}: {decide.summary()}")
         settings = {**reader.identity, "upsampling": upsampling, "family": family, "grid": grid, "fill": fill}
@@ -101,12 +101,19 @@ def main(
     write_measurements(output, methods, arrays, settings)
 
 
+def describe_speed(rate: float, scans_per_image: float, scans: int, decide: torch.nn.Module | FastDecisions) -> str:
+    """What stands beside the progress: forward passes per second, scans in images' worth, the share done twice."""
+    speed = f"{rate:.0f} passes/s, {scans / scans_per_image:.1f} images' worth"
+    return f"{speed}, {decide.share()}" if isinstance(decide, FastDecisions) else speed
+
+
 @torch.no_grad()
 def check_whole_images(
-    decide: torch.nn.Module, inputs: torch.Tensor, logits: np.ndarray, paths: list[str], batch: int
+    decide: torch.nn.Module | FastDecisions, inputs: torch.Tensor, logits: np.ndarray, paths: list[str], batch: int
 ) -> None:
     """The images must have signal, and the network the logits that the shards hold: otherwise e would mean nothing."""
-    found = torch.cat([decide(part) for part in inputs.split(batch)]).cpu().numpy()
+    exact = decide.measure if isinstance(decide, FastDecisions) else decide
+    found = torch.cat([exact(part) for part in inputs.split(batch)]).cpu().numpy()
     gap = np.abs(found - logits).max(1) / np.abs(logits).max(1)
     for path, image, value in zip(paths, inputs, gap, strict=True):
         if not image.any():

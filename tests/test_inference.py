@@ -6,7 +6,14 @@ import torchvision
 from small import build, inputs, randomise
 from torch import nn
 
-from explanations.inference import SAMPLED, FastDecisions, PointwiseConvolution, decide_in, optimise_for_inference
+from explanations.inference import (
+    SAMPLED,
+    FastDecisions,
+    PointwiseConvolution,
+    decide_in,
+    optimise_for_inference,
+    relative_error,
+)
 
 CPU = torch.device("cpu")
 
@@ -135,6 +142,44 @@ def test_a_decision_that_a_sample_finds_wrong_is_counted():
     fast(torch.full((SAMPLED, 1), 0.3))
     assert fast.missed == 1 and "1 decisions missed" in fast.summary()
     assert torch.equal(fast(torch.full((8, 1), 0.3)).argmax(1), torch.ones(8).long())
+
+
+def test_every_flip_is_checked():
+    """The fast pass is wrong and clear about it: without a target it is believed, as a flip it is not."""
+    network = Shifted(0.0)
+    fast = FastDecisions(network, "bfloat16", CPU)
+    fast.measure(torch.linspace(1.01, 2, 33)[:, None])
+    assert fast.error > 0 and fast.passes == fast.rechecked == 33
+    fast.half.error = 0.9
+    values = torch.full((8, 1), 0.3)  # in float32 class 1, 1 against 0.3; in the fast precision 0, 1.2 against 1
+    targets = torch.ones(8).long()
+    assert torch.equal(fast(values).argmax(1), 1 - targets)
+    assert torch.equal(fast(values, targets).argmax(1), targets)
+    assert fast.missed == 8 and fast.rechecked == 33 + 8 and fast.error == pytest.approx(0.9, abs=0.01)
+
+
+def test_measured_logits_are_the_exact_ones():
+    network, images = build("resnet50"), inputs(8, dtype=torch.float32)
+    exact, fast = decide_in("float32", network, CPU), decide_in("bfloat16", network, CPU)
+    with torch.no_grad():
+        assert torch.equal(fast.measure(images), exact(images))
+    assert 0 < fast.error < 0.1
+
+
+def test_a_black_image_does_not_hide_the_error_of_others():
+    """Without biases its logits are 0, and so is their size, which errors are relative to."""
+    fast = decide_in("bfloat16", build("vgg16", "zeroed"), CPU)
+    images = inputs(4, dtype=torch.float32)
+    images[2] = 0
+    with torch.no_grad():
+        fast(images)
+    assert 0 < fast.error < 0.1
+
+
+def test_errors_that_are_not_finite_leave_no_decision_clear():
+    exact = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert relative_error(exact + torch.tensor([[0.0, 0.1], [0.0, 0.1]]), exact).item() == pytest.approx(0.05)
+    assert relative_error(exact * torch.tensor([[1.0], [torch.nan]]), exact) == torch.inf
 
 
 def test_tf32_is_float32_on_a_cpu():

@@ -1,5 +1,7 @@
 """The removal step: e of real maps against a literal loop, the same numbers from any shards and batches."""
 
+import re
+
 import h5py
 import literal
 import numpy as np
@@ -136,14 +138,18 @@ def test_the_fused_network_decides_as_the_network(world, name):
         torch.testing.assert_close(fuse(network)(images), network(images), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("batch", [64, 3])
 @pytest.mark.parametrize("name", ["vgg16", "resnet50"])
-def test_flips_found_in_bfloat16_are_float32s(world, tmp_path, capsys, name):
+def test_flips_found_in_bfloat16_are_float32s(world, tmp_path, capsys, name, batch):
+    """Also where a batch is smaller than the block of images, all of which must have the shard's logits."""
     files = {precision: tmp_path / f"{precision}.h5" for precision in ("float32", "bfloat16")}
     for precision, path in files.items():
-        remove(world, name, path, precision=precision)
+        remove(world, name, path, precision=precision, batch=batch, family="aggregates")
     with h5py.File(files["float32"]) as wanted, h5py.File(files["bfloat16"]) as found:
         for key in ("flip_minus", "flip_plus", "flip_minus_noise", "e_minus", "e_plus_noise"):
             np.testing.assert_array_equal(found[key][:], wanted[key][:])
     said = capsys.readouterr()
     assert "bfloat16: " in said.out and "of passes in float32 too" in said.out and "0 decisions missed" in said.out
-    assert "passes/s" in said.err
+    for line, share in zip(said.err.splitlines(), ("", "% of passes in float32 too"), strict=True):
+        assert re.search(rf"scan/s, \d+ passes/s, 10.0 images' worth(, [\d.]+{share})?$", line), line
+        assert line.endswith(share)

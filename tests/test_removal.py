@@ -7,6 +7,7 @@ import torch
 from small import build, inputs
 from torch import Tensor
 
+from explanations.inference import decide_in
 from explanations.measurements import NEVER
 from explanations.removal import Scan, find_flips, noise_partners, rank_pixels, removed_counts, tie_orders
 
@@ -206,6 +207,42 @@ def test_inputs_are_left_as_they_were(noisy):
     before = images.clone()
     flips(decide, images, targets, ranks, NOISY_GRID, batch=8)
     assert torch.equal(images, before)
+
+
+def test_what_decide_writes_into_its_images_stays_there(noisy):
+    decide, images, targets, ranks, ends = noisy
+
+    def writing(values: Tensor) -> Tensor:
+        logits = decide(values)
+        values.zero_()
+        return logits
+
+    found = flips(writing, images, targets, ranks, NOISY_GRID, batch=8)
+    assert {key: step for key, (step, _) in found.items()} == {key: step for key, (step, _) in ends.items()}
+
+
+def test_a_grid_finer_than_pixels(noisy):
+    """Steps that remove nothing: none is gone at first, and none more at every other step."""
+    decide, images, targets, ranks, _ = noisy
+    assert removed_counts(64, 150)[:3].tolist() == [0, 0, 1]
+    found = flips(decide, images, targets, ranks, 150, batch=8)
+    for key, image, rank in ranks:
+        step, signal = literal.removal(decide, images[image], targets[image], rank.argsort().tolist(), 150)
+        assert found[key] == (step, pytest.approx(signal))
+
+
+@pytest.mark.parametrize("variant", ["original", "zeroed"])
+@pytest.mark.parametrize("name", ["vgg16", "resnet50"])
+def test_flips_in_bfloat16_are_float32s(name, variant):
+    """Random networks and orders, with and without biases: without, an image that is all gone has logits 0."""
+    for seed in range(3):
+        network, images = build(name, variant, seed=seed), inputs(6, dtype=torch.float32, seed=seed)
+        exact, fast = (decide_in(precision, network, torch.device("cpu")) for precision in ("float32", "bfloat16"))
+        with torch.no_grad():
+            targets = exact(images).argmax(1).tolist()
+        ranks = [((image, r), image, torch.randperm(1024)) for image in range(6) for r in range(4)]
+        assert flips(fast, images, targets, ranks, 10, batch=16) == flips(exact, images, targets, ranks, 10, batch=16)
+        assert fast.rechecked <= fast.passes and 0 < fast.error < 0.2 and fast.missed == 0
 
 
 def test_a_network_against_the_literal_loop():

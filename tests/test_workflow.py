@@ -219,23 +219,27 @@ if "--robustness" in sys.argv:
 GPU_LIST = '#!/bin/sh\nfor k in 0 1 2; do echo "GPU $k: Some GPU (UUID: GPU-$k)"; done\n'
 
 
-@pytest.mark.parametrize(("gpus", "arguments"), [(3, ()), (2, ("--resources", "gpu=2")), (1, ())])
-def test_every_gpu_has_a_job_at_a_time(tmp_path, monkeypatch, gpus, arguments):
-    """As many jobs as nvidia-smi lists, as the command says, or as CUDA_VISIBLE_DEVICES has."""
+@pytest.mark.parametrize(
+    ("jobs", "visible", "arguments"),
+    [(3, None, ()), (2, None, ("--resources", "gpu=2")), (1, "1", ()), (2, "0,2,-1,1", ()), (4, "-1", ())],
+)
+def test_every_gpu_has_a_job_at_a_time(tmp_path, monkeypatch, jobs, visible, arguments):
+    """As many jobs as nvidia-smi lists, as the command says, or as CUDA_VISIBLE_DEVICES has; without GPUs, any."""
     folder = copy_workflow(tmp_path / "copy")
     for script in ("make_digit_images", "list_test_images", "train_network", "survey_network"):
         (folder / f"scripts/{script}.py").write_text(STUB)
     (tmp_path / "nvidia-smi").write_text(GPU_LIST)
     (tmp_path / "nvidia-smi").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    if gpus == 1:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     surveys = [f"results/embedded/survey/{name}/accuracy.csv" for name in list(ZOO)[:4]]
     snakemake(folder, *surveys, "--cores", "8", *arguments)
     times = [path.read_text().split() for path in (folder / "results").rglob("times.txt")]
     spans = [(float(start), float(end)) for start, end in times]
     together = max(sum(start <= moment < end for start, end in spans) for moment, _ in spans)
-    assert len(spans) == 4 and together == gpus
+    assert len(spans) == 4 and together == jobs
 
 
 def test_lint(fresh):

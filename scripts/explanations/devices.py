@@ -50,7 +50,8 @@ def use_device(device: str, threads: int) -> torch.device:
 
 def claim(names: Sequence[str]) -> int:
     """The place among GPUs' names of one that is free: it is this process's until it ends, however that happens."""
-    folder = Path(tempfile.gettempdir(), f"explanations-gpus-{getpass.getuser()}")
+    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()  # in a container it may have no name
+    folder = Path(tempfile.gettempdir(), f"explanations-gpus-{user}")
     folder.mkdir(exist_ok=True)
     start = os.getpid()  # steps that start together look in different places first
     said = False

@@ -48,10 +48,12 @@ class FastDecisions:
     """Logits (n, C) of (n, 3, H, W) inputs in a fast precision; in float32 where that could change the decision.
 
     A decision is clear if the two largest logits are further apart than SAFETY times the largest error of the fast
-    ones that was ever seen, relative to the image's largest logit. The error is measured, not assumed: on the whole of
-    the first batch, then on every decision that isn't clear and on one in SAMPLED of those that are, so that it is
-    known for all kinds of images that come. `passes`, `rechecked` and `missed` count images: all, those computed in
-    float32 too, and sampled clear ones whose decision differed nevertheless.
+    ones that was ever seen, relative to the image's largest logit. An error moves both logits, so that two of them are
+    the least margin; SAFETY leaves room for an error twice the largest seen. It is measured, not assumed: on what
+    `measure` is given, or else on the whole of the first batch; then on every decision that isn't clear and on one in
+    SAMPLED of those that are, so that it is known for all kinds of images that come. A decision against an image's
+    target, a flip, ends a scan and is computed in float32 however clear it is. `passes`, `rechecked` and `missed`
+    count images: all, those computed in float32 too, and clear ones whose decision differed nevertheless.
     """
 
     def __init__(self, exact: nn.Module, precision: str, device: torch.device):
@@ -60,24 +62,34 @@ class FastDecisions:
         self.error = 0.0
         self.passes = self.rechecked = self.missed = 0
 
-    def __call__(self, inputs: Tensor) -> Tensor:
-        """Logits (n, C) whose argmax is that of the float32 ones."""
+    def __call__(self, inputs: Tensor, targets: Tensor | None = None) -> Tensor:
+        """Logits (n, C) whose argmax is that of the float32 ones; `targets` (n,) are the decisions that may flip."""
         fast = self._fast(inputs)
-        size = fast.abs().amax(1)
         best = fast.topk(2, 1).values
-        unclear = ~(best[:, 0] - best[:, 1] > SAFETY * self.error * size)  # NaN is unclear
-        sampled = torch.arange(self.passes, self.passes + len(inputs), device=fast.device) % SAMPLED == 0
-        chosen = (unclear | sampled).nonzero()[:, 0] if self.passes else torch.arange(len(inputs), device=fast.device)
+        unclear = ~(best[:, 0] - best[:, 1] > SAFETY * self.error * fast.abs().amax(1))  # NaN is unclear
+        checked = torch.arange(self.passes, self.passes + len(inputs), device=fast.device) % SAMPLED == 0
+        if targets is not None:
+            checked |= fast.argmax(1) != targets
+        chosen = (unclear | checked).nonzero()[:, 0] if self.passes else torch.arange(len(inputs), device=fast.device)
         self.passes += len(inputs)
         self.rechecked += len(chosen)
         if len(chosen):
             exact = self.exact(inputs[chosen])
-            error = ((fast[chosen] - exact).abs().amax(1) / exact.abs().amax(1)).max().item()
             differs = (fast[chosen].argmax(1) != exact.argmax(1)) & ~unclear[chosen]
-            self.missed += int(differs.sum()) if self.error else 0
+            known = self.error > 0
+            error, missed = torch.stack([relative_error(fast[chosen], exact), differs.sum()]).tolist()
+            self.missed += int(missed) if known else 0
             self.error = max(self.error, error)
             fast[chosen] = exact
         return fast
+
+    def measure(self, inputs: Tensor) -> Tensor:
+        """The float32 logits (n, C), on which the fast ones' error is measured."""
+        exact = self.exact(inputs)
+        self.error = max(self.error, relative_error(self._fast(inputs), exact).item())
+        self.passes += len(inputs)
+        self.rechecked += len(inputs)
+        return exact
 
     def _fast(self, inputs: Tensor) -> Tensor:
         if self.half is not None:
@@ -85,10 +97,24 @@ class FastDecisions:
         with compute_in(self.precision, self.device):
             return self.exact(inputs)
 
+    def share(self) -> str:
+        """How much of the work is done in float32 too."""
+        return f"{self.rechecked / max(self.passes, 1):.1%} of passes in float32 too"
+
     def summary(self) -> str:
         """What was checked and found so far, in a line."""
-        share = self.rechecked / max(self.passes, 1)
-        return f"{share:.1%} of passes in float32 too, largest error {self.error:.1e}, {self.missed} decisions missed"
+        return f"{self.share()}, largest error {self.error:.1e}, {self.missed} decisions missed"
+
+
+def relative_error(found: Tensor, exact: Tensor) -> Tensor:
+    """The largest error of logits (n, C) over images, each relative to its largest exact logit; f8.
+
+    Logits that are all 0, as those of a black image without biases, have no error if they are found to be 0. What
+    isn't finite is infinitely wrong: then no decision is clear any more.
+    """
+    size = exact.abs().amax(1).double().clamp(min=torch.finfo(torch.float64).tiny)
+    error = (found - exact).abs().amax(1).double() / size
+    return error.nan_to_num(nan=torch.inf).max()
 
 
 def optimise_for_inference(network: nn.Module, device: torch.device) -> nn.Module:

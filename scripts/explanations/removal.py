@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from explanations.inference import FastDecisions
 from explanations.measurements import NEVER
 
 
@@ -64,9 +65,91 @@ def noise_partners(images: int, noise_maps: int, seed: int) -> np.ndarray:
     return partners
 
 
+class ScansUnderWay:
+    """The scans in a full batch of slots, and for each its image as far as it is removed, all on the images' device.
+
+    A step writes the pixels that it removes, and no others. Slots of scans that ended take in new ones; when none is
+    left to enter, the gaps close.
+    """
+
+    def __init__(self, inputs: Tensor, grid: int, fill: float, batch: int):
+        device = inputs.device
+        self.grid, self.fill = grid, fill
+        self.channels, self.height, self.width = inputs.shape[1:]
+        self.flat = inputs.flatten(2).transpose(1, 2).contiguous()  # (N, H·W, 3): perturbed images are channels last
+        self.energy = self.flat.double().square().sum(2)  # (N, H·W)
+        self.whole = self.energy.sum(1)
+        counts = removed_counts(self.height * self.width, grid).long()
+        self.within_step = torch.arange(int(counts.diff().max()), device=device)  # of the pixels that a step removes
+        self.counts = counts.to(device)
+        self.scans: list[Scan] = []
+        self.step: list[int] = []  # of each scan; `steps` on the device
+        self.free = list(range(batch))
+        self.steps, self.rows = torch.empty((2, batch), dtype=torch.long, device=device)
+        self.order = torch.empty((batch, self.height * self.width), dtype=torch.int32, device=device)
+        self.images = torch.empty((batch, *self.flat.shape[1:]), dtype=inputs.dtype, device=device)
+
+    def refill(self, scans: Iterator[Scan]) -> bool:
+        """Put new scans into free slots; whether any scan is under way."""
+        entering = list(zip(self.free, scans, strict=False))  # takes no scan that has no slot
+        if entering:
+            self._enter([slot for slot, _ in entering], [scan for _, scan in entering])
+        if len(entering) < len(self.free):
+            gaps = set(self.free[len(entering) :])
+            self._keep([slot for slot in range(len(self.scans)) if slot not in gaps])
+        self.free = []
+        return bool(self.scans)
+
+    def _enter(self, slots: list[int], scans: list[Scan]) -> None:
+        new = len(slots) - sum(slot < len(self.scans) for slot in slots)
+        self.scans += scans[len(slots) - new :]
+        self.step += [0] * new
+        for slot, scan in zip(slots, scans, strict=True):
+            self.scans[slot], self.step[slot] = scan, 0
+        place, row = torch.tensor([slots, [scan.image for scan in scans]], device=self.flat.device)
+        ranks = torch.stack([scan.rank for scan in scans]).long()
+        pixels = torch.arange(ranks.shape[1], dtype=torch.int32, device=ranks.device).expand_as(ranks)
+        self.order[place] = torch.empty_like(ranks, dtype=torch.int32).scatter_(1, ranks, pixels)
+        self.images[place] = self.flat[row]
+        self.rows[place], self.steps[place] = row, 0
+
+    def _keep(self, slots: list[int]) -> None:
+        self.scans, self.step = ([values[slot] for slot in slots] for values in (self.scans, self.step))
+        index = torch.tensor(slots, dtype=torch.long, device=self.flat.device)
+        self.rows, self.steps = self.rows[index], self.steps[index]
+        self.order, self.images = self.order[index], self.images[index]
+
+    def remove(self) -> tuple[Tensor, Tensor]:
+        """One more step of every scan: copies of the images (n, 3, H, W), and their rows among the inputs (n,)."""
+        self.steps += 1
+        self.step = [step + 1 for step in self.step]
+        upto = self.counts[self.steps][:, None]
+        # steps differ by a pixel: the shorter ones name their last pixel twice, and pixel 0 if none is gone yet
+        places = torch.minimum(self.counts[self.steps - 1][:, None] + self.within_step, upto - 1).clamp_(min=0)
+        pixels = self.order.gather(1, places).long()[..., None].expand(-1, -1, self.channels)
+        values = self.images.gather(1, pixels).masked_fill_(upto[..., None] > 0, self.fill)
+        self.images.scatter_(1, pixels, values)
+        images = self.images.clone().view(-1, self.height, self.width, self.channels)  # a network may write into it
+        return images.permute(0, 3, 1, 2), self.rows
+
+    def end(self, flipped: Tensor) -> Iterator[Flip]:
+        """The ends of scans whose decision flipped (n,) or whose grid is done; little but the flags is waited for."""
+        flags = flipped.tolist()
+        self.free = [slot for slot, flag in enumerate(flags) if flag or self.step[slot] == self.grid]
+        if not self.free:
+            return
+        index = torch.tensor(self.free, device=flipped.device)
+        row = self.rows[index]
+        gone = torch.stack([self.scans[slot].rank for slot in self.free]) < self.counts[self.steps[index]][:, None]
+        kept_energy = (self.energy[row] * ~gone).sum(1) + self.channels * self.fill**2 * gone.sum(1)
+        signal = torch.where(flipped[index], 1 - (kept_energy / self.whole[row]).sqrt(), 1.0).tolist()
+        for slot, e in zip(self.free, signal, strict=True):
+            yield Flip(self.scans[slot].key, self.step[slot] if flags[slot] else NEVER, e)
+
+
 @torch.no_grad()
 def find_flips(
-    decide: Callable[[Tensor], Tensor] | nn.Module,
+    decide: Callable[[Tensor], Tensor] | nn.Module | FastDecisions,
     inputs: Tensor,
     targets: Tensor,
     scans: Iterable[Scan],
@@ -80,45 +163,10 @@ def find_flips(
     decisions. A removed pixel has all channels set to `fill`. A full batch of unfinished scans is kept: those that
     flipped leave, new ones enter. Ends come in the order in which they are found.
     """
-    channels, height, width = inputs.shape[1:]
-    flat = inputs.flatten(2).transpose(1, 2).contiguous()  # (N, H·W, 3): perturbed images are channels last at once
-    energy = flat.double().square().sum(2)  # (N, H·W)
-    whole = energy.sum(1)
-    counts = removed_counts(height * width, grid).to(inputs.device)
+    under_way = ScansUnderWay(inputs, grid, fill, batch)
     scans = iter(scans)
-    waiting: list[Scan] = []  # the scan in each slot
-    ranks = torch.empty((batch, height * width), dtype=torch.int32, device=inputs.device)
-    rows = torch.empty(batch, dtype=torch.long, device=inputs.device)
-    steps = torch.empty(batch, dtype=torch.long, device=inputs.device)
-    free = list(range(batch))
-    while True:
-        for slot in list(free):
-            scan = next(scans, None)
-            if scan is None:
-                break
-            free.remove(slot)
-            if slot == len(waiting):
-                waiting.append(scan)
-            waiting[slot] = scan
-            ranks[slot], rows[slot], steps[slot] = scan.rank, scan.image, 1
-        if free:  # no scan is left to enter: close the gaps
-            kept = [slot for slot in range(len(waiting)) if slot not in free]
-            if not kept:
-                return
-            waiting = [waiting[slot] for slot in kept]
-            ranks, rows, steps = ranks[kept], rows[kept], steps[kept]
-            free = []
-        removed = ranks < counts[steps][:, None]
-        perturbed = flat[rows].masked_fill_(removed[..., None], fill).view(-1, height, width, channels)
-        decisions = decide(perturbed.permute(0, 3, 1, 2)).argmax(1)
-        flipped = decisions != targets[rows]
-        ended = (flipped | (steps == grid)).nonzero()[:, 0]
-        if len(ended):
-            gone = removed[ended]
-            kept_energy = (energy[rows[ended]] * ~gone).sum(1) + channels * fill**2 * gone.sum(1)
-            signal = torch.where(flipped[ended], 1 - (kept_energy / whole[rows[ended]]).sqrt(), 1.0)
-            end_step = torch.where(flipped[ended], steps[ended], NEVER)
-            for slot, step, e in zip(ended.tolist(), end_step.tolist(), signal.tolist(), strict=True):
-                yield Flip(waiting[slot].key, step, e)
-                free.append(slot)
-        steps += 1
+    while under_way.refill(scans):
+        images, rows = under_way.remove()
+        own = targets[rows]
+        logits = decide(images, own) if isinstance(decide, FastDecisions) else decide(images)
+        yield from under_way.end(logits.argmax(1) != own)

@@ -98,7 +98,9 @@ def count_gpus():
         return int(device != "cpu")
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        found = len([name for name in visible.split(",") if name.strip()])
+        names = [name.strip() for name in visible.split(",")]
+        hidden = [k for k, name in enumerate(names) if not name or name.startswith("-")]
+        found = min([*hidden, len(names)])  # what comes after an invalid one, such as -1, is hidden too
     elif shutil.which("nvidia-smi"):
         listed = subprocess.run(["nvidia-smi", "-L"], text=True, capture_output=True).stdout
         found = sum(line.startswith("GPU ") for line in listed.splitlines())
