@@ -8,6 +8,10 @@ linear_classifier mnist.npz, or nothing -> linear.h5: figure 1's classifier and 
 """
 
 
+localrules:
+    mnist,
+
+
 rule digit_images:
     input:
         code=sources("make_digit_images.py"),
