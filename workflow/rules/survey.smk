@@ -24,7 +24,7 @@ rule survey_network:
         "../../envs/torch.yaml"
     threads: THREADS
     resources:
-        mem_mb=need(2000, 6000, beside_gpu=4000),
+        mem_mb=need(2000, 12000),
         runtime=60,
         gpu=int(GPUS > 0),
     params:
