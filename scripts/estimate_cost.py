@@ -13,6 +13,7 @@ from explanations.command import InputError, check_range, run_command, step_pars
 from explanations.cost import (
     NetworkFacts,
     Step,
+    count_removal_bytes,
     count_scans,
     count_test_images,
     examine_all,
@@ -23,6 +24,7 @@ from explanations.cost import (
 
 READ_RATE = 300  # JPEG files of ImageNet's size that a core reads in a second, see benchmarks/reading.py
 MEAN_SHARE = 0.4  # of the grid, at which a scan ends: the embedded experiment's, over all its scans
+TOGETHER = ("training", "survey")  # steps that are one line for all networks
 
 
 def main(config: str, tflops: float, tflops_float32: float, mean_share: float) -> None:
@@ -69,8 +71,9 @@ def describe_images(config: dict, facts: dict[str, NetworkFacts]) -> str:
         ("evaluated images", f"{evaluated:,}"),
         ("networks", f"{len(facts)}"),
         ("explained networks and variants", f"{len(variants)}"),
-        ("disk: shards, before compression", gigabytes(shards)),
-        ("disk: networks", gigabytes(weights + trials)),
+        ("disk: shards, before compression", describe_size(shards)),
+        ("disk: networks", describe_size(weights + trials)),
+        ("disk: removal's results", describe_size(count_removal_bytes(config, facts))),
     ]
     return table([("", ""), *lines])
 
@@ -83,32 +86,51 @@ def describe_maps(config: dict, facts: dict[str, NetworkFacts]) -> str:
         row = rows.setdefault(run[:2], [0, 0])
         row[0] += facts[run[0]].methods[run[3]]
         row[1] += count_scans(config, facts, run) * evaluated
-    lines = [(f"{name}, {variant}", f"{maps:,}", f"{scans:,}") for (name, variant), (maps, scans) in rows.items()]
+    lines = [(name, variant, f"{maps:,}", f"{scans:,}") for (name, variant), (maps, scans) in rows.items()]
     total = [f"{sum(column):,}" for column in zip(*rows.values(), strict=True)]
-    return table([("", "maps of an image", "scans"), *lines, ("all", *total)])
+    return table([("network", "variant", "maps of an image", "scans"), *collapse(lines, 0), ("all", "", *total)])
 
 
 def describe_steps(steps: list[Step], tflops: float, tflops_float32: float) -> str:
     """Images read, passes, FLOP, hours and cores of every step, and of all together."""
     groups: dict[tuple[str, str], list[Step]] = {}
     for step in steps:
-        groups.setdefault((step.name, "all" if step.name == "survey" else step.network), []).append(step)
-    lines, hours = [], 0.0
-    for (name, network), found in groups.items():
-        seconds = sum(step.flop / (tflops_float32 if step.exact else tflops) / 1e12 for step in found)
+        groups.setdefault((step.name, "all" if step.name in TOGETHER else step.network), []).append(step)
+    order = list(dict.fromkeys(name for name, _ in groups))
+    lines = []
+    for (name, network), found in sorted(groups.items(), key=lambda group: order.index(group[0][0])):
         read, passes, flop = (sum(getattr(step, key) for step in found) for key in ("read", "passes", "flop"))
-        cores = read / seconds / READ_RATE
-        hours += seconds / 3600
-        numbers = f"{read:,}", scientific(passes), scientific(flop), f"{seconds / 3600:.2g}", f"{cores:.1f}"
-        lines.append((name, network, *numbers))
+        hours = count_hours(found, tflops, tflops_float32)
+        cores = f"{read / (hours * 3600) / READ_RATE:.1f}" if read and hours else ""
+        times = ("on CPU", "") if found[0].on_cpu else (f"{hours:.2g}", cores)
+        lines.append((name, network, f"{read:,}", scientific(passes), scientific(flop), *times))
     passes, flop = (scientific(sum(getattr(step, key) for step in steps)) for key in ("passes", "flop"))
     header = ("step", "network", "images read", "passes", "FLOP", "GPU hours", "cores")
-    return table([header, *lines, ("all", "", "", passes, flop, f"{hours:.2g}", "")])
+    hours = count_hours(steps, tflops, tflops_float32)
+    return table([header, *collapse(lines, 1), ("all", "", "", passes, flop, f"{hours:.2g}", "")])
 
 
-def gigabytes(size: float) -> str:
+def count_hours(steps: list[Step], tflops: float, tflops_float32: float) -> float:
+    """GPU hours of steps, at the rates of their precisions."""
+    rates = {"float32": tflops_float32, "tf32": tflops, "bfloat16": tflops}
+    return sum(step.flop / (rates[step.precision] * 1e12) for step in steps if not step.on_cpu) / 3600
+
+
+def collapse(rows: list[tuple[str, ...]], column: int) -> list[tuple[str, ...]]:
+    """Rows that follow each other and differ only by the network in `column`, as one."""
+    runs: list[list[tuple[str, ...]]] = []
+    for row in rows:
+        if runs and row[:column] + row[column + 1 :] == runs[-1][0][:column] + runs[-1][0][column + 1 :]:
+            runs[-1].append(row)
+        else:
+            runs.append([row])
+    names = [run[0][column] if len(run) == 1 else f"each of {len(run)} others" for run in runs]
+    return [(*run[0][:column], name, *run[0][column + 1 :]) for run, name in zip(runs, names, strict=True)]
+
+
+def describe_size(size: float) -> str:
     """Bytes as text."""
-    return f"{size / 1e9:,.1f} GB"
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
 
 
 def scientific(value: float) -> str:
@@ -135,6 +157,6 @@ if __name__ == "__main__":
     parser = step_parser(__doc__)
     parser.add_argument("--config", required=True, help="the configuration as JSON, or @ and a file that holds it")
     parser.add_argument("--tflops", type=float, default=100.0, help="what the GPU sustains in tf32, bfloat16")
-    parser.add_argument("--tflops-float32", type=float, default=40.0, help="the same in float32, for extraction")
+    parser.add_argument("--tflops-float32", type=float, default=40.0, help="the same in float32")
     parser.add_argument("--mean-share", type=float, default=MEAN_SHARE, help="of the grid, at which a scan ends")
     run_command(parser, main)

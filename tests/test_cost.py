@@ -5,6 +5,7 @@ import json
 import re
 
 import h5py
+import numpy as np
 import pytest
 import torchvision
 import yaml
@@ -16,13 +17,18 @@ from explanations.attribution_maps import ShardMaps
 from explanations.command import InputError
 from explanations.cost import (
     NetworkFacts,
+    Step,
+    count_checks,
+    count_removal_bytes,
     count_scans,
     count_test_images,
-    decay_lengths,
+    decay_plans,
     examine,
     list_steps,
     removal_runs,
+    removed_share,
 )
+from explanations.measurements import write_measurements
 from explanations.saliency import FAMILIES, family_methods
 from explanations.shards import ShardReader
 
@@ -88,21 +94,72 @@ def test_steps_by_hand(name):
     assert steps["survey"][0].passes == 2 * test + (12 + 16) * changed  # 13 scales and 17 shifts, each with one of none
     explained = 6 + sum(entry.get("explain", False) for entry in config["networks"].values())
     assert sum(step.passes for step in steps["extraction"]) == 3 * images * explained
-    assert all(step.exact for step in steps["extraction"])
+    assert all(step.precision == "float32" for step in steps["extraction"])
     vgg16 = [step for step in steps["removal"] if step.network == "vgg16"]
     assert sum(step.passes for step in vgg16) == images * (15 + 13 + 16 + 15 + 13) * 4 * 0.5 * config["removal"]["grid"]
+    assert {step.precision for step in vgg16} == {config["removal"]["precision"]}
+    assert {step.precision for step in steps["survey"]} == {config["survey"]["precision"]}
     assert all(step.flop == 1e9 * step.passes for found in steps.values() for step in found)
 
 
+def test_trainings_by_hand():
+    entry = CONFIGS["config"]["networks"]["vgg16"]["training"]
+    assert (entry["epochs"], entry["batch"]) == (6, 64)
+    steps = [step for step in list_steps(CONFIGS["config"], facts_of(CONFIGS["config"]), 0.5) if step.on_cpu]
+    assert [step.name for step in steps] == ["training"] * len(CONFIGS["config"]["networks"])
+    assert steps[0].passes == 6 * 13_952 * 3 + 1000  # 14,000 images in full batches
+    assert not [step for step in list_steps(CONFIGS["imagenet"], facts_of(CONFIGS["imagenet"]), 0.5) if step.on_cpu]
+
+
 def test_decays_by_hand():
-    entry = CONFIGS["imagenet"]["networks"]["resnet50"]
-    assert decay_lengths(entry) == {
+    plans = decay_plans(CONFIGS["imagenet"]["networks"]["resnet50"])
+    assert {name: sum(length for _, length in phases) for name, phases in plans.items()} == {
         **{"decay": 44_000, "trial, 25 steps": 9_000, "trial, 50 steps": 14_000, "trial, 100 steps": 24_000},
         **{"trial, T = 10": 44_000, "trial, T = 50": 44_000, "trial, T = 1000": 44_000},
     }
+    assert count_checks(plans["decay"]) == 1 + 2 * 200 + 20  # nothing new by brute force once biases are 0
     config = CONFIGS["imagenet"]
     own = next(s for s in list_steps(config, facts_of(config), 0.1) if s.name == "decay" and s.network == "vgg16")
-    assert own.passes == 40_000 * 64 * 4 + 2 * 200 * 1000 + 50_000
+    assert own.passes == 40_000 * 64 * 4 + 401 * 1000 + 50_000
+
+
+def test_re_checks_are_those_of_the_engine():
+    """A scan that flips at step 10 of 100 has one flip, and nine steps of which one in 32 is checked."""
+    config = CONFIGS["imagenet"]
+    steps = list_steps(config, facts_of(config), 0.1)
+    scans = sum(step.passes for step in steps if step.name == "removal") / 10
+    checks = [step for step in steps if step.name == "re-checks"]
+    assert sum(step.passes for step in checks) == pytest.approx(scans * (1 + 9 / 32))
+    assert {step.precision for step in checks} == {"float32"}
+    exact = {**config, "removal": {**config["removal"], "precision": "float32"}}
+    assert not [step for step in list_steps(exact, facts_of(exact), 0.1) if step.name == "re-checks"]
+
+
+def test_signal_and_share_of_pixels():
+    """Of 100 equal pixels 36 keep 80% of the norm."""
+    image = np.ones(100)
+    image[:36] = 0
+    signal = 1 - np.linalg.norm(image) / 10
+    assert signal == pytest.approx(0.2)
+    assert removed_share(signal) == pytest.approx(0.36)
+
+
+def test_results_of_removal_are_as_large_as_said(tmp_path):
+    config = json.loads(json.dumps(CONFIGS["config"]))
+    config["images"] |= {"classes": 2, "per_class": 5}
+    config["removal"]["noise_maps"] = 3
+    total = 0
+    for number, (_, _, _, family) in enumerate(removal_runs(config)):
+        methods = [f"method_{k}" for k in range(FACTS.methods[family])]
+        arrays = {"image": np.arange(10), "label": np.arange(10)}
+        for order in ("minus", "plus"):
+            arrays |= {f"e_{order}": np.zeros((10, len(methods))), f"e_{order}_noise": np.zeros((10, len(methods)))}
+            arrays |= {f"flip_{order}": np.zeros((10, len(methods)), int)}
+            arrays |= {f"flip_{order}_noise": np.zeros((10, len(methods), 3), int)}
+        write_measurements(tmp_path / f"{number}.h5", methods, arrays, {})
+        with h5py.File(tmp_path / f"{number}.h5") as file:
+            total += sum(dataset.size * dataset.dtype.itemsize for dataset in file.values())
+    assert count_removal_bytes(config, facts_of(config)) == total
 
 
 def test_twice_the_images_are_twice_the_scans():
@@ -123,13 +180,24 @@ def test_images_of_a_folder_are_counted(world, tmp_path):
     assert count_test_images(config) == 20
 
 
+def test_hours_are_at_the_rate_of_the_precision():
+    steps = [Step("a", "n", 0, 0, 3600e12, precision) for precision in ("float32", "tf32", "bfloat16")]
+    steps.append(Step("training", "n", 0, 0, 3600e12, on_cpu=True))
+    assert estimate_cost.count_hours(steps, tflops=10, tflops_float32=2) == pytest.approx(1 / 2 + 1 / 10 + 1 / 10)
+
+
+def test_rows_that_differ_by_the_network_are_one():
+    rows = [("x", "a", "1"), ("x", "b", "2"), ("x", "c", "2"), ("y", "c", "2")]
+    assert estimate_cost.collapse(rows, 1) == [("x", "a", "1"), ("x", "each of 2 others", "2"), ("y", "c", "2")]
+
+
 # --- the command and the page ------------------------------------------------------------------------------------
 
 
 def test_the_target_prints_the_tables(tmp_path):
     folder = copy_workflow(tmp_path)
     said = snakemake(folder, "--cores", "1", "cost", "--configfile", "tests/minimal.yaml").stdout
-    assert "experiment minimal" in said and "| vgg16, original" in said and "| all " in said
+    assert "experiment minimal" in said and "| training" in said and "| all " in said
     assert "GPU hours at 100 TFLOP/s (40 in float32), a scan ending at 40% of the grid" in said
 
 

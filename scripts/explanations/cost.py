@@ -1,16 +1,18 @@
 """What an experiment costs, from its configuration alone: images, maps, scans, forward passes, FLOP, bytes on disk."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from explanations.decay import plan_phases
 from explanations.decomposition import Decomposition
 from explanations.images import find_images
+from explanations.inference import SAMPLED
 from explanations.networks import build_network
 from explanations.pretrained import look_up, rebuilding_arguments
 from explanations.saliency import FAMILIES, family_methods
@@ -19,7 +21,8 @@ PAPERS = ("vgg16", "resnet50")  # the networks that the paper explains; their va
 VARIANTS = ("original", "zeroed", "decayed")
 TEST_IMAGES = {"imagenet": 50_000, "imagenette": 3_925, "imagenet_v2": 10_000}
 BACKWARD = 2  # in forward passes
-PER_IMAGE_BYTES = 16  # its number and label in a shard
+PER_IMAGE_BYTES = 16  # its number and label, in a shard and in removal's results
+VALUE_BYTES = 8  # of each e and each flip in removal's results
 
 
 @dataclass(frozen=True)
@@ -37,14 +40,18 @@ class NetworkFacts:
 
 @dataclass(frozen=True)
 class Step:
-    """What a step does with a network: images read from files, forward passes (a backward pass is two), FLOP."""
+    """What a step does with a network: images read from files, forward passes (a backward pass is two), FLOP.
+
+    `precision` is float32, tf32 or bfloat16; a step that never runs on a GPU is `on_cpu`.
+    """
 
     name: str
     network: str
     read: int
     passes: float
     flop: float
-    exact: bool = False  # in float32 whatever the configuration's precisions
+    precision: str = "float32"
+    on_cpu: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,6 +123,15 @@ def count_test_images(config: dict) -> int:
     return len(find_images(folder)) if folder.is_dir() else images["classes"] * images["per_class"]
 
 
+def count_training_images(config: dict) -> int:
+    """How many images the networks that are trained here see in an epoch; none if their folder isn't there yet."""
+    images = config["images"]
+    if images["source"] == "digits":
+        return images["train_count"]
+    folder = Path(images["folder"], "imagenette2-320/train" if images["source"] == "imagenette" else "train")
+    return len(find_images(folder)) if folder.is_dir() else 0
+
+
 def explained_variants(config: dict) -> list[tuple[str, str]]:
     """The networks and variants whose attributions are extracted."""
     others = [name for name, entry in config["networks"].items() if entry.get("explain") and name not in PAPERS]
@@ -134,13 +150,22 @@ def removal_runs(config: dict) -> list[tuple[str, str, str, str]]:
     return list(dict.fromkeys(runs))
 
 
-def decay_lengths(entry: dict) -> dict[str, int]:
-    """Training steps of a network's decay and of each of its trials, by name."""
+def decay_plans(entry: dict) -> dict[str, list[tuple[float, int]]]:
+    """A network's decay and each of its trials, by name: the biases' factor and training steps of every phase."""
     own, trials = entry["decay"], entry.get("decay_trials", {})
-    lengths = {"decay": own["steps"]}
-    lengths |= {f"trial, {steps} steps": steps for steps in trials.get("steps", ())}
-    lengths |= {f"trial, T = {temperature}": own["steps"] for temperature in trials.get("temperature", ())}
-    return {name: steps * own["training_steps"] + own["extra_steps"] for name, steps in lengths.items()}
+    steps = {"decay": own["steps"]}
+    steps |= {f"trial, {value} steps": value for value in trials.get("steps", ())}
+    steps |= {f"trial, T = {value}": own["steps"] for value in trials.get("temperature", ())}
+    return {
+        name: plan_phases(own["profile"], value, own["floor"], own["training_steps"], own["extra_steps"])
+        for name, value in steps.items()
+    }
+
+
+def count_checks(phases: Sequence[tuple[float, int]]) -> int:
+    """How often a decay measures an accuracy for its record: at the start, after each phase, by brute force."""
+    factors = [1.0, *(factor for factor, _ in phases)]
+    return 1 + len(phases) + sum(now != before for before, now in pairwise(factors))
 
 
 def count_scans(config: dict, facts: dict[str, NetworkFacts], run: tuple[str, str, str, str]) -> int:
@@ -148,31 +173,57 @@ def count_scans(config: dict, facts: dict[str, NetworkFacts], run: tuple[str, st
     return facts[run[0]].methods[run[3]] * (1 + config["removal"]["noise_maps"]) * 2
 
 
+def count_removal_bytes(config: dict, facts: dict[str, NetworkFacts]) -> int:
+    """Bytes of all of removal's results: e of both orders with and without noise maps, and all scans' flips."""
+    evaluated = config["images"]["classes"] * config["images"]["per_class"]
+    values = 4 + 2 * (1 + config["removal"]["noise_maps"])  # for each image and method
+    sizes = (facts[name].methods[family] * values * VALUE_BYTES for name, _, _, family in removal_runs(config))
+    return evaluated * sum(size + PER_IMAGE_BYTES for size in sizes)
+
+
+def removed_share(signal: float) -> float:
+    """The share of pixels that is gone when e (Eq. 17) is `signal`, if all pixels carry the same signal.
+
+    e = 1 − ‖x_s‖₂ / ‖x‖₂, and ‖x_s‖² is what the pixels that are left hold.
+    """
+    return 1 - (1 - signal) ** 2
+
+
 def list_steps(config: dict, facts: dict[str, NetworkFacts], mean_share: float) -> list[Step]:
-    """All steps that run networks; `mean_share` is the share of the grid at which a scan ends, on average."""
+    """The steps whose cost is passes through networks; a scan ends at `mean_share` of the grid, on average.
+
+    Removal in a fast precision computes again in float32 at least every flip and one pass in SAMPLED of the others.
+    """
     evaluated = config["images"]["classes"] * config["images"]["per_class"]
     test = count_test_images(config)
     steps = []
 
-    def add(name: str, network: str, read: int, passes: float, exact: bool = False) -> None:
-        steps.append(Step(name, network, read, passes, passes * facts[network].flop, exact))
+    def add(name: str, network: str, read: int, passes: float, precision: str, on_cpu: bool = False) -> None:
+        steps.append(Step(name, network, read, passes, passes * facts[network].flop, precision, on_cpu))
 
+    for name, entry in config["networks"].items():
+        if "training" in entry:
+            batch = entry["training"]["batch"]
+            seen = entry["training"]["epochs"] * (count_training_images(config) // batch) * batch
+            add("training", name, seen + test, seen * (1 + BACKWARD) + test, "float32", on_cpu=True)
     survey = config["survey"]
-    changes = sum(value != 1 for value in survey["scales"]) + sum(value != 0 for value in survey["shifts"])
+    changes = len({*survey["scales"]} - {1}) + len({*survey["shifts"]} - {0})
     for name in facts:
-        add("survey", name, test, 2 * test + changes * min(survey["change_images"], test))
+        passes = 2 * test + changes * min(survey["change_images"], test)
+        add("survey", name, test, passes, survey["precision"])
     for name in PAPERS:
-        entry = config["networks"][name]
-        decay = entry["decay"]
-        for trial, length in decay_lengths(entry).items():
-            phases = math.ceil(length / decay["training_steps"])
-            checks = 2 * phases * min(decay["record_images"], test) + test
-            read = length * decay["batch"] + checks
+        decay = config["networks"][name]["decay"]
+        for trial, phases in decay_plans(config["networks"][name]).items():
+            tuned = sum(length for _, length in phases) * decay["batch"]
+            checks = count_checks(phases) * min(decay["record_images"], test) + test
             title = "decay" if trial == "decay" else "decay trials"
-            add(title, name, read, length * decay["batch"] * (1 + 1 + BACKWARD) + checks)
+            add(title, name, tuned + checks, tuned * (1 + 1 + BACKWARD) + checks, decay["precision"])
     for name, _ in explained_variants(config):
-        add("extraction", name, evaluated, evaluated * (1 + BACKWARD), exact=True)
+        add("extraction", name, evaluated, evaluated * (1 + BACKWARD), "float32")
     for run in removal_runs(config):
-        scans = count_scans(config, facts, run)
-        add("removal", run[0], evaluated, evaluated * scans * mean_share * config["removal"]["grid"])
+        scans, precision = evaluated * count_scans(config, facts, run), config["removal"]["precision"]
+        passes = scans * mean_share * config["removal"]["grid"]
+        add("removal", run[0], evaluated, passes, precision)
+        if precision != "float32":
+            add("re-checks", run[0], 0, scans + (passes - scans) / SAMPLED, "float32")
     return steps
