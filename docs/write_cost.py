@@ -1,13 +1,14 @@
 """Bring the tables of docs/cost.md up to the code and the configurations (`make costs`).
 
-Between <!-- name --> and <!-- /name --> stands what `snakemake cost` prints for a configuration, or how many jobs of
-each rule a dry run plans.
+Between <!-- name --> and <!-- /name --> stands what `snakemake cost` prints for a configuration, how many jobs of each
+rule a dry run plans, or how the hours of a projection change with what it assumes and what is configured.
 """
 
 import json
 import re
 import subprocess
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -16,14 +17,29 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 import estimate_cost
-from explanations.cost import NetworkFacts, examine_all
+from explanations.cost import NetworkFacts, examine, examine_all, list_steps, removed_share
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/cost.md"
 EMBEDDED, IMAGENET = ROOT / "config/config.yaml", ROOT / "config/imagenet.yaml"
 RATES = {"tflops": 100.0, "tflops_float32": 40.0}
-IN_THE_PAPER = 0.15  # of the grid, at which a scan ends, from the paper's figures
-PLAN = {"classes": 10_000, "per_class": 50, "networks": 100}
+PAPERS_SIGNALS = {"e_minus": 0.30, "e_minus_noise": 0.15, "e_plus": 0.04, "e_plus_noise": 0.12}  # figs 14, 15
+IN_THE_PAPER = round(sum(map(removed_share, PAPERS_SIGNALS.values())) / len(PAPERS_SIGNALS), 2)  # of the grid
+TARGET = "statistics/{}/aggregates-original-bilinear.csv"  # of one network: all that leads to figure M
+PLAN = {"classes": 10_000, "per_class": 50, "networks": 100, "shard_size": 5_000, "resamples": 200}
+CHANGES = {  # of config/imagenet.yaml, by what they are called
+    "`removal.grid: 50`": {"removal": {"grid": 50}},
+    "one setting in each list of `decay_trials`": {
+        "networks": {"resnet50": {"decay_trials": {"steps": [50], "temperature": [10]}}}
+    },
+    "`survey.change_images: 1000`": {"survey": {"change_images": 1000}},
+    "`images.per_class: 20`": {"images": {"per_class": 20}},
+    "every `precision: float32`": {
+        "survey": {"precision": "float32"},
+        "removal": {"precision": "float32"},
+        "networks": {name: {"decay": {"precision": "float32"}} for name in ("vgg16", "resnet50")},
+    },
+}
 
 
 def read_config(path: Path) -> dict:
@@ -31,22 +47,56 @@ def read_config(path: Path) -> dict:
     return yaml.safe_load(path.read_text())
 
 
-def plan_large(config: dict, facts: dict[str, NetworkFacts]) -> tuple[dict, dict[str, NetworkFacts]]:
-    """The plan's configuration: more classes and networks, each as costly as ResNet-50; and its facts."""
-    config = json.loads(json.dumps(config))
-    config["images"] |= {"classes": PLAN["classes"], "per_class": PLAN["per_class"]}
-    names = [f"network{number}" for number in range(PLAN["networks"] - 2)]
-    papers = {name: config["networks"][name] for name in ("vgg16", "resnet50")}
-    others = {"source": "torchvision", "constructor": "resnet50", "arguments": {}, "explain": True}
-    config["networks"] = papers | dict.fromkeys(names, others)
-    return config, {name: facts[name] for name in papers} | dict.fromkeys(names, facts["resnet50"])
+def lay_over(config: dict, changes: dict) -> dict:
+    """A configuration with some keys changed, as Snakemake lays one file over another."""
+    laid = {key: lay_over(config[key], value) for key, value in changes.items() if isinstance(value, dict)}
+    return config | changes | laid
+
+
+def plan_large(config: dict) -> dict:
+    """The plan's configuration: more classes and networks, each of ResNet-50's kind; nothing of it is on disk."""
+    papers = {name: {**config["networks"][name]} for name in ("vgg16", "resnet50")}
+    names = [f"network{number}" for number in range(PLAN["networks"] - len(papers))]
+    others = {key: papers["resnet50"][key] for key in ("source", "constructor", "arguments", "weights")}
+    images = {"source": "folder", "folder": "data/large", "labels": "none", "size": 224}
+    images |= {key: PLAN[key] for key in ("classes", "per_class")}
+    shards = {"shard_size": PLAN["shard_size"]}
+    large = {"experiment": "large", "images": images, "attributions": shards, "removal": shards}
+    large |= {"statistics": {"resamples": PLAN["resamples"]}}
+    return {**lay_over(config, large), "networks": papers | {name: {**others, "explain": True} for name in names}}
+
+
+def examine_large(config: dict) -> dict[str, NetworkFacts]:
+    """The facts of the plan's networks, with as many outputs as there are classes."""
+    images, found = config["images"], {}
+    for name in ("vgg16", "resnet50"):
+        entry = {key: value for key, value in config["networks"][name].items() if key != "weights"}
+        found[name] = examine(entry, images["size"], images["classes"], explained=True)
+    return {name: found[entry["constructor"]] for name, entry in config["networks"].items()}
+
+
+def describe_changes(config: dict, facts: dict[str, NetworkFacts]) -> str:
+    """GPU hours of all steps together, as the mean end of a scan and single keys of the configuration change."""
+
+    def hours(settings: dict, mean_share: float = IN_THE_PAPER) -> str:
+        return f"{estimate_cost.count_hours(list_steps(settings, facts, mean_share), **RATES):.1f}"
+
+    rows = [("as above", hours(config))]
+    rows += [(f"scans ending at {share:.0%} of the grid", hours(config, share)) for share in (0.15, 0.4)]
+    rows += [(name, hours(lay_over(config, changes))) for name, changes in CHANGES.items()]
+    return estimate_cost.table([("", "GPU hours"), *rows])
+
+
+def plan_jobs(path: Path, *targets: str) -> dict[str, int]:
+    """How many jobs of each rule a dry run of targets plans, and their `total`."""
+    command = [sys.executable, "-m", "snakemake", *targets, "--dry-run", "--forceall", "--quiet", "rules"]
+    said = subprocess.run([*command, "--configfile", path], cwd=ROOT, text=True, capture_output=True, check=True).stdout
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", said, re.MULTILINE)}
 
 
 def count_jobs(path: Path) -> str:
     """How many jobs of each rule everything takes, as a table."""
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--forceall", "--quiet", "rules"]
-    said = subprocess.run([*command, "--configfile", path], cwd=ROOT, text=True, capture_output=True, check=True).stdout
-    jobs = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", said, re.MULTILINE)}
+    jobs = plan_jobs(path)
     total = jobs.pop("total")
     figures = sum(jobs.pop(name) for name in list(jobs) if name.startswith("draw_"))
     jobs.pop("all")
@@ -54,19 +104,34 @@ def count_jobs(path: Path) -> str:
     return estimate_cost.table([("rule", "jobs"), *rows, ("draw_*", str(figures)), ("with `all`", str(total))])
 
 
+def count_jobs_of_network(config: dict, name: str) -> str:
+    """How many jobs of each rule one network of the plan takes: its statistics and all before them, as a table."""
+    with tempfile.TemporaryDirectory() as folder:
+        # Snakemake wants images to be there, though it only plans
+        for split in ("train", "val"):
+            Path(folder, split).mkdir()
+            Path(folder, split, "image.jpg").touch()
+        path = Path(folder, "config.yaml")
+        path.write_text(json.dumps(lay_over(config, {"images": {"folder": folder}})))
+        jobs = plan_jobs(path, f"results/{config['experiment']}/{TARGET.format(name)}")
+    return estimate_cost.table([("rule", "jobs"), *((rule, f"{count:,}") for rule, count in jobs.items())])
+
+
 def make_blocks() -> dict[str, str]:
     """The text of every block, by name."""
     warnings.filterwarnings("ignore")
     embedded, imagenet = read_config(EMBEDDED), read_config(IMAGENET)
-    facts = examine_all(imagenet)
+    facts, large = examine_all(imagenet), plan_large(imagenet)
     measured = {**RATES, "mean_share": estimate_cost.MEAN_SHARE}
     paper = {**RATES, "mean_share": IN_THE_PAPER}
     return {
         "embedded": estimate_cost.describe(embedded, examine_all(embedded), **measured),
         "imagenet": estimate_cost.describe(imagenet, facts, **paper),
-        "plan": estimate_cost.describe(*plan_large(imagenet, facts), **paper),
+        "changes": describe_changes(imagenet, facts),
+        "plan": estimate_cost.describe(large, examine_large(large), **paper),
         "jobs of embedded": count_jobs(EMBEDDED),
         "jobs of imagenet": count_jobs(IMAGENET),
+        "jobs of a network": count_jobs_of_network(large, "network0"),
     }
 
 
