@@ -12,6 +12,7 @@ from torch.fx.experimental.optimization import fuse
 
 from explanations.attribution_maps import ShardMaps
 from explanations.images import load_images
+from explanations.inference import has_bfloat16
 from explanations.manifests import read_manifest
 from explanations.measurements import NEVER, STORED, read_measurements
 from explanations.networks import load_network, preprocess
@@ -138,6 +139,7 @@ def test_the_fused_network_decides_as_the_network(world, name):
         torch.testing.assert_close(fuse(network)(images), network(images), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.skipif(not has_bfloat16(), reason="this CPU has no bfloat16")
 @pytest.mark.parametrize(("name", "batch"), [("vgg16", 64), ("resnet50", 64), ("vgg16", 3)])
 def test_flips_found_in_bfloat16_are_float32s(world, tmp_path, capsys, name, batch):
     """Also where a batch is smaller than the block of images, all of which must have the shard's logits."""
