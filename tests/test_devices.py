@@ -77,13 +77,15 @@ def test_a_gpu_that_is_named_or_alone_is_not_claimed(gpus, monkeypatch):
 
 
 def test_float32_is_float32_until_tf32_is_asked_for():
-    switches = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)
+    switches = (torch.backends.cudnn, torch.backends.cuda.matmul)
     use_device("cpu", 1)
-    assert [switch.fp32_precision for switch in switches] == ["ieee", "ieee"]
+    assert not any(switch.allow_tf32 for switch in switches)
     with suppress(KeyboardInterrupt), compute_in("tf32", CPU):
-        assert [switch.fp32_precision for switch in switches] == ["tf32", "tf32"]
+        with compute_in("float32", CPU):
+            assert not any(switch.allow_tf32 for switch in switches)
+        assert all(switch.allow_tf32 for switch in switches)
         raise KeyboardInterrupt
-    assert [switch.fp32_precision for switch in switches] == ["ieee", "ieee"]
+    assert not any(switch.allow_tf32 for switch in switches)
 
 
 def test_precisions_on_a_cpu():

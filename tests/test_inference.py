@@ -11,6 +11,7 @@ from explanations.inference import (
     FastDecisions,
     PointwiseConvolution,
     decide_in,
+    has_bfloat16,
     optimise_for_inference,
     relative_error,
 )
@@ -86,6 +87,7 @@ def removed(images: torch.Tensor) -> torch.Tensor:
     return torch.cat([images * (random > share) for share in torch.linspace(0, 1, 20)])
 
 
+@pytest.mark.skipif(not has_bfloat16(), reason="this CPU has no bfloat16")
 @pytest.mark.parametrize("name", ["vgg16", "resnet50"])
 def test_fast_decisions_are_the_exact_ones(name):
     network = build(name)
@@ -158,6 +160,7 @@ def test_every_flip_is_checked():
     assert fast.missed == 8 and fast.rechecked == 33 + 8 and fast.error == pytest.approx(0.9, abs=0.01)
 
 
+@pytest.mark.skipif(not has_bfloat16(), reason="this CPU has no bfloat16")
 def test_measured_logits_are_the_exact_ones():
     network, images = build("resnet50"), inputs(8, dtype=torch.float32)
     exact, fast = decide_in("float32", network, CPU), decide_in("bfloat16", network, CPU)
@@ -166,6 +169,7 @@ def test_measured_logits_are_the_exact_ones():
     assert 0 < fast.error < 0.1
 
 
+@pytest.mark.skipif(not has_bfloat16(), reason="this CPU has no bfloat16")
 def test_a_black_image_does_not_hide_the_error_of_others():
     """Without biases its logits are 0, and so is their size, which errors are relative to."""
     fast = decide_in("bfloat16", build("vgg16", "zeroed"), CPU)

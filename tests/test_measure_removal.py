@@ -12,6 +12,7 @@ from torch.fx.experimental.optimization import fuse
 
 from explanations.attribution_maps import ShardMaps
 from explanations.images import load_images
+from explanations.inference import has_bfloat16
 from explanations.manifests import read_manifest
 from explanations.measurements import NEVER, STORED, read_measurements
 from explanations.networks import load_network, preprocess
@@ -138,8 +139,8 @@ def test_the_fused_network_decides_as_the_network(world, name):
         torch.testing.assert_close(fuse(network)(images), network(images), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("batch", [64, 3])
-@pytest.mark.parametrize("name", ["vgg16", "resnet50"])
+@pytest.mark.skipif(not has_bfloat16(), reason="this CPU has no bfloat16")
+@pytest.mark.parametrize(("name", "batch"), [("vgg16", 64), ("resnet50", 64), ("vgg16", 3)])
 def test_flips_found_in_bfloat16_are_float32s(world, tmp_path, capsys, name, batch):
     """Also where a batch is smaller than the block of images, all of which must have the shard's logits."""
     files = {precision: tmp_path / f"{precision}.h5" for precision in ("float32", "bfloat16")}
@@ -150,6 +151,8 @@ def test_flips_found_in_bfloat16_are_float32s(world, tmp_path, capsys, name, bat
             np.testing.assert_array_equal(found[key][:], wanted[key][:])
     said = capsys.readouterr()
     assert "bfloat16: " in said.out and "of passes in float32 too" in said.out and "0 decisions missed" in said.out
-    for line, share in zip(said.err.splitlines(), ("", "% of passes in float32 too"), strict=True):
+    # a slow run has other lines before its last
+    ends = [line for line in said.err.splitlines() if re.search(r": (\d+)/\1 scan", line)]
+    for line, share in zip(ends, ("", "% of passes in float32 too"), strict=True):
         assert re.search(rf"scan/s, \d+ passes/s, 10.0 images' worth(, [\d.]+{share})?$", line), line
         assert line.endswith(share)

@@ -11,7 +11,8 @@ from explanations.pretrained import look_up
 
 NETWORKS = yaml.safe_load((ROOT / "config/imagenet.yaml").read_text())["networks"]
 TABLE = (ROOT / "docs/networks.md").read_text()
-ROWS = re.findall(r"^\| (\w+) \| (?:`(\w+)`)? ?\| (\w+) \| .*\|$", TABLE, re.MULTILINE)
+COLUMNS = r"^\| (\w+) \| (?:`(\w+)`)? ?\| (\w+) \| ([\d,]+) \| ([\d,]*) ?\| .*\|$"  # paper's, ours, nearness, biases
+ROWS = re.findall(COLUMNS, TABLE, re.MULTILINE)
 FAMILIES = {
     "": ["AlexNet", "InceptionV1", "CaffeNet_caffe", "InceptionV1_caffe", "VGG16_caffe", "VGG19_caffe"],
     "Inception": ["V1_slim", "V2_slim", "V3_slim", "V4_slim", "ResnetV2_slim"],
@@ -37,19 +38,35 @@ def test_no_weights_are_named_twice():
 
 
 def test_the_table_has_the_papers_networks_in_order():
-    assert [paper for paper, _, _ in ROWS] == PAPER and len(PAPER) == 26
+    assert [paper for paper, *_ in ROWS] == PAPER and len(PAPER) == 26
 
 
 def test_the_table_names_what_the_configuration_holds():
-    counterparts = [ours for _, ours, _ in ROWS if ours]
+    counterparts = [ours for _, ours, *_ in ROWS if ours]
     assert len(set(counterparts)) == len(counterparts) and set(counterparts) <= NETWORKS.keys()
-    assert {(nearness, bool(ours)) for _, ours, nearness in ROWS} == {
-        ("converted", True),
-        ("retrained", True),
-        ("none", False),
+    assert {(nearness, bool(ours), bool(biases)) for _, ours, nearness, _, biases in ROWS} == {
+        ("converted", True, True),
+        ("retrained", True, True),
+        ("altered", True, True),
+        ("none", False, False),
     }
     for name in NETWORKS:
         assert f"`{name}`" in TABLE
+
+
+def test_networks_of_the_same_architecture_have_the_papers_biases():
+    """But for the dummy class that slim's have."""
+    for paper, _, nearness, there, here in ROWS:
+        if nearness in ("converted", "retrained"):
+            dummy = paper.endswith("_slim")
+            assert int(here.replace(",", "")) == int(there.replace(",", "")) - dummy
+
+
+def test_sources_are_there():
+    body, _, sources = TABLE.partition("## Sources")
+    listed = re.findall(r"^(\d+)\. ", sources, re.MULTILINE)
+    assert listed == [str(number) for number in range(1, len(listed) + 1)]
+    assert set(re.findall(r"\[(\d+)\]", body)) == set(listed)
 
 
 def test_every_network_has_a_readable_title():

@@ -83,16 +83,17 @@ def compute_in(precision: str, device: torch.device) -> Iterator[None]:
         with torch.autocast(device.type, torch.bfloat16):
             yield
         return
+    before = torch.backends.cudnn.allow_tf32
     _allow_tf32(precision == "tf32")
     try:
         yield
     finally:
-        _allow_tf32(False)
+        _allow_tf32(before)
 
 
 def _allow_tf32(allowed: bool) -> None:
-    for operation in (torch.backends.cudnn.conv, torch.backends.cudnn.rnn, torch.backends.cuda.matmul):
-        operation.fp32_precision = "tf32" if allowed else "ieee"
+    # torch's older names: they keep its newer ones in step, the reverse isn't so
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
 
 
 def place_network(network: nn.Module, device: torch.device | str) -> nn.Module:

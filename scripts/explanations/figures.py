@@ -55,7 +55,7 @@ NETWORKS = {
     **{"resnet18": "ResNet-18", "densenet": "DenseNet", "mobilenet_v2": "MobileNet-V2"},
     **{"shufflenet_v2": "ShuffleNet-V2", "mnasnet": "MNASNet"},
     **{"efficientnet": "EfficientNet", "convnext": "ConvNeXt", "vit": "ViT"},
-    **{"vgg13": "VGG-13", "squeezenet1_0": "SqueezeNet-1.0", "squeezenet1_1": "SqueezeNet-1.1"},
+    **{"vgg13": "VGG-13", "squeezenet1_1": "SqueezeNet-1.1"},
     **{"inception_v1_bn": "Inception-v1-BN", "inception_v3": "Inception-v3", "inception_v4": "Inception-v4"},
     **{"inception_resnet_v2": "Inc.-ResNet-v2", "nasnet_large": "NASNet-Large", "pnasnet_large": "PNASNet-Large"},
     **{"resnet101": "ResNet-101", "resnet152": "ResNet-152", "resnetv2_50": "ResNet-v2-50"},

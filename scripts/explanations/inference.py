@@ -36,12 +36,17 @@ class PointwiseConvolution(nn.Module):
 def decide_in(precision: str, network: nn.Module, device: torch.device) -> "nn.Module | FastDecisions":
     """A copy of a network on a device that gives logits (n, C) whose decisions are float32's, computed in a precision.
 
-    What it gives in float32 (and in tf32 on a CPU, which has none) are the network's logits, to rounding.
+    What it gives in float32 are the network's logits, to rounding; likewise on a CPU in tf32, which none has, and in
+    bfloat16 if it has none.
     """
     exact = optimise_for_inference(network, device)
-    if precision == "float32" or (precision == "tf32" and device.type == "cpu"):
-        return exact
-    return FastDecisions(exact, precision, device)
+    fast_here = device.type != "cpu" or (precision == "bfloat16" and has_bfloat16())
+    return FastDecisions(exact, precision, device) if precision != "float32" and fast_here else exact
+
+
+def has_bfloat16() -> bool:
+    """Whether this CPU computes in bfloat16."""
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 class FastDecisions:
