@@ -188,7 +188,7 @@ def test_networks_of_torchvision_and_timm_go_all_the_way(finished):
 
 def wait_for_step(folder: Path, script: str, benchmark: str) -> psutil.Process:
     """The process of a step that runs in a folder, after a quarter of the time that it took before, as benchmarked."""
-    before = pd.read_csv(folder / RESULTS / f"benchmarks/{benchmark}.tsv", sep="	").s[0]
+    before = pd.read_csv(folder / RESULTS / f"benchmarks/{benchmark}.tsv", sep="\t").s[0]
     age = before / 4  # the machine may be less busy now
     for _ in range(600):
         for process in psutil.process_iter(["cmdline"]):
