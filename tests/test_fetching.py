@@ -117,6 +117,45 @@ def test_a_part_longer_than_the_file_is_thrown_away(server, tmp_path):
 
 
 def test_a_damaged_file_in_the_cache_is_fetched_again(server, tmp_path):
+def test_a_part_of_another_file_is_thrown_away(server, tmp_path):
+    (tmp_path / f"net-{SHA256[:8]}.pth.part").write_bytes(b"x" * 2_000_000)
+    assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT
+    assert [wanted for _, wanted in server.asked] == ["bytes=2000000-", None]
+
+
+def test_a_part_does_not_excuse_a_wrong_hash(server, tmp_path):
+    (tmp_path / f"net-{SHA256[:8]}.pth.part").write_bytes(CONTENT[:2_000_000])
+    message = refused(fetch_file, server.address, "0" * 64, tmp_path)
+    assert message == f"{server.address}: its SHA-256 is {SHA256}; expected {'0' * 64}"
+    assert len(server.asked) == 2 and not [*tmp_path.glob("net*")]
+
+
+def test_a_file_in_the_cache_needs_no_lock(server, tmp_path, monkeypatch):
+    """The cache may be another's, and only read."""
+    (tmp_path / f"net-{SHA256[:8]}.pth").write_bytes(CONTENT)
+    monkeypatch.setattr(downloads, "FileLock", None)
+    assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT and not server.asked
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("http://127.0.0.1:1/", "names no file"),
+        ("http://[1/w.pth", "no address of a file (Invalid IPv6 URL)"),
+        ("http://127.0.0.1:1/a b.pth", "can't be downloaded (URL can't contain control characters"),
+    ],
+)
+def test_what_is_no_address(server, tmp_path, address, message):
+    assert refused(fetch_file, address, SHA256, tmp_path).startswith(f"{address}: {message}")
+
+
+def test_a_cache_that_is_no_folder(server, tmp_path):
+    (tmp_path / "cache").write_bytes(b"")
+    message = refused(fetch_file, server.address, SHA256, tmp_path / "cache")
+    assert message == f"{tmp_path / 'cache'}: can't be written (File exists)"
+    assert not server.asked
+
+
     (tmp_path / f"net-{SHA256[:8]}.pth").write_bytes(CONTENT[:-1])
     assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT
 
@@ -146,7 +185,7 @@ def test_a_wrong_hash(server, tmp_path):
 
 
 def test_local_files_are_read_where_they_lie(tmp_path):
-    path = tmp_path / "my weights.pth"
+    path = tmp_path / "my weights%20.pth"
     path.write_bytes(CONTENT)
     for address in (str(path), path.as_uri()):
         assert fetch_file(address, SHA256, tmp_path / "cache") == path
