@@ -27,30 +27,60 @@ def fetch_file(address: str, sha256: str, cache: Path) -> Path:
     there already, nothing is asked of the server. Several processes may ask for the same file. InputError, naming the
     address, if it can't be had, or is another file.
     """
-    if not address.startswith(("http://", "https://")):
-        path = Path(urllib.parse.unquote(address.removeprefix("file://"))).expanduser()
+    scheme, name = _split(address)
+    if scheme not in ("http", "https"):
+        path = Path(urllib.request.url2pathname(name) if scheme == "file" else address).expanduser()
         if not path.is_file():
             raise InputError(f"{address}: no such file")
         _check_hash(path, sha256, address)
         return path
-    cache.mkdir(parents=True, exist_ok=True)
-    path = cache / Path(urllib.parse.urlparse(address).path).name
-    part = path.with_name(f"{path.name}.part")
-    with FileLock(path.with_name(f".{path.name}.lock")):
-        if not (path.exists() and file_hash(path).startswith(sha256)):
-            _download(address, part)
-            try:
-                _check_hash(part, sha256, address)
-            except InputError:
-                part.unlink()
-                raise
-            part.replace(path)
+    path = cache / Path(name).name
+    if path == cache:
+        raise InputError(f"{address}: names no file")
+    if not _is_cached(path, sha256):  # a cache that is only read needs no lock
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path.with_name(f".{path.name}.lock")).acquire()
+        except OSError as error:
+            raise InputError(f"{cache}: can't be written ({error.strerror})") from None
+        with lock:
+            if not _is_cached(path, sha256):  # by whoever had the lock
+                _fetch(address, path, sha256)
     return path
+
+
+def _split(address: str) -> tuple[str, str]:
+    """The scheme and path of an address; InputError if it can't be read as one."""
+    try:
+        parts = urllib.parse.urlsplit(address)
+    except ValueError as error:
+        raise InputError(f"{address}: no address of a file ({error})") from None
+    return parts.scheme, parts.path
+
+
+def _is_cached(path: Path, sha256: str) -> bool:
+    return path.is_file() and file_hash(path).startswith(sha256)
+
+
+def _fetch(address: str, path: Path, sha256: str) -> None:
+    """Download a file; once more from its start, if what an earlier download left there was of another file."""
+    part = path.with_name(f"{path.name}.part")
+    resumed = part.exists()
+    _download(address, part)
+    try:
+        _check_hash(part, sha256, address)
+    except InputError:
+        part.unlink()
+        if not resumed:
+            raise
+        _fetch(address, path, sha256)
+    else:
+        part.replace(path)
 
 
 def published_hash(address: str) -> str:
     """The first digits of a file's SHA-256, if its name ends in them; nothing otherwise."""
-    found = HASH_IN_NAME.search(urllib.parse.urlparse(address).path)
+    found = HASH_IN_NAME.search(_split(address)[1])
     return found[1] if found else ""
 
 

@@ -9,7 +9,7 @@ import safetensors.torch
 import timm
 import torch
 import torchvision
-from huggingface_hub import hf_hub_download
+from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from timm.data import ImageNetInfo, infer_imagenet_subset, resolve_data_config
 from timm.models import list_pretrained
@@ -83,8 +83,9 @@ def _look_up_timm(constructor: str, weights: str, arguments: dict) -> Published:
         have = f"has {', '.join(known)}" if known else "has none"
         raise InputError(f"weights.name is {weights}; {constructor} {have}")
     config = timm.get_pretrained_cfg(f"{constructor}.{weights}")
-    asked = {"img_size": arguments["img_size"]} if "img_size" in arguments else {}
-    data = resolve_data_config(asked, pretrained_cfg=config.to_dict())
+    if not config.num_classes:
+        raise InputError(f"weights.name is {weights}; they are no classifier's")
+    data = resolve_data_config(_input_size(arguments), pretrained_cfg=config.to_dict())
     channels, height, width = data["input_size"]
     if channels != 3 or height != width or data["crop_mode"] not in ("center", "squash"):
         raise InputError(
@@ -98,6 +99,17 @@ def _look_up_timm(constructor: str, weights: str, arguments: dict) -> Published:
     hub = config.hf_hub_id or ""
     sha256 = "" if hub else published_hash(address)
     return Published(address, hub, sha256, framing, tuple(data["mean"]), tuple(data["std"]), config.num_classes)
+
+
+def _input_size(arguments: dict) -> dict:
+    """What a constructor's arguments say of the size of images, as timm's data settings."""
+    size = arguments.get("img_size")
+    if size is None:
+        return {}
+    height, width = size if isinstance(size, list | tuple) and len(size) == 2 else (size, size)
+    if not isinstance(height, int) or not isinstance(width, int):
+        raise InputError(f"arguments.img_size is {size}; allowed is a whole number, or two of them")
+    return {"input_size": (3, height, width)}
 
 
 def name_classes(count: int) -> tuple[str, ...]:
@@ -130,19 +142,27 @@ def fetch_weights(published: Published, url: str, sha256: str) -> Path:
 
 
 def _fetch_from_hub(repository: str, sha256: str) -> Path:
-    """The file of weights in a repository of the hub; its blob there is named after its hash."""
+    """The file of weights in a repository of the hub."""
     name, _, revision = repository.partition("@")
     try:
         path = Path(hf_hub_download(name, HUB_FILE, revision=revision or None))
+        expected = sha256 or _hash_on_hub(path, name, revision)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         text = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{name}/{HUB_FILE}: can't be fetched from the hub ({text})") from None
-    expected = sha256 or path.resolve().name
     found = file_hash(path)
     if found != expected:
         path.resolve().unlink()
         raise InputError(f"{name}/{HUB_FILE}: its SHA-256 is {found}; expected {expected}")
     return path
+
+
+def _hash_on_hub(path: Path, name: str, revision: str) -> str:
+    """SHA-256 of a file as the hub states it: its cache names blobs so, and links to them where it can."""
+    blob = path.resolve().name
+    if blob != path.name:
+        return blob
+    return get_hf_file_metadata(hf_hub_url(name, HUB_FILE, revision=revision or None)).etag
 
 
 def rebuilding_arguments(source: str, constructor: str, arguments: dict) -> dict:
@@ -186,12 +206,21 @@ def _read_state(path: Path) -> dict[str, Tensor]:
 
 def _load_timm(constructor: str, weights: str, arguments: dict, path: Path) -> tuple[nn.Module, dict]:
     network = build_network("timm", constructor, arguments)  # arguments that don't fit are named here
-    try:  # timm's own loading knows how each family's files are to be read
-        loaded = timm.create_model(
+    load_state(network, _read_with_timm(constructor, weights, arguments, path), path, constructor)
+    again = _read_with_timm(constructor, weights, arguments, path)
+    for name, tensor in network.state_dict().items():
+        if not torch.equal(tensor, again[name]):  # timm lets some families' files lack weights, which are then random
+            raise InputError(f"{path}: not a {constructor}: {name} is absent")
+    return network, arguments
+
+
+def _read_with_timm(constructor: str, weights: str, arguments: dict, path: Path) -> dict[str, Tensor]:
+    """A file's weights as timm's own loading makes them, which knows how each family's files are to be read."""
+    try:
+        return timm.create_model(
             f"{constructor}.{weights}", pretrained=True, pretrained_cfg_overlay={"file": str(path)}, **arguments
-        )
+        ).state_dict()
     except Exception as error:
         text = " ".join(str(error).split()) or type(error).__name__
+        text = f"no weights that timm knows how to read, at {text}" if isinstance(error, KeyError) else text
         raise InputError(f"{path}: not a {constructor}: {text[:300]}") from None
-    load_state(network, loaded.state_dict(), path, constructor)
-    return network, arguments
