@@ -22,7 +22,7 @@ from explanations.decay import Decay, plan_phases, run_decay
 from explanations.descriptions import file_hash
 from explanations.devices import PRECISIONS, compute_in, place_network, use_device
 from explanations.evaluation import LabelledImages
-from explanations.images import find_images
+from explanations.images import ON_UNREADABLE, find_images
 from explanations.networks import load_network, save_network
 from explanations.tables import write_table
 
@@ -110,7 +110,7 @@ if __name__ == "__main__":
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--record-images", type=int, default=1000, help="test images behind the record's accuracies")
     parser.add_argument("--checkpoint-seconds", type=float, default=30, help="least time between two checkpoints")
-    parser.add_argument("--unreadable", choices=("stop", "skip"), default="stop", help="files that can't be read")
+    parser.add_argument("--unreadable", choices=ON_UNREADABLE, default="stop", help="files that can't be read")
     parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the passes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:<n>")

@@ -61,10 +61,8 @@ def describe_images(config: dict, facts: dict[str, NetworkFacts]) -> str:
     evaluated = config["images"]["classes"] * config["images"]["per_class"]
     variants = explained_variants(config)
     shards = sum(facts[name].shard for name, _ in variants) * evaluated
-    decayed = sum(variant != "original" for _, variant in variants)
-    weights = sum(fact.weights for fact in facts.values()) + decayed // 2 * sum(
-        facts[name].weights for name in ("vgg16", "resnet50")
-    )
+    weights = sum(fact.weights for fact in facts.values())
+    weights += sum(facts[name].weights for name, variant in variants if variant != "original")
     trials = sum(map(len, config["networks"]["resnet50"]["decay_trials"].values())) * facts["resnet50"].weights
     lines = [
         ("test images", f"{count_test_images(config):,}"),

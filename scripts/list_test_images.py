@@ -8,7 +8,8 @@ Out: a manifest of all of them, CSV: index, path below the folder, class, label.
 from pathlib import Path
 
 from explanations.command import check_range, run_command, step_parser
-from explanations.datasets import LABELS, SOURCES, check_files, list_labelled, obtain
+from explanations.datasets import LABELS, ON_OTHER_MODES, SOURCES, check_files, list_labelled, obtain
+from explanations.images import ON_UNREADABLE
 from explanations.manifests import write_manifest
 
 
@@ -26,7 +27,7 @@ if __name__ == "__main__":
     parser.add_argument("--images", type=Path, required=True, help="folder of test images; made if the data set can")
     parser.add_argument("--output", type=Path, required=True, help="manifest to write")
     parser.add_argument("--labels", choices=LABELS, default="folders", help="what class folders stand for")
-    parser.add_argument("--unreadable", choices=("stop", "skip"), default="stop", help="files that can't be read")
-    parser.add_argument("--other-modes", choices=("convert", "skip", "stop"), default="convert", help="grey, CMYK, …")
+    parser.add_argument("--unreadable", choices=ON_UNREADABLE, default="stop", help="files that can't be read")
+    parser.add_argument("--other-modes", choices=ON_OTHER_MODES, default="convert", help="grey, CMYK, …")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     run_command(parser, main)

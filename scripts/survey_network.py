@@ -17,14 +17,13 @@ import numpy as np
 from explanations.biases import count_biases, normalisation, zero_biases
 from explanations.command import ProgressBar, check_range, run_command, step_parser
 from explanations.devices import PRECISIONS, compute_in, place_network, use_device
-from explanations.evaluation import LabelledImages
+from explanations.evaluation import LabelledImages, mark
 from explanations.networks import load_network
 from explanations.survey import (
     Condition,
     ask,
     check_changes,
     join,
-    mark,
     tabulate_accuracy,
     tabulate_fits,
     tabulate_outputs,

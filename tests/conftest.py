@@ -16,6 +16,7 @@ import list_test_images
 import make_digit_images
 import make_manifest
 import measure_removal
+from explanations.command import InputError
 from explanations.networks import save_network
 
 LISTING = {"labels": "folders", "unreadable": "stop", "other_modes": "convert", "threads": 1}
@@ -72,6 +73,15 @@ def serve(tmp_path) -> Iterator[Callable[[Path], str]]:
 class QuietHandler(SimpleHTTPRequestHandler):
     def log_message(self, *arguments):
         pass
+
+
+def refused(step, *args, **flags) -> str:
+    """The one line of the InputError that a call raises."""
+    with pytest.raises(InputError) as raised:
+        step(*args, **flags)
+    message = str(raised.value)
+    assert message and "\n" not in message
+    return message
 
 
 def images_of(world: SimpleNamespace) -> dict[str, Path]:

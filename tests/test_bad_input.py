@@ -8,7 +8,7 @@ import h5py
 import pandas as pd
 import pytest
 import torch
-from conftest import extract, images_of, remove
+from conftest import extract, images_of, refused, remove
 from PIL import Image
 from safetensors.torch import save_file
 from small import ARGUMENTS, build, describe
@@ -35,15 +35,6 @@ from explanations.networks import load_network, save_network
 from explanations.shards import ShardReader
 
 SCRIPTS = Path(measure_removal.__file__).parent
-
-
-def refused(step, *args, **flags) -> str:
-    """The one line of the InputError that a call raises."""
-    with pytest.raises(InputError) as raised:
-        step(*args, **flags)
-    message = str(raised.value)
-    assert message and "\n" not in message
-    return message
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The configuration at the paper's scale: planned whole, and run with fewer images, classes and steps."""
 
-import hashlib
 import json
 import re
 from pathlib import Path
@@ -20,7 +19,7 @@ from workflow_copy import ROOT, copy_workflow, planned_jobs, snakemake
 
 from explanations.claims import CLAIMS
 from explanations.datasets import list_labelled
-from explanations.descriptions import read_description
+from explanations.descriptions import file_hash, read_description
 from explanations.manifests import read_manifest
 from explanations.measurements import NEVER
 
@@ -106,8 +105,7 @@ def write_weights(folder: Path, constructor: str) -> dict[str, str]:
         recognise(network, last[0], folder / "imagenet/val")
     path = folder / f"{constructor}.pth"
     torch.save(network.state_dict(), path)
-    with open(path, "rb") as file:
-        return {"name": "IMAGENET1K_V1", "url": str(path), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    return {"name": "IMAGENET1K_V1", "url": str(path), "sha256": file_hash(path)}
 
 
 @torch.no_grad()
@@ -128,9 +126,8 @@ def shrink(folder: Path) -> dict:
     """The configuration with two of each class's images, two classes and few steps; four networks."""
     config = json.loads(json.dumps(CONFIG))
     decay = {"steps": 2, "training_steps": 1, "extra_steps": 1, "batch": 2, "record_images": 2}
-    networks = {name: config["networks"][name] for name in ("vgg16", "resnet50")}
-    networks["squeezenet1_1"] = {"source": "torchvision", "constructor": "squeezenet1_1", "arguments": {}}
-    networks["mobilenet_v2"] = {"source": "torchvision", "constructor": "mobilenet_v2", "arguments": {}}
+    names = ("vgg16", "resnet50", "squeezenet1_1", "mobilenet_v2")
+    networks = {name: config["networks"][name] for name in names}
     for name, network in networks.items():
         network["weights"] = write_weights(folder, name)
         if "decay" in network:

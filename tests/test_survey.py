@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import survey_network
 from explanations.biases import bias_tensors, zero_biases
 from explanations.command import InputError
-from explanations.evaluation import LabelledImages
+from explanations.evaluation import LabelledImages, mark
 from explanations.manifests import UNLABELLED
 from explanations.networks import load_network, preprocess
 from explanations.statistics import fit_lines
@@ -20,7 +20,6 @@ from explanations.survey import (
     Condition,
     ask,
     join,
-    mark,
     rank_labels,
     standard_error,
     tabulate_accuracy,

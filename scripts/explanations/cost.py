@@ -60,7 +60,6 @@ class Shape:
 
     layers: Sequence[int]
     operation_layers: Sequence[int]
-    size: tuple[int, int] = (0, 0)
 
 
 # --- networks ----------------------------------------------------------------------------------------------------

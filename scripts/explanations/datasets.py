@@ -3,15 +3,17 @@
 import tarfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 from explanations.command import InputError, progress, whole_folder
 from explanations.downloads import fetch_file
-from explanations.images import find_images, inspect_image, list_images
+from explanations.images import ON_UNREADABLE, find_images, inspect_image, list_images
 from explanations.manifests import UNLABELLED, ManifestRow
 
 SOURCES = ("folder", "imagenet", "imagenette", "imagenet_v2")
 LABELS = ("folders", "imagenet", "none")
+ON_OTHER_MODES = ("convert", "skip", "stop")
 IMAGENET_V2 = "https://huggingface.co/datasets/vaishaal/ImageNetV2/resolve/main/imagenetv2-matched-frequency.tar.gz"
 IMAGENET_V2_HASH = "f0c37fdf925916b19ea1323cd9a2208cdb6959ba2c32eef2a7fc393835c9ca7c"  # SHA-256, 1,264,079,360 bytes
 
@@ -82,10 +84,10 @@ def list_labelled(images: Path, labels: str) -> list[ManifestRow]:
         folders, paths, numbers = list_images(images)
         classes = list(zip(folders, range(len(folders)), strict=True))
     if labels == "imagenet":
-        from explanations import imagenet  # needs libraries that no other data set does
+        from explanations.imagenet import class_names, find_class  # needs libraries that no other data set does
 
-        found = [imagenet.find_class(folder) for folder in folders]
-        classes = [(imagenet.class_names()[label], label) for label in found]
+        found = [find_class(folder) for folder in folders]
+        classes = [(class_names()[label], label) for label in found]
     rows = [(path, *classes[number]) for path, number in zip(paths, numbers, strict=True)]
     rows.sort(key=lambda row: row[2])  # files stay in order: Python's sort is stable
     return [
@@ -103,14 +105,14 @@ def check_files(
     grey, CMYK and other images that aren't RGB. All that are dropped or converted are named on standard output.
     """
     for key, value, allowed in (
-        ("unreadable", unreadable, ("stop", "skip")),
-        ("other_modes", other_modes, ("convert", "skip", "stop")),
+        ("unreadable", unreadable, ON_UNREADABLE),
+        ("other_modes", other_modes, ON_OTHER_MODES),
     ):
         if value not in allowed:
             raise InputError(f"images.{key} is {value}; allowed are {', '.join(allowed)}")
     kept = []
-    with ThreadPoolExecutor(threads) as pool:
-        found = pool.map(_inspect, (images / row.path for row in rows))
+    paths = (images / row.path for row in rows)
+    with ThreadPoolExecutor(threads) as pool, closing(pool.map(_inspect, paths)) as found:  # an error reads no more
         for row, mode in zip(rows, progress(found, "check images", len(rows), "image"), strict=True):
             if isinstance(mode, InputError):
                 if unreadable == "stop":

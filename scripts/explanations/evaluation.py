@@ -17,6 +17,13 @@ from explanations.networks import predict_logits
 BATCH = 64  # images in a forward pass
 
 
+def mark(images: int, count: int, seed: int) -> np.ndarray:
+    """Which of so many images are drawn, (images,) bool: `count` by seed, or all if there are fewer."""
+    marked = np.zeros(images, bool)
+    marked[np.random.default_rng(seed).choice(images, min(count, images), replace=False)] = True
+    return marked
+
+
 @dataclass(frozen=True)
 class LabelledImages:
     """Image files, as a network of `description` sees them, and their (n,) labels."""
@@ -45,7 +52,7 @@ class LabelledImages:
         """`count` of the images, drawn by seed; all if there are fewer."""
         if count >= len(self):
             return self
-        chosen = np.sort(np.random.default_rng(seed).choice(len(self), count, replace=False))
+        chosen = np.flatnonzero(mark(len(self), count, seed))
         return replace(self, paths=[self.paths[index] for index in chosen], labels=self.labels[chosen])
 
     def batches(self, size: int = BATCH) -> Iterator[tuple[slice, Tensor]]:

@@ -21,6 +21,7 @@ INTERPOLATIONS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what PIL raises for a bad file
+ON_UNREADABLE = ("stop", "skip")
 AHEAD = 2  # batches that are being read while one is used
 
 

@@ -15,11 +15,11 @@ from timm.data import ImageNetInfo, infer_imagenet_subset, resolve_data_config
 from timm.models import list_pretrained
 from torch import Tensor, nn
 
-from explanations import imagenet
 from explanations.command import InputError
 from explanations.descriptions import file_hash
 from explanations.downloads import fetch_file, published_hash
 from explanations.framing import Framing
+from explanations.imagenet import class_names
 from explanations.images import INTERPOLATIONS
 from explanations.networks import build_network, check_constructor, load_state
 
@@ -114,8 +114,8 @@ def _input_size(arguments: dict) -> dict:
 
 def name_classes(count: int) -> tuple[str, ...]:
     """Readable names of ImageNet's classes, or of one of its larger sets that timm's networks know, or numbers."""
-    if count == len(imagenet.class_names()):
-        return imagenet.class_names()
+    if count == len(class_names()):
+        return class_names()
     subset = infer_imagenet_subset({"num_classes": count})
     if subset is None:
         return tuple(f"class {index}" for index in range(count))

@@ -115,13 +115,6 @@ def join(parts: Sequence[Answers]) -> Answers:
     )
 
 
-def mark(images: int, count: int, seed: int) -> np.ndarray:
-    """Which of so many images are drawn, (images,) bool: `count` by seed, or all if there are fewer."""
-    marked = np.zeros(images, bool)
-    marked[np.random.default_rng(seed).choice(images, min(count, images), replace=False)] = True
-    return marked
-
-
 def rank_labels(logits: np.ndarray, labels: np.ndarray, where: str = "") -> np.ndarray:
     """How many of (n, C) outputs come before the label's, (n,): larger ones, and equal ones of a lower index.
 

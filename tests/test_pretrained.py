@@ -1,13 +1,11 @@
 """Pretrained weights: what the libraries publish of them, their way here, and the networks that they make."""
 
 import hashlib
-import multiprocessing
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -17,6 +15,7 @@ import pytest
 import timm
 import torch
 import torchvision
+from conftest import refused
 from PIL import Image
 from safetensors.torch import save_file
 from timm.data import create_transform, resolve_data_config
@@ -24,198 +23,10 @@ from torch import nn
 from torchvision.models._api import WeightsEnum
 
 import fetch_network
-from explanations import downloads
-from explanations.command import InputError
-from explanations.descriptions import read_description
-from explanations.downloads import fetch_file, published_hash
+from explanations.descriptions import file_hash, read_description
 from explanations.images import frame
 from explanations.networks import load_network, preprocess
 from explanations.pretrained import Published, fetch_weights, look_up, name_classes
-
-CONTENT = bytes(range(256)) * 20_000  # 5 MB
-SHA256 = hashlib.sha256(CONTENT).hexdigest()
-
-
-# --- files -------------------------------------------------------------------------------------------------------
-
-
-class Server:
-    """A server of one file that can break off, know no ranges, or fail; `asked` is what came: path, Range."""
-
-    def __init__(self, content: bytes = CONTENT):
-        self.content, self.asked = content, []
-        self.break_after: list[int] = []  # bytes of the answers to come that are cut
-        self.ranges, self.status = True, 0
-
-    @cached_property
-    def handler(self):
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                wanted = self.headers.get("Range")
-                server.asked.append((self.path, wanted))
-                if server.status:
-                    return self.send_error(server.status)
-                start = int(re.match(r"bytes=(\d+)-", wanted)[1]) if wanted and server.ranges else 0
-                if start and start >= len(server.content):
-                    return self.send_error(416)
-                body = server.content[start:]
-                self.send_response(206 if start else 200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body[: server.break_after.pop(0)] if server.break_after else body)
-                self.close_connection = True
-                return None
-
-            def log_message(self, *arguments):
-                pass
-
-        return Handler
-
-
-@pytest.fixture
-def server(monkeypatch) -> Iterator[Server]:
-    monkeypatch.setattr(downloads.time, "sleep", lambda seconds: None)
-    served = Server()
-    with ThreadingHTTPServer(("127.0.0.1", 0), served.handler) as http:
-        Thread(target=http.serve_forever, daemon=True).start()
-        served.address = f"http://127.0.0.1:{http.server_port}/weights/net-{SHA256[:8]}.pth"
-        yield served
-        http.shutdown()
-
-
-def test_a_file_is_downloaded_once(server, tmp_path):
-    path = fetch_file(server.address, SHA256[:8], tmp_path / "cache")
-    assert path == tmp_path / "cache" / f"net-{SHA256[:8]}.pth" and path.read_bytes() == CONTENT
-    server.status = 500
-    assert fetch_file(server.address, SHA256, tmp_path / "cache") == path
-    assert server.asked == [(f"/weights/net-{SHA256[:8]}.pth", None)]
-
-
-def test_a_download_that_breaks_off_goes_on(server, tmp_path):
-    server.break_after = [3_000_000, 1_000_000]
-    assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT
-    assert [wanted for _, wanted in server.asked] == [None, "bytes=3000000-", "bytes=4000000-"]
-
-
-def test_a_download_that_was_killed_goes_on(server, tmp_path):
-    (tmp_path / f"net-{SHA256[:8]}.pth.part").write_bytes(CONTENT[:2_000_000])
-    assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT
-    assert [wanted for _, wanted in server.asked] == ["bytes=2000000-"]
-    assert not [*tmp_path.glob("*.part")]
-
-
-def test_a_server_that_knows_no_ranges_sends_everything_again(server, tmp_path):
-    (tmp_path / f"net-{SHA256[:8]}.pth.part").write_bytes(b"x" * 2_000_000)
-    server.ranges = False
-    assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT
-
-
-def test_a_part_longer_than_the_file_is_thrown_away(server, tmp_path):
-    (tmp_path / f"net-{SHA256[:8]}.pth.part").write_bytes(CONTENT + b"x")
-    assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT
-
-
-def test_a_part_of_another_file_is_thrown_away(server, tmp_path):
-    (tmp_path / f"net-{SHA256[:8]}.pth.part").write_bytes(b"x" * 2_000_000)
-    assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT
-    assert [wanted for _, wanted in server.asked] == ["bytes=2000000-", None]
-
-
-def test_a_part_does_not_excuse_a_wrong_hash(server, tmp_path):
-    (tmp_path / f"net-{SHA256[:8]}.pth.part").write_bytes(CONTENT[:2_000_000])
-    message = refused(fetch_file, server.address, "0" * 64, tmp_path)
-    assert message == f"{server.address}: its SHA-256 is {SHA256}; expected {'0' * 64}"
-    assert len(server.asked) == 2 and not [*tmp_path.glob("net*")]
-
-
-def test_a_file_in_the_cache_needs_no_lock(server, tmp_path, monkeypatch):
-    """The cache may be another's, and only read."""
-    (tmp_path / f"net-{SHA256[:8]}.pth").write_bytes(CONTENT)
-    monkeypatch.setattr(downloads, "FileLock", None)
-    assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT and not server.asked
-
-
-@pytest.mark.parametrize(
-    ("address", "message"),
-    [
-        ("http://127.0.0.1:1/", "names no file"),
-        ("http://[1/w.pth", "no address of a file (Invalid IPv6 URL)"),
-        ("http://127.0.0.1:1/a b.pth", "can't be downloaded (URL can't contain control characters"),
-    ],
-)
-def test_what_is_no_address(server, tmp_path, address, message):
-    assert refused(fetch_file, address, SHA256, tmp_path).startswith(f"{address}: {message}")
-
-
-def test_a_cache_that_is_no_folder(server, tmp_path):
-    (tmp_path / "cache").write_bytes(b"")
-    message = refused(fetch_file, server.address, SHA256, tmp_path / "cache")
-    assert message == f"{tmp_path / 'cache'}: can't be written (File exists)"
-    assert not server.asked
-
-
-def test_a_damaged_file_in_the_cache_is_fetched_again(server, tmp_path):
-    (tmp_path / f"net-{SHA256[:8]}.pth").write_bytes(CONTENT[:-1])
-    assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT
-
-
-@pytest.mark.parametrize(
-    ("status", "message", "requests"),
-    [(404, "the server says 404 Not Found", 1), (503, "can't be downloaded (the server says 503 Service Unavail", 5)],
-)
-def test_a_server_that_refuses(server, tmp_path, status, message, requests):
-    server.status = status
-    assert message in refused(fetch_file, server.address, SHA256, tmp_path)
-    assert len(server.asked) == requests
-
-
-def test_no_server(server, tmp_path):
-    address = re.sub(r":\d+", ":1", server.address)
-    assert refused(fetch_file, address, SHA256, tmp_path).startswith(f"{address}: can't be downloaded (")
-
-
-def test_a_wrong_hash(server, tmp_path):
-    message = refused(fetch_file, server.address, "0" * 64, tmp_path)
-    assert message == f"{server.address}: its SHA-256 is {SHA256}; expected {'0' * 64}"
-    assert not [*tmp_path.glob("net*")]
-    (tmp_path / "local.pth").write_bytes(CONTENT)
-    assert refused(fetch_file, str(tmp_path / "local.pth"), "00", tmp_path).endswith("; expected 00…")
-    assert (tmp_path / "local.pth").exists()  # it's the user's
-
-
-def test_local_files_are_read_where_they_lie(tmp_path):
-    path = tmp_path / "my weights%20.pth"
-    path.write_bytes(CONTENT)
-    for address in (str(path), path.as_uri(), path.as_uri().replace("file://", "file://localhost")):
-        assert fetch_file(address, SHA256, tmp_path / "cache") == path
-    assert refused(fetch_file, str(tmp_path / "none.pth"), SHA256, tmp_path).endswith("none.pth: no such file")
-    assert not (tmp_path / "cache").exists()
-
-
-def test_processes_that_ask_together_download_once(server, tmp_path):
-    context = multiprocessing.get_context("fork")
-    with context.Pool(4) as pool:
-        found = pool.starmap(fetch_file, [(server.address, SHA256, tmp_path)] * 4)
-    assert {path.read_bytes() for path in found} == {CONTENT} and len(server.asked) == 1
-
-
-def refused(call, *arguments) -> str:
-    """The one line of the InputError that a call raises."""
-    with pytest.raises(InputError) as raised:
-        call(*arguments)
-    assert "\n" not in str(raised.value)
-    return str(raised.value)
-
-
-@pytest.mark.parametrize(
-    ("name", "digits"),
-    [("vgg16-397923af.pth", "397923af"), ("a/b-0123456789ab.th?x=1", "0123456789ab"), ("net.pth", ""), ("v-1.pth", "")],
-)
-def test_hashes_in_names(name, digits):
-    assert published_hash(f"https://example.org/{name}") == digits
-
 
 # --- what is published -------------------------------------------------------------------------------------------
 
@@ -301,8 +112,8 @@ def test_class_names():
 # --- networks ----------------------------------------------------------------------------------------------------
 
 
-def randomise(network: nn.Module) -> nn.Module:
-    """Random statistics and biases, so that none is at a value that it would have anyway."""
+def randomise_vectors(network: nn.Module) -> nn.Module:
+    """Random statistics, biases and scales of every kind, so that none is at a value that it would have anyway."""
     torch.manual_seed(0)
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
@@ -313,12 +124,11 @@ def randomise(network: nn.Module) -> nn.Module:
     return network.eval()
 
 
-def published_file(network: nn.Module, folder: Path, *, drop: str = " ") -> tuple[str, str]:
+def published_file(network: nn.Module, folder: Path) -> tuple[str, str]:
     """A network's weights as a file that is named after its hash; its path and hash."""
-    state = {name: tensor for name, tensor in network.state_dict().items() if drop not in name}
     path = folder / "weights.pth"
-    torch.save(state, path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    torch.save(network.state_dict(), path)
+    digest = file_hash(path)
     return str(path.rename(folder / f"weights-{digest[:8]}.pth")), digest
 
 
@@ -329,7 +139,7 @@ def fetch(folder: Path, source: str, constructor: str, weights: str, url: str, s
 
 
 def test_a_network_of_torchvision(tmp_path):
-    network = randomise(torchvision.models.squeezenet1_1())
+    network = randomise_vectors(torchvision.models.squeezenet1_1())
     url, sha256 = published_file(network, tmp_path)
     found, description = fetch(tmp_path, "torchvision", "squeezenet1_1", "IMAGENET1K_V1", url, sha256)
     images = torch.randn(2, 3, 224, 224)
@@ -346,7 +156,7 @@ def test_a_network_of_torchvision(tmp_path):
 def test_networks_are_what_torchvision_itself_loads(tmp_path, monkeypatch, constructor):
     """Auxiliary heads, old names and missing counters are as in the files that torchvision publishes."""
     extra = {"aux_logits": True, "init_weights": False} if constructor in ("googlenet", "inception_v3") else {}
-    network = randomise(torchvision.models.get_model(constructor, weights=None, **extra))
+    network = randomise_vectors(torchvision.models.get_model(constructor, weights=None, **extra))
     state = {key: value for key, value in network.state_dict().items() if "num_batches" not in key}
     if constructor == "densenet121":
         state = {re.sub(r"(denselayer\d+\.(?:norm|conv))(\d)", r"\1.\2", key): value for key, value in state.items()}
@@ -354,7 +164,7 @@ def test_networks_are_what_torchvision_itself_loads(tmp_path, monkeypatch, const
         state = network.state_dict()
     path = tmp_path / "w.pth"
     torch.save(state, path)
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    sha256 = file_hash(path)
     monkeypatch.setattr(WeightsEnum, "get_state_dict", lambda self, *a, **k: torch.load(path, weights_only=True))
     wanted = torchvision.models.get_model(constructor, weights="IMAGENET1K_V1").eval()
     found, description = fetch(tmp_path, "torchvision", constructor, "IMAGENET1K_V1", str(path), sha256)
@@ -369,10 +179,10 @@ def test_networks_are_what_torchvision_itself_loads(tmp_path, monkeypatch, const
 )
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_networks_of_timm(tmp_path, constructor, weights, suffix):
-    network = randomise(timm.create_model(constructor))
+    network = randomise_vectors(timm.create_model(constructor))
     path = tmp_path / f"w{suffix}"
     (torch.save if suffix == ".pth" else save_file)(network.state_dict(), path)
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    sha256 = file_hash(path)
     found, description = fetch(tmp_path, "timm", constructor, weights, str(path), sha256)
     images = torch.randn(2, 3, description.size, description.size)
     with torch.no_grad():
@@ -382,7 +192,7 @@ def test_networks_of_timm(tmp_path, constructor, weights, suffix):
 
 def test_files_that_timm_renames(tmp_path):
     """ConvNeXt's authors have other names for its parts; timm's own filter knows them."""
-    network = randomise(timm.create_model("convnext_atto"))
+    network = randomise_vectors(timm.create_model("convnext_atto"))
     state = network.state_dict()
     original = {"head.fc.": "head.", "head.norm.": "norm.", "stem.": "downsample_layers.0."}
     theirs = {}
@@ -395,7 +205,7 @@ def test_files_that_timm_renames(tmp_path):
         key = key.replace("conv_dw", "dwconv").replace("mlp.fc1", "pwconv1").replace("mlp.fc2", "pwconv2")
         theirs[key] = value
     torch.save({"model": theirs}, tmp_path / "w.pth")
-    sha256 = hashlib.sha256((tmp_path / "w.pth").read_bytes()).hexdigest()
+    sha256 = file_hash(tmp_path / "w.pth")
     found, _ = fetch(tmp_path, "timm", "convnext_atto", "d2_in1k", str(tmp_path / "w.pth"), sha256)
     images = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
@@ -416,7 +226,7 @@ def test_files_that_timm_renames(tmp_path):
 def test_files_of_another_architecture(tmp_path, source, constructor, weights, message):
     other = timm.create_model("test_resnet") if constructor == "convnext_atto" else torchvision.models.squeezenet1_1()
     torch.save(other.state_dict(), tmp_path / "w.pth")
-    url, sha256 = str(tmp_path / "w.pth"), hashlib.sha256((tmp_path / "w.pth").read_bytes()).hexdigest()
+    url, sha256 = str(tmp_path / "w.pth"), file_hash(tmp_path / "w.pth")
     found = refused(fetch, tmp_path, source, constructor, weights, url, sha256)
     assert found.startswith(f"{url}: not a {constructor}: {message}")
     assert not (tmp_path / "n.safetensors").exists()
@@ -424,10 +234,10 @@ def test_files_of_another_architecture(tmp_path, source, constructor, weights, m
 
 def test_weights_that_timm_finds_in_part(tmp_path):
     """One tensor missing, of a family that timm lets it be of."""
-    state = randomise(timm.create_model("dla46_c")).state_dict()
+    state = randomise_vectors(timm.create_model("dla46_c")).state_dict()
     del state["level3.tree1.tree1.conv2.weight"]
     torch.save(state, tmp_path / "w.pth")
-    sha256 = hashlib.sha256((tmp_path / "w.pth").read_bytes()).hexdigest()
+    sha256 = file_hash(tmp_path / "w.pth")
     found = refused(fetch, tmp_path, "timm", "dla46_c", "in1k", str(tmp_path / "w.pth"), sha256)
     assert found.endswith("w.pth: not a dla46_c: level3.tree1.tree1.conv2.weight is absent")
 
@@ -448,12 +258,13 @@ def test_weights_without_a_hash(tmp_path):
     assert message == "weights.sha256 is missing; no hash is published for https://example.org/w.pth"
 
 
-def test_weights_are_kept_where_torch_hub_keeps_them(server, tmp_path, monkeypatch):
+def test_weights_are_kept_where_torch_hub_keeps_them(serve, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    published = look_up("torchvision", "vgg16", "IMAGENET1K_V1", {})
-    path = fetch_weights(published, server.address, SHA256)
+    (tmp_path / "w.pth").write_bytes(b"weights")
+    published, address = look_up("torchvision", "vgg16", "IMAGENET1K_V1", {}), serve(tmp_path / "w.pth")
+    path = fetch_weights(published, address, file_hash(tmp_path / "w.pth"))
     assert path.parent == tmp_path / "hub" / "checkpoints"
-    assert "its SHA-256 is" in refused(fetch_weights, published, server.address, "")  # it isn't VGG-16
+    assert "its SHA-256 is" in refused(fetch_weights, published, address, "")  # it isn't VGG-16
 
 
 # --- the hub -----------------------------------------------------------------------------------------------------
@@ -462,7 +273,7 @@ def test_weights_are_kept_where_torch_hub_keeps_them(server, tmp_path, monkeypat
 @pytest.fixture
 def hub(tmp_path) -> Iterator[dict]:
     """A server that speaks the hub's protocol for one file, and the environment that leads there."""
-    network = randomise(timm.create_model("test_vit"))
+    network = randomise_vectors(timm.create_model("test_vit"))
     save_file(network.state_dict(), tmp_path / "model.safetensors")
     content = (tmp_path / "model.safetensors").read_bytes()
     served = {"content": content, "sha256": hashlib.sha256(content).hexdigest(), "asked": [], "network": network}

@@ -1,0 +1,188 @@
+"""Files from elsewhere: fetched once, gone on with after a break, known by their hash; servers are local."""
+
+import hashlib
+import multiprocessing
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+from conftest import refused
+
+from explanations import downloads
+from explanations.downloads import fetch_file, published_hash
+
+CONTENT = bytes(range(256)) * 20_000  # 5 MB
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Server:
+    """A server of one file that can break off, know no ranges, or fail; `asked` is what came: path, Range."""
+
+    def __init__(self, content: bytes = CONTENT):
+        self.content, self.asked = content, []
+        self.break_after: list[int] = []  # bytes of the answers to come that are cut
+        self.ranges, self.status = True, 0
+
+    @cached_property
+    def handler(self):
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                wanted = self.headers.get("Range")
+                server.asked.append((self.path, wanted))
+                if server.status:
+                    return self.send_error(server.status)
+                start = int(re.match(r"bytes=(\d+)-", wanted)[1]) if wanted and server.ranges else 0
+                if start and start >= len(server.content):
+                    return self.send_error(416)
+                body = server.content[start:]
+                self.send_response(206 if start else 200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body[: server.break_after.pop(0)] if server.break_after else body)
+                self.close_connection = True
+                return None
+
+            def log_message(self, *arguments):
+                pass
+
+        return Handler
+
+
+@pytest.fixture
+def server(monkeypatch) -> Iterator[Server]:
+    monkeypatch.setattr(downloads.time, "sleep", lambda seconds: None)
+    served = Server()
+    with ThreadingHTTPServer(("127.0.0.1", 0), served.handler) as http:
+        Thread(target=http.serve_forever, daemon=True).start()
+        served.address = f"http://127.0.0.1:{http.server_port}/weights/net-{SHA256[:8]}.pth"
+        yield served
+        http.shutdown()
+
+
+def test_a_file_is_downloaded_once(server, tmp_path):
+    path = fetch_file(server.address, SHA256[:8], tmp_path / "cache")
+    assert path == tmp_path / "cache" / f"net-{SHA256[:8]}.pth" and path.read_bytes() == CONTENT
+    server.status = 500
+    assert fetch_file(server.address, SHA256, tmp_path / "cache") == path
+    assert server.asked == [(f"/weights/net-{SHA256[:8]}.pth", None)]
+
+
+def test_a_download_that_breaks_off_goes_on(server, tmp_path):
+    server.break_after = [3_000_000, 1_000_000]
+    assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT
+    assert [wanted for _, wanted in server.asked] == [None, "bytes=3000000-", "bytes=4000000-"]
+
+
+def test_a_download_that_was_killed_goes_on(server, tmp_path):
+    (tmp_path / f"net-{SHA256[:8]}.pth.part").write_bytes(CONTENT[:2_000_000])
+    assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT
+    assert [wanted for _, wanted in server.asked] == ["bytes=2000000-"]
+    assert not [*tmp_path.glob("*.part")]
+
+
+def test_a_server_that_knows_no_ranges_sends_everything_again(server, tmp_path):
+    (tmp_path / f"net-{SHA256[:8]}.pth.part").write_bytes(b"x" * 2_000_000)
+    server.ranges = False
+    assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT
+
+
+def test_a_part_longer_than_the_file_is_thrown_away(server, tmp_path):
+    (tmp_path / f"net-{SHA256[:8]}.pth.part").write_bytes(CONTENT + b"x")
+    assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT
+
+
+def test_a_part_of_another_file_is_thrown_away(server, tmp_path):
+    (tmp_path / f"net-{SHA256[:8]}.pth.part").write_bytes(b"x" * 2_000_000)
+    assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT
+    assert [wanted for _, wanted in server.asked] == ["bytes=2000000-", None]
+
+
+def test_a_part_does_not_excuse_a_wrong_hash(server, tmp_path):
+    (tmp_path / f"net-{SHA256[:8]}.pth.part").write_bytes(CONTENT[:2_000_000])
+    message = refused(fetch_file, server.address, "0" * 64, tmp_path)
+    assert message == f"{server.address}: its SHA-256 is {SHA256}; expected {'0' * 64}"
+    assert len(server.asked) == 2 and not [*tmp_path.glob("net*")]
+
+
+def test_a_file_in_the_cache_needs_no_lock(server, tmp_path, monkeypatch):
+    """The cache may be another's, and only read."""
+    (tmp_path / f"net-{SHA256[:8]}.pth").write_bytes(CONTENT)
+    monkeypatch.setattr(downloads, "FileLock", None)
+    assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT and not server.asked
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("http://127.0.0.1:1/", "names no file"),
+        ("http://[1/w.pth", "no address of a file (Invalid IPv6 URL)"),
+        ("http://127.0.0.1:1/a b.pth", "can't be downloaded (URL can't contain control characters"),
+    ],
+)
+def test_what_is_no_address(server, tmp_path, address, message):
+    assert refused(fetch_file, address, SHA256, tmp_path).startswith(f"{address}: {message}")
+
+
+def test_a_cache_that_is_no_folder(server, tmp_path):
+    (tmp_path / "cache").write_bytes(b"")
+    message = refused(fetch_file, server.address, SHA256, tmp_path / "cache")
+    assert message == f"{tmp_path / 'cache'}: can't be written (File exists)"
+    assert not server.asked
+
+
+def test_a_damaged_file_in_the_cache_is_fetched_again(server, tmp_path):
+    (tmp_path / f"net-{SHA256[:8]}.pth").write_bytes(CONTENT[:-1])
+    assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "requests"),
+    [(404, "the server says 404 Not Found", 1), (503, "can't be downloaded (the server says 503 Service Unavail", 5)],
+)
+def test_a_server_that_refuses(server, tmp_path, status, message, requests):
+    server.status = status
+    assert message in refused(fetch_file, server.address, SHA256, tmp_path)
+    assert len(server.asked) == requests
+
+
+def test_no_server(server, tmp_path):
+    address = re.sub(r":\d+", ":1", server.address)
+    assert refused(fetch_file, address, SHA256, tmp_path).startswith(f"{address}: can't be downloaded (")
+
+
+def test_a_wrong_hash(server, tmp_path):
+    message = refused(fetch_file, server.address, "0" * 64, tmp_path)
+    assert message == f"{server.address}: its SHA-256 is {SHA256}; expected {'0' * 64}"
+    assert not [*tmp_path.glob("net*")]
+    (tmp_path / "local.pth").write_bytes(CONTENT)
+    assert refused(fetch_file, str(tmp_path / "local.pth"), "00", tmp_path).endswith("; expected 00…")
+    assert (tmp_path / "local.pth").exists()  # it's the user's
+
+
+def test_local_files_are_read_where_they_lie(tmp_path):
+    path = tmp_path / "my weights%20.pth"
+    path.write_bytes(CONTENT)
+    for address in (str(path), path.as_uri(), path.as_uri().replace("file://", "file://localhost")):
+        assert fetch_file(address, SHA256, tmp_path / "cache") == path
+    assert refused(fetch_file, str(tmp_path / "none.pth"), SHA256, tmp_path).endswith("none.pth: no such file")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_processes_that_ask_together_download_once(server, tmp_path):
+    context = multiprocessing.get_context("fork")
+    with context.Pool(4) as pool:
+        found = pool.starmap(fetch_file, [(server.address, SHA256, tmp_path)] * 4)
+    assert {path.read_bytes() for path in found} == {CONTENT} and len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "digits"),
+    [("vgg16-397923af.pth", "397923af"), ("a/b-0123456789ab.th?x=1", "0123456789ab"), ("net.pth", ""), ("v-1.pth", "")],
+)
+def test_hashes_in_names(name, digits):
+    assert published_hash(f"https://example.org/{name}") == digits
