@@ -1,4 +1,4 @@
-"""What unit tests share: one thread, a small generated data set, network files, shards and removal results of it."""
+"""What tests share: one thread, a small generated data set, networks, shards and removal results of it; a whole run."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from small import SIZE, build, describe
+from workflow_copy import MINIMAL, copy_workflow, snakemake
 
 import extract_attributions
 import list_test_images
@@ -58,6 +59,14 @@ def world(tmp_path_factory) -> SimpleNamespace:
     for name, path in shards.items():
         extract(world, name, path)
     return world
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Path:
+    """A copy of the workflow in which the minimal experiment has run."""
+    folder = copy_workflow(tmp_path_factory.mktemp("minimal"))
+    snakemake(folder, "--cores", "2", *MINIMAL)
+    return folder
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 import psutil
@@ -17,22 +16,12 @@ import pytest
 import yaml
 from PIL import Image
 from test_workflow import FIGURES, OTHERS, ZOO
-from workflow_copy import copy_workflow, planned_jobs, snakemake
+from workflow_copy import MINIMAL, RESULTS, assert_same, copy_workflow, planned_jobs, read_arrays, snakemake
 
 from explanations.claims import CLAIMS
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
-MINIMAL = ("--configfile", "tests/minimal.yaml")  # last: it takes as many files as follow
-RESULTS = Path("results/minimal")
 REMOVAL = RESULTS / "removal/vgg16/original-bilinear/layers-0.h5"
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
-    """A copy of the workflow in which the minimal experiment has run."""
-    folder = copy_workflow(tmp_path_factory.mktemp("minimal"))
-    snakemake(folder, "--cores", "2", *MINIMAL)
-    return folder
 
 
 @contextmanager
@@ -52,19 +41,6 @@ def planned_with(folder: Path, override: dict) -> dict[str, int]:
     extra = folder / "override.yaml"
     extra.write_text(yaml.safe_dump(override))
     return planned_jobs(folder, *MINIMAL, str(extra))
-
-
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    with h5py.File(path) as file:
-        arrays = {}
-        file.visititems(lambda name, item: arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
-    return arrays
-
-
-def assert_same(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> None:
-    assert first.keys() == second.keys()
-    for name, values in first.items():
-        np.testing.assert_array_equal(values, second[name], err_msg=name)
 
 
 @pytest.mark.parametrize("figure", FIGURES)

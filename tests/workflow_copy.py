@@ -1,4 +1,4 @@
-"""A copy of the workflow to run in a folder of its own, and what a run says it did."""
+"""A copy of the workflow to run in a folder of its own, what a run says it did, and whether two runs did the same."""
 
 import re
 import shutil
@@ -6,8 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
+import numpy as np
+
 ROOT = Path(__file__).parent.parent
 PARTS = ("Snakefile", "workflow", "config", "profiles", "scripts", "envs", "tests/minimal.yaml")
+MINIMAL = ("--configfile", "tests/minimal.yaml")  # last: it takes as many files as follow
+RESULTS = Path("results/minimal")
 
 
 def copy_workflow(folder: Path) -> Path:
@@ -36,3 +41,34 @@ def planned_jobs(folder: Path, *arguments: str) -> dict[str, int]:
     output = snakemake(folder, *arguments, "--dry-run", "--quiet", "rules").stdout
     jobs = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE)}
     return {name: count for name, count in jobs.items() if name != "total" and not re.fullmatch(r"all|fig\w+", name)}
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an HDF5 file."""
+    with h5py.File(path) as file:
+        arrays = {}
+        file.visititems(lambda name, item: arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return arrays
+
+
+def assert_same(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> None:
+    """Equal arrays, bit for bit."""
+    assert first.keys() == second.keys()
+    for name, values in first.items():
+        np.testing.assert_array_equal(values, second[name], err_msg=name)
+
+
+def assert_same_results(first: Path, second: Path) -> None:
+    """All that two runs of the minimal experiment made is equal, bit for bit: networks, arrays, tables and pictures."""
+
+    def made(folder: Path) -> list[Path]:
+        files = (path.relative_to(folder) for path in (folder / RESULTS).rglob("*") if path.is_file())
+        return sorted(path for path in files if path.relative_to(RESULTS).parts[0] not in ("logs", "benchmarks"))
+
+    assert made(first) == made(second)
+    assert len(made(first)) > 100
+    for path in made(first):
+        if path.suffix == ".h5":
+            assert_same(read_arrays(first / path), read_arrays(second / path))
+        elif path.suffix != ".pdf":  # which tells when it was made
+            assert (first / path).read_bytes() == (second / path).read_bytes(), path
