@@ -2,18 +2,15 @@
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import psutil
 import pytest
 import yaml
+from interrupted import start_snakemake, wait_for_step
 from PIL import Image
 from test_workflow import FIGURES, OTHERS, ZOO
 from workflow_copy import MINIMAL, RESULTS, assert_same, copy_workflow, planned_jobs, read_arrays, snakemake
@@ -160,33 +157,6 @@ def test_networks_of_torchvision_and_timm_go_all_the_way(finished):
     finally:
         snakemake(finished, "figM", "--cores", "2", *MINIMAL)
     assert (finished / figure).read_bytes() == before
-
-
-def wait_for_step(folder: Path, script: str, benchmark: str) -> psutil.Process:
-    """The process of a step that runs in a folder, after a quarter of the time that it took before, as benchmarked."""
-    before = pd.read_csv(folder / RESULTS / f"benchmarks/{benchmark}.tsv", sep="\t").s[0]
-    age = before / 4  # the machine may be less busy now
-    for _ in range(600):
-        for process in psutil.process_iter(["cmdline"]):
-            command = process.info["cmdline"] or []
-            try:
-                if command[1:2] == [f"scripts/{script}"] and process.cwd() == str(folder):
-                    time.sleep(age)
-                    return process
-            except psutil.Error:
-                continue
-        time.sleep(0.1)
-    raise AssertionError(f"{script} never started")
-
-
-def start_snakemake(folder: Path, *arguments: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "snakemake", *arguments],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
 
 
 def test_a_killed_step_runs_again_with_the_same_numbers(finished):

@@ -43,8 +43,8 @@ def test_everything_is_planned(fresh):
     jobs = planned_jobs(fresh, *IMAGENET)
     assert {f"draw_{figure}" for figure in PAPERS_FIGURES} <= jobs.keys()
     assert jobs["fetch_network"] == jobs["survey_network"] == len(CONFIG["networks"])
-    assert jobs["extract_attributions"] == 6 * 50  # two networks, three variants, 5000 images in shards of 100
-    assert jobs["measure_removal"] == 10 * 50
+    assert jobs["extract_attributions"] == 6 * 5  # two networks, three variants, 5000 images in shards of 1000
+    assert jobs["measure_removal"] == 10 * 5
     assert not jobs.keys() & {"train", "digit_images", "draw_figM"}
 
 
@@ -52,7 +52,7 @@ def test_every_figure_is_a_target(fresh):
     jobs = planned_jobs(fresh, *PAPERS_FIGURES, *IMAGENET)
     assert all(jobs[f"draw_{figure}"] == 1 for figure in PAPERS_FIGURES) and "findings" not in jobs
     jobs = planned_jobs(fresh, "fig5", *IMAGENET)
-    assert jobs["fetch_network"] == 1 and jobs["measure_removal"] == 2 * 50 and "decay_biases" not in jobs
+    assert jobs["fetch_network"] == 1 and jobs["measure_removal"] == 2 * 5 and "decay_biases" not in jobs
 
 
 def test_nothing_is_taken_from_the_embedded_experiment(fresh):
@@ -72,7 +72,7 @@ def test_it_can_be_laid_over(fresh):
     mine = fresh / "mine.yaml"
     mine.write_text(yaml.safe_dump({"experiment": "mine", "images": {"source": "imagenette", "classes": 10}}))
     jobs = planned_jobs(fresh, *IMAGENET, str(mine))
-    assert jobs["extract_attributions"] == 6 * 5
+    assert jobs["extract_attributions"] == 6  # 500 images
 
 
 def test_images_to_tune_on_must_be_named_where_there_are_none(fresh):

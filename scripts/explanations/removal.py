@@ -77,7 +77,8 @@ class ScansUnderWay:
         self.grid, self.fill = grid, fill
         self.channels, self.height, self.width = inputs.shape[1:]
         self.flat = inputs.flatten(2).transpose(1, 2).contiguous()  # (N, H·W, 3): perturbed images are channels last
-        self.energy = self.flat.double().square().sum(2)  # (N, H·W)
+        # (N, H·W); by parts, since all pixels as doubles would be twice all images
+        self.energy = torch.cat([part.double().square().sum(2) for part in self.flat.split(64)])
         self.whole = self.energy.sum(1)
         counts = removed_counts(self.height * self.width, grid).long()
         self.within_step = torch.arange(int(counts.diff().max()), device=device)  # of the pixels that a step removes

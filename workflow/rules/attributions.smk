@@ -23,7 +23,7 @@ rule extract_attributions:
     threads: THREADS
     resources:
         mem_mb=need(2000, 6000, beside_gpu=4000),
-        runtime=60,
+        runtime=growing(60),
         gpu=int(GPUS > 0),
     params:
         images=lambda wildcards: image_folder("val"),
@@ -64,8 +64,8 @@ rule example_maps:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=20,
+        mem_mb=growing(1500),
+        runtime=growing(20),
     params:
         images=lambda wildcards: image_folder("val"),
         chosen=lookup("figures/fig7/images", within=config),

@@ -23,7 +23,7 @@ rule zero_biases:
     threads: 1
     resources:
         mem_mb=need(1000, 4000),
-        runtime=20,
+        runtime=growing(20),
     shell:
         "python scripts/zero_biases.py" " --network {input.network:q}" " --output {output:q}" " >{log:q} 2>&1"
 

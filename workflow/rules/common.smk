@@ -1,6 +1,7 @@
 """What all rules share: the checked configuration, blocks of images, trials of decay, each script's source files."""
 
 import ast
+import getpass
 import json
 import math
 import os
@@ -91,10 +92,15 @@ def blocks(size):
     return range(math.ceil(images / size))
 
 
+def on_cluster():
+    """Whether jobs are handed to a cluster's scheduler, or to another service, rather than run by this process."""
+    return workflow.global_resources["_nodes"].value is not None
+
+
 def count_gpus():
-    """How many GPUs this machine lets jobs have."""
+    """How many GPUs jobs can have on this machine; on a cluster, how many a job asks for."""
     device = config["device"]
-    if device == "cpu" or device.startswith("cuda:"):
+    if on_cluster() or device == "cpu" or device.startswith("cuda:"):
         return int(device != "cpu")
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
@@ -114,9 +120,26 @@ def share_gpus():
 
     On a cluster its scheduler knows; nothing is limited here.
     """
-    local = workflow.global_resources["_nodes"].value is None
-    if GPUS and local and "gpu" not in workflow.global_resources:
+    if GPUS and not on_cluster() and "gpu" not in workflow.global_resources:
         workflow.register_resource("gpu", GPUS)
+
+
+def refuse_second_writers():
+    """Stop while Slurm has jobs of an earlier run in this folder: they would write what this run's jobs write."""
+    if not on_cluster() or not shutil.which("squeue"):
+        return
+    squeue = ["squeue", "--user", getpass.getuser(), "--noheader", "--format=%i|%Z|%k"]
+    listed = subprocess.run(squeue, text=True, capture_output=True, check=True).stdout
+    rows = [line.split("|", 2) for line in listed.splitlines()]
+    # the executor's comment on a job says which rule or group of rules it runs
+    jobs = [job for job, folder, comment in rows if folder == os.getcwd() and comment.startswith(("rule_", "group_"))]
+    if jobs:
+        raise WorkflowError(f"jobs of an earlier run are still there; end them first: scancel {' '.join(jobs)}")
+
+
+def growing(amount):
+    """What a job asks for, memory or time: `amount` at first, and as much again each time it is tried again."""
+    return lambda wildcards, attempt: amount * attempt
 
 
 def networks_with(key):
@@ -125,11 +148,11 @@ def networks_with(key):
 
 
 def need(trained, pretrained, beside_gpu=0):
-    """What a job asks for, by its network: one trained here, small, or a whole one; and what a GPU's libraries take."""
+    """As growing, by the network: one trained here, small, or a whole one; and what a GPU's libraries take."""
 
-    def amount(wildcards):
+    def amount(wildcards, attempt):
         small = "training" in config["networks"][wildcards.network]
-        return (trained if small else pretrained) + beside_gpu * bool(GPUS)
+        return ((trained if small else pretrained) + beside_gpu * bool(GPUS)) * attempt
 
     return amount
 

@@ -19,8 +19,8 @@ rule cost:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=20,
+        mem_mb=growing(6000),
+        runtime=growing(20),
     params:
         config=json.dumps(config),
     shell:

@@ -27,8 +27,8 @@ rule digit_images:
         "../../envs/images.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         number=lookup("images/{split}_count", within=config, default=0),
         size=lookup("images/size", within=config, default=0),
@@ -61,8 +61,8 @@ rule test_images:
         "../../envs/torch.yaml"
     threads: THREADS
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=growing(2000),
+        runtime=growing(240),
     params:
         source=config["images"]["source"].replace("digits", "folder"),
         images=lambda wildcards: image_folder("val"),
@@ -96,8 +96,8 @@ rule manifest:
         "../../envs/images.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         classes=lookup("images/classes", within=config),
         per_class=lookup("images/per_class", within=config),
@@ -128,8 +128,8 @@ rule mnist:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=30,
+        mem_mb=growing(1500),
+        runtime=growing(30),
     params:
         folder=lookup("linear/folder", within=config, default=""),
     shell:
@@ -151,8 +151,8 @@ rule linear_classifier:
         "../../envs/images.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         scans=lambda wildcards, input: f"--scans {input.scans}" if input.scans else "",
         digits=lookup("linear/digits", within=config),

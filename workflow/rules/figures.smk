@@ -49,8 +49,8 @@ rule draw_fig1:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         dpi=lookup("figures/dpi", within=config),
     shell:
@@ -86,8 +86,8 @@ rule draw_fig2:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         images=lambda wildcards: image_folder("val"),
         choice=lookup("figures/fig2", within=config),
@@ -127,8 +127,8 @@ rule draw_fig3:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         dpi=lookup("figures/dpi", within=config),
     shell:
@@ -168,8 +168,8 @@ rule draw_fig4:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         images=lambda wildcards: image_folder("val"),
         choice=lookup("figures/fig4", within=config),
@@ -215,8 +215,8 @@ rule draw_fig5:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         measures="delta_e_minus",
         dpi=lookup("figures/dpi", within=config),
@@ -259,8 +259,8 @@ rule draw_fig6:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         measures="delta_e_minus e_minus",
         reversed_measures="",
@@ -301,8 +301,8 @@ rule draw_fig7:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         dpi=lookup("figures/dpi", within=config),
     shell:
@@ -335,8 +335,8 @@ rule draw_figS1:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         change="scale",
         dpi=lookup("figures/dpi", within=config),
@@ -389,8 +389,8 @@ rule draw_figS3:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         dpi=lookup("figures/dpi", within=config),
     shell:
@@ -423,8 +423,8 @@ rule draw_figS4:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         dpi=lookup("figures/dpi", within=config),
     shell:
@@ -457,8 +457,8 @@ rule draw_figS5:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         dpi=lookup("figures/dpi", within=config),
     shell:
@@ -491,8 +491,8 @@ rule draw_figS6:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         dpi=lookup("figures/dpi", within=config),
     shell:
@@ -526,8 +526,8 @@ rule draw_figS7:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         dpi=lookup("figures/dpi", within=config),
     shell:
@@ -563,8 +563,8 @@ rule draw_figS8:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         dpi=lookup("figures/dpi", within=config),
     shell:
@@ -603,8 +603,8 @@ rule draw_figS9:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         maps="signed",
         dpi=lookup("figures/dpi", within=config),
@@ -646,8 +646,8 @@ rule draw_figS10:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         dpi=lookup("figures/dpi", within=config),
     shell:

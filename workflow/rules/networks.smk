@@ -29,8 +29,8 @@ rule train:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=growing(3000),
+        runtime=growing(60),
     params:
         source=lookup("networks/{network}/source", within=config),
         constructor=lookup("networks/{network}/constructor", within=config),
@@ -75,8 +75,8 @@ rule fetch_network:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=120,
+        mem_mb=growing(6000),
+        runtime=growing(120),
     params:
         source=lookup("networks/{network}/source", within=config),
         constructor=lookup("networks/{network}/constructor", within=config),

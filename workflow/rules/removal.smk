@@ -24,7 +24,7 @@ rule measure_removal:
     threads: THREADS
     resources:
         mem_mb=need(2000, 6000, beside_gpu=4000),
-        runtime=120,
+        runtime=growing(120),
         gpu=int(GPUS > 0),
     params:
         images=lambda wildcards: image_folder("val"),

@@ -27,8 +27,8 @@ rule summarise_removal:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         resamples=lookup("statistics/resamples", within=config),
         seed=lookup("seed", within=config),
@@ -60,8 +60,8 @@ rule compare_biases:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         resamples=lookup("statistics/resamples", within=config),
         seed=lookup("seed", within=config),
@@ -94,8 +94,8 @@ rule compare_aggregates:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         resamples=lookup("statistics/resamples", within=config),
         seed=lookup("seed", within=config),
@@ -133,8 +133,8 @@ rule compare_variants:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         resamples=lookup("statistics/resamples", within=config),
         seed=lookup("seed", within=config),
@@ -167,8 +167,8 @@ rule compare_attributions:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=20,
+        mem_mb=growing(1500),
+        runtime=growing(20),
     shell:
         "python scripts/compare_attributions.py"
         " --original {input.original:q}"
@@ -215,8 +215,8 @@ rule findings:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     shell:
         "python scripts/report_findings.py"
         " --experiment {wildcards.experiment}"

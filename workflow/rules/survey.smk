@@ -25,7 +25,7 @@ rule survey_network:
     threads: THREADS
     resources:
         mem_mb=need(2000, 12000),
-        runtime=60,
+        runtime=growing(60),
         gpu=int(GPUS > 0),
     params:
         survey=lookup("survey", within=config),

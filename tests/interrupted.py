@@ -1,0 +1,53 @@
+"""Runs that are interrupted: a Snakemake in the background, and the process of one of its steps."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import psutil
+from workflow_copy import RESULTS
+
+
+def start_snakemake(folder: Path, *arguments: str) -> subprocess.Popen:
+    """Snakemake at work in a folder, in a session of its own; what it says stands in said.txt there."""
+    with (folder / "said.txt").open("w") as said:
+        return subprocess.Popen(
+            [sys.executable, "-m", "snakemake", *arguments],
+            cwd=folder,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def wait_for(what: str, find: Callable[[], object], seconds: float = 60) -> object:
+    """What `find` finds, as soon as it finds anything."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := find():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"{what} after {seconds} seconds")
+
+
+def wait_for_step(folder: Path, script: str, benchmark: str | None = None) -> psutil.Process:
+    """The process of a step that runs in a folder; after a quarter of the time that it took before, if benchmarked."""
+
+    def find() -> psutil.Process | None:
+        for process in psutil.process_iter(["cmdline"]):
+            command = process.info["cmdline"] or []
+            try:
+                if command[1:2] == [f"scripts/{script}"] and process.cwd() == str(folder):
+                    return process
+            except psutil.Error:
+                continue
+        return None
+
+    process = wait_for(f"{script} never started", find)
+    if benchmark:
+        before = pd.read_csv(folder / RESULTS / f"benchmarks/{benchmark}.tsv", sep="\t").s[0]
+        time.sleep(before / 4)  # the machine may be less busy now
+    return process

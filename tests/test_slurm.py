@@ -1,0 +1,164 @@
+"""The minimal experiment on a real Slurm of one node, disturbed in every way that must not matter."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from interrupted import start_snakemake, wait_for, wait_for_step
+from workflow_copy import (
+    MINIMAL,
+    RESULTS,
+    ROOT,
+    assert_same,
+    assert_same_results,
+    copy_workflow,
+    read_arrays,
+    snakemake,
+)
+
+DAEMONS = ("slurmctld", "slurmd", "munged")
+pytestmark = [
+    pytest.mark.workflow,
+    pytest.mark.slurm,
+    pytest.mark.skipif(not all(map(shutil.which, DAEMONS)), reason="Slurm is not installed"),
+]
+# a real cluster is asked less often
+PROFILE = ("--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "2")
+SHARD = RESULTS / "attributions/vgg16/original/0.h5"
+SHARD_LOG = RESULTS / "logs/extract_attributions/vgg16-original-0.log"
+EXTRACT = (str(SHARD), *PROFILE, *MINIMAL)
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory) -> Iterator[None]:
+    """A Slurm of one node, with partitions cpu and gpu, that commands find."""
+    folder = tmp_path_factory.mktemp("slurm")
+    subprocess.run([ROOT / "tests/cluster/start.sh", folder], check=True, env={**os.environ, "CPUS": "3"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+        yield
+    subprocess.run([ROOT / "tests/cluster/stop.sh", folder], check=True)
+
+
+def list_jobs(*states: str) -> list[dict[str, str]]:
+    """Slurm's jobs in some states, or all that it remembers: number, state, partition, GPUs, comment, folder."""
+    keys = {"number": "%i", "state": "%T", "partition": "%P", "gpus": "%b", "comment": "%k", "folder": "%Z"}
+    command = ["squeue", "--noheader", f"--states={','.join(states) or 'all'}", f"--format={'|'.join(keys.values())}"]
+    lines = subprocess.run(command, check=True, text=True, capture_output=True).stdout.splitlines()
+    return [dict(zip(keys, line.split("|"), strict=True)) for line in lines]
+
+
+def jobs_of(folder: Path, *states: str) -> list[dict[str, str]]:
+    return [job for job in list_jobs(*states) if job["folder"] == str(folder)]
+
+
+def cancel(folder: Path) -> None:
+    """End a folder's jobs, and wait until they are gone."""
+    subprocess.run(["scancel", *(job["number"] for job in jobs_of(folder, "PENDING", "RUNNING"))], check=True)
+    wait_for("jobs are there", lambda: not jobs_of(folder, "PENDING", "RUNNING", "COMPLETING"))
+
+
+def kill_head(run: subprocess.Popen) -> None:
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+
+
+@pytest.fixture(scope="module")
+def through_slurm(slurm, tmp_path_factory) -> Path:
+    """A copy of the workflow in which the minimal experiment has run on Slurm; its head process was killed half way."""
+    folder = copy_workflow(tmp_path_factory.mktemp("cluster"))
+    run = start_snakemake(folder, *PROFILE, *MINIMAL)
+    wait_for("no network", lambda: len(list((folder / RESULTS / "models").rglob("original.safetensors"))) > 3, 300)
+    wait_for("no running job", lambda: jobs_of(folder, "RUNNING"))
+    kill_head(run)
+    refused = snakemake(folder, *PROFILE, *MINIMAL, check=False)
+    assert refused.returncode and "LockException" in refused.stdout
+    snakemake(folder, *MINIMAL, "--unlock")
+    refused = snakemake(folder, *PROFILE, *MINIMAL, check=False)
+    left = {job["number"] for job in jobs_of(folder, "PENDING", "RUNNING", "COMPLETING")}
+    line = next(line for line in refused.stdout.splitlines() if "end them first: scancel" in line)
+    assert refused.returncode and left <= set(line.split("scancel ")[1].split())
+    assert not [job for job in jobs_of(folder, "PENDING", "RUNNING") if job["number"] not in line]  # none was added
+    cancel(folder)
+    said = snakemake(folder, *PROFILE, *MINIMAL).stdout
+    (folder / "said.txt").write_text(said)
+    return folder
+
+
+def test_the_results_are_those_of_this_machine(finished, through_slurm):
+    assert_same_results(finished, through_slurm)
+
+
+def test_networks_run_on_gpus_and_the_rest_elsewhere(through_slurm):
+    on_gpus = ("decay_biases", "decay_trial", "survey_network", "extract_attributions", "measure_removal")
+    jobs = jobs_of(through_slurm, "COMPLETED")
+    assert len(jobs) > 50
+    for job in jobs:
+        wanted = ("gpu", "gres:gpu:1") if job["comment"].removeprefix("rule_").startswith(on_gpus) else ("cpu", "N/A")
+        assert (job["partition"], job["gpus"]) == wanted, job["comment"]
+
+
+def test_short_jobs_are_grouped(through_slurm):
+    comments = [job["comment"] for job in jobs_of(through_slurm, "COMPLETED")]
+    drawn = [comment for comment in comments if "figures" in comment]
+    assert 0 < len(drawn) <= 6 and not [comment for comment in comments if "draw_fig" in comment]
+    assert 0 < len([comment for comment in comments if "statistics" in comment]) <= 8
+
+
+def test_a_second_run_does_nothing(through_slurm):
+    assert "Nothing to be done" in snakemake(through_slurm, *PROFILE, *MINIMAL).stdout
+    assert "Nothing to be done" in snakemake(through_slurm, "--cores", "2", *MINIMAL).stdout
+
+
+@pytest.fixture
+def without_shard(slurm, finished) -> Iterator[Path]:
+    """The finished run without one shard, which is made again on Slurm, and must be what it was."""
+    before = read_arrays(finished / SHARD)
+    (finished / SHARD).unlink()
+    yield finished
+    if not (finished / SHARD).exists():
+        snakemake(finished, str(SHARD), "--cores", "2", *MINIMAL)
+    assert_same(before, read_arrays(finished / SHARD))
+
+
+def test_a_cancelled_job_is_named_and_runs_again(without_shard):
+    run = start_snakemake(without_shard, *EXTRACT, "--retries", "0")
+    wait_for_step(without_shard, "extract_attributions.py")
+    cancel(without_shard)
+    assert run.wait() != 0
+    said = (without_shard / "said.txt").read_text()
+    assert f"log: {SHARD_LOG}" in said and "SLURM status is: 'CANCELLED'" in said
+    assert not (without_shard / SHARD).exists()
+    snakemake(without_shard, *EXTRACT)
+
+
+def test_a_job_out_of_time_gets_more(without_shard):
+    """Its process is stopped, so that it would never end."""
+    source = without_shard / "workflow/rules/attributions.smk"
+    before = source.read_text()
+    source.write_text(before.replace("runtime=growing(60)", "runtime=growing(1)", 1))
+    try:
+        run = start_snakemake(without_shard, *EXTRACT)
+        wait_for_step(without_shard, "extract_attributions.py").send_signal(signal.SIGSTOP)
+        assert run.wait() == 0
+    finally:
+        source.write_text(before)
+    said = (without_shard / "said.txt").read_text()
+    assert said.count("SLURM status is: 'TIMEOUT'") == 1
+    assert "runtime=1," in said and "runtime=2," in said
+
+
+def test_a_job_out_of_memory_gets_more(without_shard):
+    source = without_shard / "workflow/rules/attributions.smk"
+    before = source.read_text()
+    source.write_text(before.replace("mem_mb=need(2000, 6000, beside_gpu=4000)", "mem_mb=growing(350)"))
+    try:
+        said = snakemake(without_shard, *EXTRACT).stdout
+    finally:
+        source.write_text(before)
+    assert 1 <= said.count("SLURM status is: 'OUT_OF_MEMORY'") <= 2
+    assert "mem_mb=350," in said and "mem_mb=700," in said
