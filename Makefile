@@ -4,9 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 EXPERIMENT ?= embedded
-REPORT := results/$(EXPERIMENT)/report.html
 
-.PHONY: help setup reproduce report test bench costs lint format gallery lock clean
+.PHONY: help setup reproduce test check bench costs times lint format gallery lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -21,16 +20,13 @@ $(READY): requirements.lock
 	@touch $@
 
 reproduce: $(READY) ## run the embedded experiment: figures, findings, report
-	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all
-	@$(MAKE) --no-print-directory report
-
-report: $(READY)
-	@if [ ! -e $(REPORT) ] || [ -n "$$(find results/$(EXPERIMENT)/figures results/$(EXPERIMENT)/findings.html workflow/report -newer $(REPORT) -print -quit)" ]; then \
-		PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --report $(REPORT); \
-	fi
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all all report
 
 test: $(READY) ## pass the tests
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n 2 --dist loadfile
+
+check: $(READY) ## pass the slow tests: whole networks, conda environments, a Slurm cluster where Slurm is installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -m "scale or conda or slurm"
 
 bench: $(READY) ## time the extraction against a plain pass and against Captum, and the reading of images
 	MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648 $(BIN)/python -W ignore benchmarks/extraction_cost.py
@@ -38,6 +34,9 @@ bench: $(READY) ## time the extraction against a plain pass and against Captum, 
 
 costs: $(READY) ## bring the tables of docs/cost.md up to date
 	PATH="$(CURDIR)/$(BIN):$$PATH" python docs/write_cost.py
+
+times: $(READY) ## bring the times in README.md and docs/cluster.md up to the run that `make reproduce` made
+	PATH="$(CURDIR)/$(BIN):$$PATH" python docs/write_times.py
 
 lint: $(READY) ## check the style of all code
 	$(BIN)/ruff check .

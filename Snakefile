@@ -22,7 +22,8 @@ report: "workflow/report/workflow.rst"
 
 
 rule all:
+    """all figures, as PDF and PNG, and the findings"""
     default_target: True
     input:
-        expand(f"results/{EXPERIMENT}/figures/{{figure}}.{{extension}}", figure=FIGURES, extension=["pdf", "png"]),
-        expand(f"results/{EXPERIMENT}/findings.{{extension}}", extension=["csv", "html"]),
+        rules.figures.input,
+        expand("results/{experiment}/{file}", experiment=EXPERIMENT, file=FINDINGS),

@@ -13,10 +13,11 @@ import h5py
 import numpy as np
 import torch
 
-from explanations.command import InputError, ProgressBar, check_range, run_command, step_parser, whole_file
+from explanations.command import InputError, ProgressBar, check_range, run_command, step_parser
 from explanations.decomposition import Attributions, Decomposition, completeness_gap
 from explanations.descriptions import file_hash
 from explanations.devices import place_network, use_device
+from explanations.hdf5 import write_hdf5
 from explanations.images import read_batches
 from explanations.manifests import ManifestRow, choose_block, read_manifest
 from explanations.networks import load_network, preprocess
@@ -55,7 +56,7 @@ def main(
     }
     versions = {"torch": str(torch.__version__), "numpy": np.__version__, "h5py": h5py.__version__}
     layers = ["input", *(layer.name for layer in decomposition.layers)]
-    with whole_file(output) as temporary, h5py.File(temporary, "w") as file:
+    with write_hdf5(output) as file:
         writer = ShardWriter(file, len(rows), identity, layers, operations, versions)
         with ProgressBar(f"{name} {description.variant}", len(rows), "image") as bar:
             blocks = [rows[start : start + batch] for start in range(0, len(rows), batch)]

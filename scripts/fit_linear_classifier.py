@@ -8,13 +8,13 @@ Out: an HDF5 file: /weights (10, H, W), ∂f_c/∂x; /images (k, H, W), one test
 from pathlib import Path
 from zipfile import BadZipFile
 
-import h5py
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
-from explanations.command import InputError, check_range, run_command, step_parser, whole_file
+from explanations.command import InputError, check_range, run_command, step_parser
+from explanations.hdf5 import write_hdf5
 
 
 def main(output: Path, digits: list[int], regularisation: float, seed: int, scans: Path | None = None) -> None:
@@ -37,7 +37,7 @@ def main(output: Path, digits: list[int], regularisation: float, seed: int, scan
         chosen.append(members[0])
     images = test[chosen]
     attributions = images[:, None, :] * weights  # Eq. 4, (k, 10, H·W)
-    with whole_file(output) as temporary, h5py.File(temporary, "w") as file:
+    with write_hdf5(output) as file:
         file["weights"] = weights.reshape(10, *shape)
         file["images"] = images.reshape(-1, *shape)
         file["attributions"] = attributions.reshape(-1, 10, *shape)

@@ -7,12 +7,12 @@ Out: an HDF5 file: /image (k) index in the manifest, /rgb (k, H, W, 3) uint8, /m
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from explanations.attribution_maps import ShardMaps
-from explanations.command import InputError, run_command, step_parser, whole_file
+from explanations.command import InputError, run_command, step_parser
 from explanations.descriptions import file_hash, read_description
+from explanations.hdf5 import write_hdf5
 from explanations.images import load_images
 from explanations.manifests import read_manifest
 from explanations.saliency import UPSAMPLINGS, saliency_maps
@@ -40,7 +40,7 @@ def main(
         targets = [description.classes[target] for target in reader.read("target", chosen)]
         name = reader.identity["network"]
     rgb = load_images([images / rows[index].path for index in chosen], description.framing)
-    with whole_file(output) as temporary, h5py.File(temporary, "w") as file:
+    with write_hdf5(output) as file:
         file["image"] = np.array(chosen)
         file["rgb"] = rgb.transpose(0, 2, 3, 1)
         file["maps"] = found

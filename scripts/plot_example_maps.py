@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
 
-import h5py
 import numpy as np
 
 from explanations.command import InputError, run_command
@@ -23,6 +22,7 @@ from explanations.figures import (
     place,
     write,
 )
+from explanations.hdf5 import open_hdf5
 
 LEFT, TOP, GAP, BLOCK = 0.06, 0.55, 0.04, 0.1  # inches; BLOCK: between networks
 LABEL, WRAP = 1.2, 15  # the width of a row's label, in panels and in letters
@@ -107,7 +107,7 @@ def main(examples: list[Path], pdf: Path, png: Path, dpi: float) -> None:
 def read_examples(path: Path) -> Examples:
     """Read a file of example maps; InputError, naming it, if it is none."""
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             arrays = {name: file[name][:] for name in ("image", "rgb", "maps")}
             lists = {
                 name: [str(item) for item in file.attrs[name]] for name in ("methods", "classes", "target_classes")

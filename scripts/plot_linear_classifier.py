@@ -6,7 +6,6 @@ Out: the figure, as PDF and PNG.
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -20,6 +19,7 @@ from explanations.figures import (
     journal_figure,
     place,
 )
+from explanations.hdf5 import open_hdf5
 
 PITCH, SIDE = 0.557, 0.515  # inches, from panel to panel and of a panel
 LEFT, TOP, ROW = 0.08, 0.42, 0.80
@@ -27,7 +27,7 @@ LEFT, TOP, ROW = 0.08, 0.42, 0.80
 
 def main(linear: Path, pdf: Path, png: Path, dpi: float) -> None:
     try:
-        with h5py.File(linear, "r") as file:
+        with open_hdf5(linear) as file:
             weights, images = file["weights"][:], file["images"][:]
             attributions, scores = file["attributions"][:], file["scores"][:]
             accuracy, test = float(file.attrs["accuracy"]), int(file.attrs["test"])

@@ -18,6 +18,7 @@ from explanations.command import InputError
 from explanations.datasets import list_labelled
 from explanations.decomposition import Decomposition
 from explanations.descriptions import file_hash
+from explanations.hdf5 import open_hdf5
 from explanations.images import load_images
 from explanations.manifests import read_manifest, write_manifest
 from explanations.networks import load_network, preprocess, save_network
@@ -117,7 +118,7 @@ def test_a_last_shard_may_be_short(world, tmp_path):
 
 
 def test_maps_are_read_in_the_order_asked(world):
-    with ShardReader([world.shards["vgg16"]]) as reader, h5py.File(world.shards["vgg16"]) as file:
+    with ShardReader([world.shards["vgg16"]]) as reader, open_hdf5(world.shards["vgg16"]) as file:
         maps = ShardMaps(reader, [7, 2, 2])
         assert torch.equal(maps.activity(3), torch.from_numpy(file["activity/03"][:][[7, 2, 2]]))
         assert torch.equal(maps.bias(0), torch.from_numpy(file["bias/01"][:][[7, 2, 2]]))

@@ -158,7 +158,7 @@ def finished(tmp_path_factory) -> Path:
     return folder / "results/small"
 
 
-@pytest.mark.slow
+@pytest.mark.scale
 def test_networks_are_the_whole_ones_with_their_own_preprocessing(finished):
     for name, parameters in (("vgg16", 138_357_544), ("resnet50", 25_557_032)):
         for variant in ("original", "zeroed", "decayed"):
@@ -169,7 +169,7 @@ def test_networks_are_the_whole_ones_with_their_own_preprocessing(finished):
         assert sum(p.numel() for p in torchvision.models.get_model(name).parameters()) == parameters
 
 
-@pytest.mark.slow
+@pytest.mark.scale
 def test_decisions_are_right_and_flip(finished):
     for name in ("vgg16", "resnet50"):
         accuracy = pd.read_csv(finished / f"survey/{name}/accuracy.csv").set_index("k")
@@ -178,7 +178,7 @@ def test_decisions_are_right_and_flip(finished):
             assert (file["flip_minus"][:] != NEVER).any() and np.isfinite(file["e_minus"][:]).all()
 
 
-@pytest.mark.slow
+@pytest.mark.scale
 def test_labels_are_imagenets_and_readable(finished):
     rows = read_manifest(finished / "test_images.csv")
     assert {(row.class_name, row.label) for row in rows} == {("gazelle", 353), ("parachute", 701), ("tench", 0)}
@@ -187,7 +187,7 @@ def test_labels_are_imagenets_and_readable(finished):
     assert "converted: " in log and "not RGB" in log
 
 
-@pytest.mark.slow
+@pytest.mark.scale
 def test_maps_have_the_papers_sizes(finished):
     sizes = {"vgg16": [224, 224, 224, 112, 112, 56, 56, 56, 28, 28, 28, 14, 14, 14, 1, 1, 1]}
     sizes["resnet50"] = [224, 112, *[56] * 3, *[28] * 4, *[14] * 6, *[7] * 3, 1]
@@ -196,7 +196,7 @@ def test_maps_have_the_papers_sizes(finished):
             assert [file["activity"][key].shape[1] for key in sorted(file["activity"])] == wanted
 
 
-@pytest.mark.slow
+@pytest.mark.scale
 @pytest.mark.parametrize("figure", PAPERS_FIGURES)
 def test_figures_are_drawn(finished, figure):
     picture = finished / f"figures/{figure}.png"
@@ -204,12 +204,12 @@ def test_figures_are_drawn(finished, figure):
     assert picture.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
 
 
-@pytest.mark.slow
+@pytest.mark.scale
 def test_every_claim_is_answered(finished):
     assert pd.read_csv(finished / "findings.csv", dtype=str).claim.tolist() == [claim.number for claim in CLAIMS]
 
 
-@pytest.mark.slow
+@pytest.mark.scale
 def test_memory_is_what_the_rules_ask_for(finished):
     """A cluster gives a job what its rule asks for: no job may need more."""
     jobs = re.findall(r"benchmark: (\S+).*?mem_mb=(\d+)", (finished / "said.txt").read_text(), re.DOTALL)

@@ -14,6 +14,7 @@ from explanations.narrow import NARROW
 
 pytestmark = pytest.mark.workflow
 FIGURES = [*(f"fig{number}" for number in range(1, 8)), *(f"figS{number}" for number in range(1, 17)), "figM"]
+README = (ROOT / "README.md").read_text()
 NETWORKS = yaml.safe_load((ROOT / "config/config.yaml").read_text())["networks"]
 ZOO = list(NETWORKS)
 TIMM = {"source": "timm", "constructor": "resnet18", "arguments": {}}
@@ -38,6 +39,53 @@ def test_everything_plans_every_figure(fresh):
     assert jobs["train"] == jobs["survey_network"] == len(ZOO)
     assert jobs["zero_biases"] == jobs["decay_biases"] == 2
     assert jobs["extract_attributions"] == 6 + len(OTHERS)
+
+
+@pytest.mark.parametrize(
+    ("stage", "rules"),
+    [
+        ("networks", {"train", "zero_biases", "decay_biases", "decay_trial"}),
+        ("survey", {"survey_network"}),
+        ("attributions", {"extract_attributions"}),
+        ("removal", {"measure_removal"}),
+        ("statistics", {"compare_biases", "compare_variants", "compare_attributions", "summarise_removal", "findings"}),
+        ("figures", {f"draw_{figure}" for figure in FIGURES}),
+        ("report", {f"draw_{figure}" for figure in FIGURES} | {"findings"}),
+    ],
+)
+def test_every_stage_is_a_target(fresh, stage, rules):
+    """It makes all that everything takes of its rules, and nothing of what follows."""
+    plan, everything = planned_jobs(fresh, stage), planned_jobs(fresh)
+    assert {name: plan[name] for name in rules} == {name: everything.get(name, 1) for name in rules}
+    order = ["train", "survey_network", "extract_attributions", "measure_removal", "summarise_removal", "draw_fig3"]
+    later = {"networks": 1, "survey": 2, "attributions": 3, "removal": 4, "statistics": 5}.get(stage, 6)
+    assert not plan.keys() & set(order[later:])
+
+
+def test_every_network_is_a_target(fresh):
+    assert planned_jobs(fresh, "alexnet") == {"digit_images": 2, "test_images": 1, "train": 1, "survey_network": 1}
+    jobs = planned_jobs(fresh, "vgg16")
+    assert jobs["train"] == jobs["decay_biases"] == jobs["zero_biases"] == jobs["survey_network"] == 1
+    assert jobs["extract_attributions"] == 3 and jobs["measure_removal"] == jobs["summarise_removal"] == 5
+    assert planned_jobs(fresh, "resnet50")["decay_trial"] == 6
+    assert planned_jobs(fresh, "vit")["measure_removal"] == 2
+
+
+def test_a_network_may_not_be_called_as_a_rule(fresh):
+    config = fresh / "names.yaml"
+    for name in ("figures", "fig3", "train"):
+        config.write_text(yaml.safe_dump({"networks": {name: NETWORKS["alexnet"]}}))
+        said = snakemake(fresh, "--dry-run", "--configfile", str(config), check=False).stdout
+        assert f"configuration: networks.{name} has the name of a rule; allowed is any other name" in said
+
+
+def test_every_target_is_listed_with_a_line(fresh):
+    listed = dict(re.findall(r"^(\w+) \((.+)\)$", snakemake(fresh, "--list").stdout, re.MULTILINE))
+    stages = ["networks", "survey", "attributions", "removal", "statistics", "figures", "report"]
+    assert listed.keys() == {"all", "cost", *stages, *FIGURES, *NETWORKS}
+    described = re.findall(r"^\| ([^|]*) \| `(\w+)` \| [^|]+ \| \d+ (?:s|min) \|$", README, re.MULTILINE)
+    assert {target: line for line, target in described}.items() <= listed.items()
+    assert {target for _, target in described} >= {*FIGURES, *stages}
 
 
 def test_fig1_needs_its_classifier_alone(fresh):

@@ -40,7 +40,8 @@ def planned_jobs(folder: Path, *arguments: str) -> dict[str, int]:
     """How many jobs of each rule a dry run plans, without the targets that only collect."""
     output = snakemake(folder, *arguments, "--dry-run", "--quiet", "rules").stdout
     jobs = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE)}
-    return {name: count for name, count in jobs.items() if name != "total" and not re.fullmatch(r"all|fig\w+", name)}
+    targets = ("total", "all", *arguments)
+    return {name: count for name, count in jobs.items() if name not in targets and not re.fullmatch(r"fig\w+", name)}
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

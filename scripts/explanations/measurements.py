@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 
-from explanations.command import InputError, whole_file
+from explanations.command import InputError
+from explanations.hdf5 import open_hdf5, write_hdf5
 
 NEVER = -1  # the grid index of a decision that never flips
 STORED = ("e_minus", "e_plus", "e_minus_noise", "e_plus_noise")
@@ -57,7 +57,7 @@ def derive_measure(name: str, stored: dict[str, np.ndarray]) -> np.ndarray:
 
 def write_measurements(path: Path, methods: Sequence[str], arrays: dict[str, np.ndarray], settings: dict) -> None:
     """Write arrays whose first axis is the image and, but for image and label, whose second is the method."""
-    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+    with write_hdf5(path) as file:
         for name, values in arrays.items():
             file.create_dataset(name, data=values)
         file.attrs["methods"] = list(methods)
@@ -95,7 +95,7 @@ def read_measurements(paths: Sequence[Path]) -> Measurements:
 
 def _read_file(path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...], dict]:
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             attributes = dict(file.attrs)
             methods = tuple(str(name) for name in attributes["methods"])
             settings = {key: attributes[key] for key in SETTINGS}

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from explanations.command import InputError
+from explanations.hdf5 import open_hdf5
 
 ELSEWHERE = ("activity_elsewhere", "bias_elsewhere")  # (n, L+2), (n, K): what has no position, a class token's share
 PER_IMAGE = ("image", "target", "label", "score", "logits", "gradient", "gradcam", *ELSEWHERE)
@@ -142,7 +143,7 @@ class ShardReader:
 
 def _open(path: Path) -> h5py.File:
     try:
-        file = h5py.File(path, "r")
+        file = open_hdf5(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such shard") from None
     except OSError as error:

@@ -4,7 +4,7 @@
 #   tests/cluster/start.sh FOLDER   then: source FOLDER/environment; sinfo    and: tests/cluster/stop.sh FOLDER
 # Needs slurmctld, slurmd and munged, which Debian has as slurm-wlm and munge. 22.05 was tried.
 set -euo pipefail
-mkdir -p "$1"/{state,spool,log,run}
+mkdir -p "$1"/{bin,state,spool,log,run}
 folder=$(cd "$1" && pwd)
 host=$(hostname -s)
 user=$(id -un)
@@ -49,7 +49,11 @@ PartitionName=gpu Nodes=$host MaxTime=2-00:00:00
 END
 # a GPU is a file to Slurm: any device will do
 printf '%s\n' "NodeName=$host Name=gpu File=/dev/null" "NodeName=$host Name=gpu File=/dev/zero" >"$folder/gres.conf"
-echo "export SLURM_CONF=$folder/slurm.conf" >"$folder/environment"
+# Snakemake's executor takes SLURM_CONF from the environment of the srun that it runs inside of a job
+printf '%s\n' '#!/bin/sh' "SLURM_CONF=$folder/slurm.conf exec $(command -v srun) \"\$@\"" >"$folder/bin/srun.new"
+chmod +x "$folder/bin/srun.new"
+mv "$folder/bin/srun.new" "$folder/bin/srun"
+echo "export SLURM_CONF=$folder/slurm.conf PATH=$folder/bin:\$PATH" >"$folder/environment"
 source "$folder/environment"
 
 running() { [ -s "$folder/run/$1.pid" ] && kill -0 "$(cat "$folder/run/$1.pid")" 2>/dev/null; }

@@ -9,6 +9,7 @@ localrules:
 
 
 rule cost:
+    """what the experiment will cost, before anything runs"""
     input:
         code=sources("estimate_cost.py"),
     log:
