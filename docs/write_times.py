@@ -21,33 +21,52 @@ import estimate_cost
 ROOT = Path(__file__).parent.parent
 README, PAGE = ROOT / "README.md", ROOT / "docs/cluster.md"
 ROW = re.compile(r"^(\| [^|]* \| `(\w+)` \| [^|]* \|)[^|]*\|$", re.MULTILINE)
-JOB = re.compile(r"^ *(?:local)?rule (\w+):$(.*?)^$", re.MULTILINE | re.DOTALL)
+JOB = re.compile(r"^ *(?:local)?rule (\w+):$(.*?)(?=^ *(?:local)?rule \w+:$|\Z)", re.MULTILINE | re.DOTALL)
 
 
 class Job(NamedTuple):
-    """A job that a dry run plans: what it asks for, and its row of measurements."""
+    """A job that a dry run plans: its files, what it asks for, and its row of measurements, which targets have not."""
 
     rule: str
+    inputs: list[str]
     memory: int  # MB
     minutes: int
-    benchmark: Path
+    benchmark: Path | None
 
     def measured(self, column: str) -> float:
         """A number of its benchmark: `s`, seconds, or `max_rss`, MiB; NaN for a job too short to be looked at."""
+        if self.benchmark is None:
+            return 0.0
         return float(pd.to_numeric(pd.read_csv(self.benchmark, sep="\t")[column], errors="coerce")[0])
 
 
-def plan(target: str) -> list[Job]:
-    """The jobs that make a target from nothing."""
-    command = [sys.executable, "-m", "snakemake", target, "--dry-run", "--forceall"]
+def plan(targets: list[str]) -> dict[str, Job]:
+    """The jobs that make targets from nothing, by each of their outputs; targets, by their names."""
+    command = [sys.executable, "-m", "snakemake", *targets, "--dry-run", "--forceall"]
     said = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True).stdout
-    jobs = []
+    jobs = {}
     for rule, body in JOB.findall(said):
-        benchmark = re.search(r"benchmark: (\S+)", body)
-        if benchmark:  # targets have none
-            asked = [int(re.search(rf"{name}=(\d+)", body)[1]) for name in ("mem_mb", "runtime")]
-            jobs.append(Job(rule, *asked, ROOT / benchmark[1]))
+        inputs, outputs, benchmark = (
+            re.findall(r"[^ ,]+", found[1]) if (found := re.search(rf"^ *{key}: (.*)$", body, re.MULTILINE)) else []
+            for key in ("input", "output", "benchmark")
+        )
+        memory, minutes = (
+            int(found[1]) if (found := re.search(rf"\b{name}=(\d+)", body)) else 0 for name in ("mem_mb", "runtime")
+        )
+        job = Job(rule, inputs, memory, minutes, ROOT / benchmark[0] if benchmark else None)
+        jobs |= dict.fromkeys([rule, *outputs] if not benchmark or rule in targets else outputs, job)
     return jobs
+
+
+def needed(jobs: dict[str, Job], target: str) -> list[Job]:
+    """The jobs that a target takes."""
+    found, waiting = {}, [target]
+    while waiting:
+        job = jobs.get(waiting.pop())
+        if job and id(job) not in found:
+            found[id(job)] = job
+            waiting += job.inputs
+    return list(found.values())
 
 
 def write_duration(seconds: float) -> str:
@@ -69,13 +88,15 @@ def describe_jobs(jobs: list[Job]) -> str:
 
 def main() -> None:
     """Rewrite both pages."""
+    page = README.read_text()
+    jobs = plan([target for _, target in ROW.findall(page)])
 
     def time_row(found: re.Match) -> str:
-        seconds = sum(job.measured("s") for job in plan(found[2]))
-        return f"{found[1]} {write_duration(seconds)} |"
+        return f"{found[1]} {write_duration(sum(job.measured('s') for job in needed(jobs, found[2])))} |"
 
-    README.write_text(ROW.sub(time_row, README.read_text()))
-    PAGE.write_text(replace_block(PAGE.read_text(), "jobs", describe_jobs(plan("all"))))
+    README.write_text(ROW.sub(time_row, page))
+    measured = [job for job in {id(job): job for job in jobs.values()}.values() if job.benchmark]
+    PAGE.write_text(replace_block(PAGE.read_text(), "jobs", describe_jobs(measured)))
 
 
 if __name__ == "__main__":
