@@ -10,6 +10,7 @@ cache                     packages, unpacked once; environments hold links to th
 import argparse
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -44,7 +45,8 @@ async def create(root: Path, file: Path, prefix: Path) -> None:
     await install(records, prefix, cache_dir=root / "cache/packages", show_progress=False)
 
 
-def main(root: Path, arguments: list[str]) -> None:
+def main(root: Path, arguments: list[str]) -> str | None:
+    """Do what is asked; what is wrong with it, if anything."""
     match arguments:
         case ["--version"]:
             print(f"conda {VERSION}")
@@ -62,10 +64,18 @@ def main(root: Path, arguments: list[str]) -> None:
             try:
                 asyncio.run(create(root, given.file, given.prefix))
             except SolverError as error:
-                sys.exit(str(error))
+                return str(error)
+        case ["clean", *_]:
+            pass  # archives are unpacked straight from the channel, none is kept
         case _:
-            sys.exit(f"this stand-in for conda knows no `{' '.join(arguments)}`")
+            return f"this stand-in for conda knows no `{' '.join(arguments)}`"
+    return None
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    error = main(Path(sys.argv[1]), sys.argv[2:])
+    if error:
+        print(error, file=sys.stderr)
+    sys.stdout.flush()
+    # Not by sys.exit: rattler's threads may outlive its work for a moment, and Python's end under them is a crash.
+    os._exit(1 if error else 0)
