@@ -63,9 +63,9 @@ def folder(conda, tmp_path_factory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def ran(folder, tmp_path_factory) -> Path:
-    """The same copy after the minimal experiment, with a module on PYTHONPATH that would end every step."""
+    """The same copy after the minimal experiment, with a module on PYTHONPATH that would end the steps."""
     trap = tmp_path_factory.mktemp("trap")
-    (trap / "numpy.py").write_text("raise SystemExit('PYTHONPATH reached a step')")
+    (trap / "h5py.py").write_text("raise SystemExit('PYTHONPATH reached a step')")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", f"{trap}")
         snakemake(folder, "--cores", "2", "--use-conda", *MINIMAL)
@@ -128,7 +128,7 @@ def test_what_the_channel_lacks_is_named(conda, tmp_path, wish):
     folder = copy_workflow(tmp_path)
     with (folder / "envs/figures.yaml").open("a") as file:
         file.write(f"  - {wish}\n")
-    result = snakemake(folder, "--use-conda", "--conda-create-envs-only", "figures", *MINIMAL, check=False)
+    result = snakemake(folder, "--use-conda", "--conda-create-envs-only", "fig1", *MINIMAL, check=False)
     assert result.returncode != 0
     assert wish.split("=")[0] in result.stdout.partition("Output:")[2]
     assert "Traceback" not in result.stdout
