@@ -26,7 +26,8 @@ import atexit, json, os, sys
 
 def tell():
     files = {getattr(module, "__file__", None) for module in list(sys.modules.values())} - {None}
-    foreign = sorted(file for file in files if not file.startswith((sys.prefix + os.sep, os.getcwd() + os.sep)))
+    own = (sys.prefix + os.sep, os.getcwd() + os.sep)  # torch names modules of its making by no path
+    foreign = sorted(file for file in files if os.path.isabs(file) and not file.startswith(own))
     with open(os.path.join(sys.prefix, "jobs.jsonl"), "a") as file:
         file.write(json.dumps([sys.argv[0], foreign]) + "\\n")
 
