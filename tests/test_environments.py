@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from channel import CONDA_NAMES
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 from workflow_copy import ROOT
 
 PACKAGES = {"sklearn": "scikit-learn", "PIL": "pillow", "matplotlib": "matplotlib-base", "torch": "pytorch"}
-LOCK = {"pytorch": "torch", "huggingface_hub": "huggingface-hub", "matplotlib-base": "matplotlib"}
 RULE = re.compile(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -55,8 +58,9 @@ def test_every_rule_has_log_benchmark_threads_and_memory():
 
 
 def environment_packages(name: str) -> dict[str, str]:
+    """The packages that an environment's file names, each with its pin."""
     content = yaml.safe_load((ROOT / "envs" / name).read_text())
-    return dict(line.split("=") for line in content["dependencies"])
+    return {re.match(r"[\w-]+", line)[0]: re.sub(r"^[\w-]+", "", line) for line in content["dependencies"]}
 
 
 @pytest.mark.parametrize(("rule", "script", "environment"), steps(), ids=lambda value: value)
@@ -64,17 +68,38 @@ def test_environment_has_what_the_step_imports(rule, script, environment):
     assert imported_packages(ROOT / "scripts" / script) <= environment_packages(environment).keys()
 
 
-@pytest.mark.parametrize("environment", sorted(path.name for path in (ROOT / "envs").glob("*.yaml")))
-def test_environment_pins_the_locks_versions(environment):
-    locked: dict[str, set[str]] = {}
-    for name, version in re.findall(
-        r"^([a-z0-9-]+)==(\d+\.\d+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE
-    ):
-        locked.setdefault(name, set()).add(version)
-    for package, pin in environment_packages(environment).items():
-        if package != "python":
-            name = LOCK.get(package, package)
-            assert pin in locked[name] | {version.split(".")[0] for version in locked[name]}, package
+def pins() -> dict[str, set[str]]:
+    """Every package of the environments, and how the files pin it."""
+    found: dict[str, set[str]] = {}
+    for path in (ROOT / "envs").glob("*.yaml"):
+        for package, pin in environment_packages(path.name).items():
+            found.setdefault(package, set()).add(pin)
+    return found
+
+
+def locked_versions() -> dict[str, Version]:
+    """The lock's versions for the environments' Python, the oldest that it is solved for, under conda's names."""
+    lines = re.findall(r"^([a-z].*) \\$", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    wanted = {"python_version": "3.11", "python_full_version": "3.11.0"}
+    found = [r for r in map(Requirement, lines) if not r.marker or r.marker.evaluate(wanted)]
+    versions = {CONDA_NAMES.get(r.name, r.name): Version(str(r.specifier).removeprefix("==")) for r in found}
+    return versions | {"python": Version("3.11")}
+
+
+def test_pins_admit_the_locks_versions_and_nothing_newer():
+    for package, given in pins().items():
+        (pin,) = given  # the same in every file
+        versions = SpecifierSet(f"={pin}.*" if pin.startswith("=") else pin)
+        version = locked_versions()[package]
+        assert version in versions, package
+        assert f"{version.major}.{version.minor + 1}" not in versions, package
+
+
+def test_the_table_of_environments_names_every_pin():
+    table = (ROOT / "docs/environments.md").read_text()
+    rows = re.findall(r"^\| (\S+) \| `(\S+)` \| (\S+) \|", table, re.MULTILINE)
+    locked = locked_versions()
+    assert sorted(rows) == sorted((package, *pin, str(locked[package])) for package, pin in pins().items())
 
 
 def test_figures_and_statistics_need_no_torch():

@@ -80,6 +80,13 @@ def test_round_trip_of_a_description(tmp_path):
     assert read_description(tmp_path / "n.safetensors") == saved
 
 
+def test_equal_networks_are_equal_files(tmp_path):
+    files = [tmp_path / f"{number}.safetensors" for number in range(4)]
+    for file in files:
+        save_network(file, build("vgg16"), describe("vgg16"))
+    assert len({file_hash(file) for file in files}) == 1
+
+
 def test_variants_keep_the_rest_of_the_description():
     variant = describe("vgg16").with_variant("zeroed", "biases set to zero", "ff", {"accuracy": 0.5})
     assert (variant.variant, variant.origin, variant.origin_hash) == ("zeroed", "biases set to zero", "ff")

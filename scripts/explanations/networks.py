@@ -1,6 +1,7 @@
 """Networks by name and in self-describing files, and what they make of images."""
 
 import difflib
+import json
 from pathlib import Path
 
 import torch
@@ -66,10 +67,22 @@ def check_size(network: nn.Module, constructor: str, size: int) -> Tensor:
 
 
 def save_network(path: Path, network: nn.Module, description: NetworkDescription) -> None:
-    """Write a network's state and description as one safetensors file."""
+    """Write a network's state and description as one safetensors file; equal networks are equal files."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     with whole_file(path) as temporary:
         save_file(state, temporary, description.to_metadata())
+        sort_metadata(temporary)
+
+
+def sort_metadata(path: Path) -> None:
+    """Order the metadata of a safetensors file, which the library writes in another order each time."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        file.seek(8)
+        file.write(text.ljust(length))  # the header keeps its length, which alignment has padded with spaces
 
 
 def load_network(path: Path) -> tuple[nn.Module, NetworkDescription]:
