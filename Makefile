@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 EXPERIMENT ?= embedded
+CHECKS ?= scale or conda or slurm
 
 .PHONY: help setup reproduce test check bench costs times lint format gallery lock clean
 
@@ -26,7 +27,7 @@ test: $(READY) ## pass the tests
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n 2 --dist loadfile
 
 check: $(READY) ## pass the slow tests: whole networks, conda environments, a Slurm cluster where Slurm is installed
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -m "scale or conda or slurm"
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -m "$(CHECKS)"
 
 bench: $(READY) ## time the extraction against a plain pass and against Captum, and the reading of images
 	MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648 $(BIN)/python -W ignore benchmarks/extraction_cost.py

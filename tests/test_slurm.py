@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.slurm,
     pytest.mark.skipif(not all(map(shutil.which, DAEMONS)), reason="Slurm is not installed"),
 ]
-# a real cluster is asked less often, and gives more cores than the three of this one to jobs that are handed in together
+# a real cluster is asked less often, and gives more than three cores to jobs that are handed in together
 PROFILE = ("--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "2", "--cores", "3")
 SHARD = RESULTS / "attributions/vgg16/original/0.h5"
 SHARD_LOG = RESULTS / "logs/extract_attributions/vgg16-original-0.log"
