@@ -21,6 +21,10 @@ include: "workflow/rules/collect.smk"
 report: "workflow/report/workflow.rst"
 
 
+onstart:
+    refuse_second_writers()
+
+
 rule all:
     """all figures, as PDF and PNG, and the findings"""
     default_target: True

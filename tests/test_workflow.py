@@ -290,6 +290,18 @@ def test_every_gpu_has_a_job_at_a_time(tmp_path, monkeypatch, jobs, visible, arg
     assert len(spans) == 4 and together == jobs
 
 
+def test_no_run_starts_beside_jobs_of_an_earlier_one(tmp_path, monkeypatch):
+    """As Slurm lists them: two jobs would write one file."""
+    folder = copy_workflow(tmp_path / "copy")
+    for command in ("squeue", "sinfo"):
+        (tmp_path / command).write_text(f'#!/bin/sh\necho "7|{folder}|rule_train"; echo "8|/elsewhere|rule_train"\n')
+        (tmp_path / command).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    said = snakemake(folder, "--workflow-profile", "profiles/slurm", "results/embedded/linear.h5", check=False).stdout
+    assert "jobs of an earlier run are still there; end them first: scancel 7\n" in said
+    assert not (folder / "results/embedded").exists()
+
+
 def test_lint(fresh):
     assert "Congratulations" in snakemake(fresh, "--lint").stdout
 
