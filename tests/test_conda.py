@@ -47,6 +47,7 @@ def conda(tmp_path_factory) -> Iterator[Path]:
     stand_in.write_commands(root)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)  # packages bring none, and every job would compile anew
         yield root
     shutil.rmtree(root)
 
