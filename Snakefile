@@ -15,6 +15,7 @@ include: "workflow/rules/removal.smk"
 include: "workflow/rules/statistics.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/cost.smk"
+include: "workflow/rules/targets.smk"
 include: "workflow/rules/collect.smk"
 
 

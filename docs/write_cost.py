@@ -87,10 +87,15 @@ def describe_changes(config: dict, facts: dict[str, NetworkFacts]) -> str:
     return estimate_cost.table([("", "GPU hours"), *rows])
 
 
+def dry_run(*arguments: str) -> str:
+    """What Snakemake says of the jobs that it would run from nothing."""
+    command = [sys.executable, "-m", "snakemake", *arguments, "--dry-run", "--forceall"]
+    return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True).stdout
+
+
 def plan_jobs(path: Path, *targets: str) -> dict[str, int]:
     """How many jobs of each rule a dry run of targets plans, and their `total`."""
-    command = [sys.executable, "-m", "snakemake", *targets, "--dry-run", "--forceall", "--quiet", "rules"]
-    said = subprocess.run([*command, "--configfile", path], cwd=ROOT, text=True, capture_output=True, check=True).stdout
+    said = dry_run(*targets, "--quiet", "rules", "--configfile", str(path))
     return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", said, re.MULTILINE)}
 
 

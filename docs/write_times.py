@@ -5,16 +5,16 @@ docs/cluster.md, between <!-- jobs --> and <!-- /jobs -->, stands what jobs of e
 """
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
-from write_cost import replace_block
+from write_cost import dry_run, replace_block
 
 import estimate_cost
 
@@ -42,10 +42,8 @@ class Job(NamedTuple):
 
 def plan(targets: list[str]) -> dict[str, Job]:
     """The jobs that make targets from nothing, by each of their outputs; targets, by their names."""
-    command = [sys.executable, "-m", "snakemake", *targets, "--dry-run", "--forceall"]
-    said = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True).stdout
     jobs = {}
-    for rule, body in JOB.findall(said):
+    for rule, body in JOB.findall(dry_run(*targets)):
         inputs, outputs, benchmark = (
             re.findall(r"[^ ,]+", found[1]) if (found := re.search(rf"^ *{key}: (.*)$", body, re.MULTILINE)) else []
             for key in ("input", "output", "benchmark")
@@ -54,7 +52,7 @@ def plan(targets: list[str]) -> dict[str, Job]:
             int(found[1]) if (found := re.search(rf"\b{name}=(\d+)", body)) else 0 for name in ("mem_mb", "runtime")
         )
         job = Job(rule, inputs, memory, minutes, ROOT / benchmark[0] if benchmark else None)
-        jobs |= dict.fromkeys([rule, *outputs] if not benchmark or rule in targets else outputs, job)
+        jobs |= dict.fromkeys([rule, *outputs], job)
     return jobs
 
 
@@ -79,10 +77,10 @@ def describe_jobs(jobs: list[Job]) -> str:
     rows = [("rule", "jobs", "longest", "asks for", "most memory", "asks for")]
     for rule in sorted({job.rule for job in jobs}):
         same = [job for job in jobs if job.rule == rule]
-        memory = max(max(job.measured("max_rss") for job in same) * 1.049, 0)
-        taken = (write_duration(max(job.measured("s") for job in same)), f"{memory:,.0f} MB" if memory else "")
-        asked = (f"{max(job.minutes for job in same)} min", f"{max(job.memory for job in same):,} MB")
-        rows.append((rule, str(len(same)), taken[0], asked[0], taken[1], asked[1]))
+        seconds, memory = (np.nanmax([job.measured(column) for job in same]) for column in ("s", "max_rss"))
+        time = (write_duration(seconds), f"{max(job.minutes for job in same)} min")
+        space = (f"{memory * 1.049:,.0f} MB", f"{max(job.memory for job in same):,} MB")
+        rows.append((rule, str(len(same)), *time, *space))
     return estimate_cost.table(rows)
 
 

@@ -46,7 +46,7 @@ def conda(tmp_path_factory) -> Iterator[Path]:
     make_channel(root / "channels/conda-forge", {name for packages in ENVIRONMENTS.values() for name in packages})
     stand_in.write_commands(root)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
+        patch.setenv("PATH", str(root / "bin"), prepend=os.pathsep)
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)  # packages bring none, and every job would compile anew
         yield root
     shutil.rmtree(root)
@@ -69,7 +69,7 @@ def ran(folder, tmp_path_factory) -> Path:
     trap = tmp_path_factory.mktemp("trap")
     (trap / "h5py.py").write_text("raise SystemExit('PYTHONPATH reached a step')")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", f"{trap}")
+        patch.setenv("PYTHONPATH", str(trap))
         snakemake(folder, "--cores", "2", "--use-conda", *MINIMAL)
     return folder
 

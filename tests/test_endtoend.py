@@ -4,8 +4,6 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,24 +13,12 @@ import yaml
 from interrupted import start_snakemake, wait_for_step
 from PIL import Image
 from test_workflow import FIGURES, OTHERS, ZOO
-from workflow_copy import MINIMAL, RESULTS, assert_same, copy_workflow, planned_jobs, read_arrays, snakemake
+from workflow_copy import MINIMAL, RESULTS, assert_same, copy_workflow, edited, planned_jobs, read_arrays, snakemake
 
 from explanations.claims import CLAIMS
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 REMOVAL = RESULTS / "removal/vgg16/original-bilinear/layers-0.h5"
-
-
-@contextmanager
-def edited(path: Path, text: str) -> Iterator[None]:
-    """A file with a line more, for a while; its age is restored with its text."""
-    before, status = path.read_bytes(), path.stat()
-    path.write_bytes(before + text.encode())
-    try:
-        yield
-    finally:
-        path.write_bytes(before)
-        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def planned_with(folder: Path, override: dict) -> dict[str, int]:
@@ -125,7 +111,7 @@ def test_resolution_redraws_figures_alone(finished):
 
 
 def test_a_plotting_script_redraws_its_figures_alone(finished):
-    with edited(finished / "scripts/plot_correlations.py", "# edited\n"):
+    with edited(finished / "scripts/plot_correlations.py", lambda text: text + "# edited\n"):
         assert planned_jobs(finished, *MINIMAL) == {"draw_figS8": 1}
 
 
@@ -148,14 +134,14 @@ def test_removals_keys_extract_nothing(finished, override):
 
 
 def test_removals_code_extracts_nothing(finished):
-    with edited(finished / "scripts/explanations/removal.py", "# edited\n"):
+    with edited(finished / "scripts/explanations/removal.py", lambda text: text + "# edited\n"):
         jobs = planned_jobs(finished, *MINIMAL)
     assert jobs["measure_removal"] == 10 + 2 * len(OTHERS)
     assert not jobs.keys() & {"extract_attributions", "train", "decay_biases", "draw_fig2"}
 
 
 def test_extractions_code_trains_nothing(finished):
-    with edited(finished / "scripts/explanations/decomposition.py", "# edited\n"):
+    with edited(finished / "scripts/explanations/decomposition.py", lambda text: text + "# edited\n"):
         jobs = planned_jobs(finished, *MINIMAL)
     assert jobs["extract_attributions"] == 6 + len(OTHERS)
     assert not jobs.keys() & {"digit_images", "train", "decay_biases"}

@@ -53,8 +53,7 @@ def test_every_rule_has_log_benchmark_threads_and_memory():
     assert len(bodies) > 15
     for name, body in bodies:
         for directive in ("log:", "benchmark:", "threads:", "mem_mb=", "runtime=", "conda:"):
-            own = name == "report" and directive == "conda:"  # it runs Snakemake, in whose environment it is
-            assert own or directive in body, f"{name} lacks {directive}"
+            assert directive in body, f"{name} lacks {directive}"
 
 
 def environment_packages(name: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ from workflow_copy import (
     assert_same,
     assert_same_results,
     copy_workflow,
+    edited,
     read_arrays,
     snakemake,
 )
@@ -30,6 +31,7 @@ pytestmark = [
 PROFILE = ("--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "2", "--cores", "3")
 SHARD = RESULTS / "attributions/vgg16/original/0.h5"
 SHARD_LOG = RESULTS / "logs/extract_attributions/vgg16-original-0.log"
+RULES = "workflow/rules/attributions.smk"
 EXTRACT = (str(SHARD), *PROFILE, *MINIMAL)
 
 
@@ -139,15 +141,10 @@ def test_a_cancelled_job_is_named_and_runs_again(without_shard):
 
 def test_a_job_out_of_time_gets_more(without_shard):
     """Its process is stopped, so that it would never end."""
-    source = without_shard / "workflow/rules/attributions.smk"
-    before = source.read_text()
-    source.write_text(before.replace("runtime=growing(60)", "runtime=growing(1)", 1))
-    try:
+    with edited(without_shard / RULES, lambda text: text.replace("runtime=growing(60)", "runtime=growing(1)", 1)):
         run = start_snakemake(without_shard, *EXTRACT)
         wait_for_step(without_shard, "extract_attributions.py").send_signal(signal.SIGSTOP)
         assert run.wait() == 0
-    finally:
-        source.write_text(before)
     said = (without_shard / "said.txt").read_text()
     assert said.count("SLURM status is: 'TIMEOUT'") == 1
     assert "runtime=1," in said and "runtime=2," in said
@@ -155,12 +152,8 @@ def test_a_job_out_of_time_gets_more(without_shard):
 
 def test_a_job_out_of_memory_gets_more(without_shard):
     """Slurm looks each second; with cgroups, as most clusters have them, it would call the job OUT_OF_MEMORY."""
-    source = without_shard / "workflow/rules/attributions.smk"
-    before = source.read_text()
-    source.write_text(before.replace("mem_mb=need(2000, 6000, beside_gpu=4000)", "mem_mb=growing(350)"))
-    try:
+    asked, little = "mem_mb=need(2000, 6000, beside_gpu=4000)", "mem_mb=growing(350)"
+    with edited(without_shard / RULES, lambda text: text.replace(asked, little)):
         said = snakemake(without_shard, *EXTRACT).stdout
-    finally:
-        source.write_text(before)
     assert 1 <= said.count("error: Exceeded job memory limit") <= 2
     assert "mem_mb=350," in said and "mem_mb=700," in said

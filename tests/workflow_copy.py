@@ -1,9 +1,12 @@
 """A copy of the workflow to run in a folder of its own, what a run says it did, and whether two runs did the same."""
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -42,6 +45,18 @@ def planned_jobs(folder: Path, *arguments: str) -> dict[str, int]:
     jobs = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE)}
     targets = ("total", "all", *arguments)
     return {name: count for name, count in jobs.items() if name not in targets and not re.fullmatch(r"fig\w+", name)}
+
+
+@contextmanager
+def edited(path: Path, change: Callable[[str], str]) -> Iterator[None]:
+    """A file with another text, for a while; its age is restored with its text."""
+    before, status = path.read_text(), path.stat()
+    path.write_text(change(before))
+    try:
+        yield
+    finally:
+        path.write_text(before)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -50,9 +50,9 @@ END
 # a GPU is a file to Slurm: any device will do
 printf '%s\n' "NodeName=$host Name=gpu File=/dev/null" "NodeName=$host Name=gpu File=/dev/zero" >"$folder/gres.conf"
 # Snakemake's executor takes SLURM_CONF from the environment of the srun that it runs inside of a job
-printf '%s\n' '#!/bin/sh' "SLURM_CONF=$folder/slurm.conf exec $(command -v srun) \"\$@\"" >"$folder/bin/srun.new"
-chmod +x "$folder/bin/srun.new"
-mv "$folder/bin/srun.new" "$folder/bin/srun"
+srun=$(PATH=${PATH//"$folder/bin:"/} command -v srun)
+printf '%s\n' '#!/bin/sh' "SLURM_CONF=$folder/slurm.conf exec $srun \"\$@\"" >"$folder/bin/srun"
+chmod +x "$folder/bin/srun"
 echo "export SLURM_CONF=$folder/slurm.conf PATH=$folder/bin:\$PATH" >"$folder/environment"
 source "$folder/environment"
 
