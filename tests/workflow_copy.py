@@ -1,21 +1,26 @@
 """A copy of the workflow to run in a folder of its own, what a run says it did, and whether two runs did the same."""
 
+import multiprocessing
 import os
 import re
 import shutil
 import subprocess
-import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import h5py
 import numpy as np
+from snakemake.cli import main as snakemake_command
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("Snakefile", "workflow", "config", "profiles", "scripts", "envs", "tests/minimal.yaml")
 MINIMAL = ("--configfile", "tests/minimal.yaml")  # last: it takes as many files as follow
 RESULTS = Path("results/minimal")
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(["h5py", "snakemake.cli"])  # the rest of this file is small
 
 
 def copy_workflow(folder: Path) -> Path:
@@ -31,12 +36,29 @@ def copy_workflow(folder: Path) -> Path:
 
 
 def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-    """Run Snakemake in a folder; its output, both streams in one, is the result's stdout."""
-    command = [sys.executable, "-m", "snakemake", *arguments]
-    result = subprocess.run(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    """Run Snakemake in a folder; its output, both streams in one, is the result's stdout.
+
+    The process is forked from one that has imported Snakemake, which takes longer than most plans.
+    """
+    with tempfile.NamedTemporaryFile("r") as said:
+        process = FORKED.Process(target=run_snakemake, args=(folder, arguments, dict(os.environ), said.name))
+        process.start()
+        process.join()
+        result = subprocess.CompletedProcess(["snakemake", *arguments], process.exitcode, said.read())
     if check and result.returncode:
-        raise AssertionError(f"{' '.join(command)} ended with {result.returncode}:\n{result.stdout[-6000:]}")
+        raise AssertionError(f"{' '.join(result.args)} ended with {result.returncode}:\n{result.stdout[-6000:]}")
     return result
+
+
+def run_snakemake(folder: Path, arguments: tuple[str, ...], environment: dict[str, str], output: str) -> NoReturn:
+    """Snakemake's command in this process, with an environment, all that it says in a file."""
+    with open(output, "w") as said:
+        for stream in (1, 2):
+            os.dup2(said.fileno(), stream)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    snakemake_command(list(arguments))
 
 
 def planned_jobs(folder: Path, *arguments: str) -> dict[str, int]:

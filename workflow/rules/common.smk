@@ -1,6 +1,7 @@
 """What all rules share: the checked configuration, blocks of images, trials of decay, each script's source files."""
 
 import ast
+import functools
 import getpass
 import json
 import math
@@ -34,19 +35,23 @@ def check_config(config, schema_file):
     raise WorkflowError(f"configuration: {key} is {error.instance!r}; allowed is {allowed}")
 
 
+@functools.cache
+def imports(path):
+    """The library modules that a Python file of scripts/ imports by itself."""
+    nodes = ast.walk(ast.parse(Path(workflow.basedir, path).read_text()))
+    modules = [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+    paths = [f"scripts/{module.replace('.', os.sep)}.py" for module in modules]
+    return [path for path in paths if Path(workflow.basedir, path).exists()]
+
+
 def sources(script):
     """A step's script and the library modules that it imports, directly or not: what its results depend on."""
-    found, waiting = [], [f"scripts/{script}"]
+    found, waiting = set(), [f"scripts/{script}"]
     while waiting:
         path = waiting.pop()
-        if path in found:
-            continue
-        found.append(path)
-        for node in ast.walk(ast.parse(Path(workflow.basedir, path).read_text())):
-            if isinstance(node, ast.ImportFrom) and node.module:
-                imported = f"scripts/{node.module.replace('.', os.sep)}.py"
-                if Path(workflow.basedir, imported).exists():
-                    waiting.append(imported)
+        if path not in found:
+            found.add(path)
+            waiting += imports(path)
     return sorted(found)
 
 
