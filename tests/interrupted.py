@@ -1,5 +1,7 @@
 """Runs that are interrupted: a Snakemake in the background, and the process of one of its steps."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +25,12 @@ def start_snakemake(folder: Path, *arguments: str) -> subprocess.Popen:
         )
 
 
+def kill_snakemake(run: subprocess.Popen) -> None:
+    """End a Snakemake in the background at once, and the steps that it runs itself with it."""
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+
+
 def wait_for(what: str, find: Callable[[], object], seconds: float = 60) -> object:
     """What `find` finds, as soon as it finds anything."""
     end = time.monotonic() + seconds
@@ -31,6 +39,11 @@ def wait_for(what: str, find: Callable[[], object], seconds: float = 60) -> obje
             return found
         time.sleep(0.1)
     raise AssertionError(f"{what} after {seconds} seconds")
+
+
+def wait_for_networks(folder: Path) -> None:
+    """Until a whole run has made four networks; most of its jobs are yet to come."""
+    wait_for("no four networks", lambda: len([*(folder / RESULTS / "models").glob("*/original.safetensors")]) > 3, 300)
 
 
 def wait_for_step(folder: Path, script: str, benchmark: str | None = None) -> psutil.Process:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import stand_in
 from channel import MINOR, STDLIB, make_channel
+from interrupted import kill_snakemake, start_snakemake, wait_for_networks
 from test_environments import environment_packages, steps
 from workflow_copy import MINIMAL, ROOT, assert_same_results, copy_workflow, planned_jobs, snakemake
 
@@ -65,11 +66,15 @@ def folder(conda, tmp_path_factory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def ran(folder, tmp_path_factory) -> Path:
-    """The same copy after the minimal experiment, with a module on PYTHONPATH that would end the steps."""
+    """The same copy after the minimal experiment, killed half way, with a module on PYTHONPATH that would end steps."""
     trap = tmp_path_factory.mktemp("trap")
     (trap / "h5py.py").write_text("raise SystemExit('PYTHONPATH reached a step')")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(trap))
+        run = start_snakemake(folder, "--cores", "2", "--use-conda", *MINIMAL)
+        wait_for_networks(folder)
+        kill_snakemake(run)
+        snakemake(folder, *MINIMAL, "--unlock")
         snakemake(folder, "--cores", "2", "--use-conda", *MINIMAL)
     return folder
 
@@ -103,6 +108,7 @@ def test_figures_and_statistics_are_free_of_torch(folder, name):
 
 
 def test_conda_gives_the_same_results(finished, ran):
+    """And so does a run that continues where another was killed."""
     assert_same_results(finished, ran)
 
 

@@ -3,14 +3,13 @@
 import os
 import re
 import shutil
-import signal
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from interrupted import start_snakemake, wait_for_step
+from interrupted import kill_snakemake, start_snakemake, wait_for_step
 from PIL import Image
 from test_workflow import FIGURES, OTHERS, ZOO
 from workflow_copy import MINIMAL, RESULTS, assert_same, copy_workflow, edited, planned_jobs, read_arrays, snakemake
@@ -188,8 +187,7 @@ def test_a_killed_snakemake_continues_after_unlocking(finished):
     (finished / shard).unlink()
     run = start_snakemake(finished, str(shard), "--cores", "2", *MINIMAL)
     wait_for_step(finished, "extract_attributions.py", "extract_attributions/vgg16-original-0")
-    os.killpg(run.pid, signal.SIGKILL)  # the step and the head process together
-    run.wait()
+    kill_snakemake(run)
     assert not (finished / shard).exists()
     snakemake(finished, *MINIMAL, "--unlock")
     snakemake(finished, str(shard), "--cores", "2", *MINIMAL)

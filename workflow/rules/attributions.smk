@@ -26,7 +26,7 @@ rule extract_attributions:
         runtime=growing(60),
         gpu=int(GPUS > 0),
     params:
-        images=lambda wildcards: image_folder("val"),
+        images=read_images("val"),
         attributions=lookup("attributions", within=config),
         device=lookup("device", within=config),
     shell:
@@ -67,7 +67,7 @@ rule example_maps:
         mem_mb=growing(1500),
         runtime=growing(20),
     params:
-        images=lambda wildcards: image_folder("val"),
+        images=read_images("val"),
         chosen=lookup("figures/fig7/images", within=config),
         methods=lookup("figures/fig7/methods/{network}", within=config),
         upsampling=lookup("saliency/upsampling", within=config),

@@ -53,8 +53,8 @@ rule decay_biases:
         gpu=int(GPUS > 0),
     params:
         decay=lookup("networks/{network}/decay", within=config),
-        tuning=lambda wildcards: tuning_folder(),
-        images=lambda wildcards: image_folder("val"),
+        tuning=read_tuning,
+        images=read_images("val"),
         unreadable=lookup("images/unreadable", within=config),
         seed=lookup("seed", within=config),
         device=lookup("device", within=config),
@@ -95,8 +95,8 @@ use rule decay_biases as decay_trial with:
     priority: LATER
     params:
         decay=trial_settings,
-        tuning=lambda wildcards: tuning_folder(),
-        images=lambda wildcards: image_folder("val"),
+        tuning=read_tuning,
+        images=read_images("val"),
         unreadable=lookup("images/unreadable", within=config),
         seed=lookup("seed", within=config),
         device=lookup("device", within=config),

@@ -79,9 +79,19 @@ def generated(split):
     return image_folder(split) if config["images"]["source"] == "digits" else []
 
 
+def read_images(split):
+    """Where a job finds a split's images: its input, which may be a copy of what is in storage, or what is on disk."""
+    return lambda wildcards, input: str(input.get(split) or image_folder(split))
+
+
 def tuning_folder():
     """The folder of images that decay tunes networks on."""
     return config["images"].get("tuning") or image_folder("train")
+
+
+def read_tuning(wildcards, input):
+    """Where a job finds the images to tune on, as read_images."""
+    return config["images"].get("tuning") or read_images("train")(wildcards, input)
 
 
 def labels():
@@ -131,10 +141,14 @@ def share_gpus():
 
 def refuse_second_writers():
     """Stop while Slurm has jobs of an earlier run in this folder: they would write what this run's jobs write."""
-    if not on_cluster() or not shutil.which("squeue"):
+    if workflow.executor_plugin.name != "slurm":
         return
     squeue = ["squeue", "--user", getpass.getuser(), "--noheader", "--format=%i|%Z|%k"]
-    listed = subprocess.run(squeue, text=True, capture_output=True, check=True).stdout
+    try:
+        listed = subprocess.run(squeue, text=True, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = getattr(error, "stderr", "").strip().splitlines()[-1:] or [str(error)]
+        raise WorkflowError(f"squeue can't tell whether jobs of an earlier run are left: {said[0]}") from None
     rows = [line.split("|", 2) for line in listed.splitlines()]
     # the executor's comment on a job says which rule or group of rules it runs
     jobs = [job for job, folder, comment in rows if folder == os.getcwd() and comment.startswith(("rule_", "group_"))]

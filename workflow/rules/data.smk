@@ -48,7 +48,7 @@ rule digit_images:
 
 rule test_images:
     input:
-        image_folder("val") if config["images"]["source"] in ("digits", "folder") else [],
+        val=image_folder("val") if config["images"]["source"] in ("digits", "folder") else [],
         code=sources("list_test_images.py"),
     output:
         "results/{experiment}/test_images.csv",
@@ -65,7 +65,7 @@ rule test_images:
         runtime=growing(240),
     params:
         source=config["images"]["source"].replace("digits", "folder"),
-        images=lambda wildcards: image_folder("val"),
+        images=read_images("val"),
         labels=labels(),
         unreadable=lookup("images/unreadable", within=config),
         other_modes=lookup("images/other_modes", within=config),

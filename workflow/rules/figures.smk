@@ -89,7 +89,7 @@ rule draw_fig2:
         mem_mb=growing(500),
         runtime=growing(10),
     params:
-        images=lambda wildcards: image_folder("val"),
+        images=read_images("val"),
         choice=lookup("figures/fig2", within=config),
         dpi=lookup("figures/dpi", within=config),
     shell:
@@ -171,7 +171,7 @@ rule draw_fig4:
         mem_mb=growing(500),
         runtime=growing(10),
     params:
-        images=lambda wildcards: image_folder("val"),
+        images=read_images("val"),
         choice=lookup("figures/fig4", within=config),
         dpi=lookup("figures/dpi", within=config),
     shell:

@@ -11,8 +11,8 @@ localrules:
 
 rule train:
     input:
-        generated("train"),
-        generated("val"),
+        train=generated("train"),
+        val=generated("val"),
         test_images="results/{experiment}/test_images.csv",
         code=sources("train_network.py"),
     output:
@@ -38,8 +38,8 @@ rule train:
         training=lookup("networks/{network}/training", within=config),
         size=lookup("images/size", within=config, default=0),
         seed=lookup("seed", within=config),
-        train=lambda wildcards: image_folder("train"),
-        images=lambda wildcards: image_folder("val"),
+        train=read_images("train"),
+        images=read_images("val"),
     shell:
         "python scripts/train_network.py"
         " --train {params.train:q}"

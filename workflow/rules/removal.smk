@@ -27,7 +27,7 @@ rule measure_removal:
         runtime=growing(120),
         gpu=int(GPUS > 0),
     params:
-        images=lambda wildcards: image_folder("val"),
+        images=read_images("val"),
         removal=lookup("removal", within=config),
         seed=lookup("seed", within=config),
         device=lookup("device", within=config),

@@ -29,7 +29,7 @@ rule survey_network:
         gpu=int(GPUS > 0),
     params:
         survey=lookup("survey", within=config),
-        images=lambda wildcards: image_folder("val"),
+        images=read_images("val"),
         device=lookup("device", within=config),
         seed=lookup("seed", within=config),
     shell:
