@@ -31,7 +31,7 @@ def kill_snakemake(run: subprocess.Popen) -> None:
     run.wait()
 
 
-def wait_for(what: str, find: Callable[[], object], seconds: float = 60) -> object:
+def wait_for(what: str, find: Callable[[], object], seconds: float = 180) -> object:
     """What `find` finds, as soon as it finds anything."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -42,8 +42,8 @@ def wait_for(what: str, find: Callable[[], object], seconds: float = 60) -> obje
 
 
 def wait_for_networks(folder: Path) -> None:
-    """Until a whole run has made four networks; most of its jobs are yet to come."""
-    wait_for("no four networks", lambda: len([*(folder / RESULTS / "models").glob("*/original.safetensors")]) > 3, 300)
+    """Until a whole run has made four of its networks."""
+    wait_for("no four networks", lambda: len([*(folder / RESULTS / "models").glob("*/original.safetensors")]) > 3, 900)
 
 
 def wait_for_step(folder: Path, script: str, benchmark: str | None = None) -> psutil.Process:

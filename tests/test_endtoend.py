@@ -12,7 +12,17 @@ import yaml
 from interrupted import kill_snakemake, start_snakemake, wait_for_step
 from PIL import Image
 from test_workflow import FIGURES, OTHERS, ZOO
-from workflow_copy import MINIMAL, RESULTS, assert_same, copy_workflow, edited, planned_jobs, read_arrays, snakemake
+from workflow_copy import (
+    LONGEST,
+    MINIMAL,
+    RESULTS,
+    assert_same,
+    copy_workflow,
+    edited,
+    planned_jobs,
+    read_arrays,
+    snakemake,
+)
 
 from explanations.claims import CLAIMS
 
@@ -175,7 +185,7 @@ def test_a_killed_step_runs_again_with_the_same_numbers(finished):
     result.unlink()
     run = start_snakemake(finished, str(REMOVAL), "--cores", "2", *MINIMAL)
     wait_for_step(finished, "measure_removal.py", "measure_removal/vgg16-original-bilinear-layers-0").kill()
-    assert run.wait() != 0
+    assert run.wait(LONGEST) != 0
     assert not result.exists()
     snakemake(finished, str(REMOVAL), "--cores", "2", *MINIMAL)
     assert_same(before, read_arrays(result))

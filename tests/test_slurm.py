@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from interrupted import kill_snakemake, start_snakemake, wait_for, wait_for_networks, wait_for_step
 from workflow_copy import (
+    LONGEST,
     MINIMAL,
     RESULTS,
     ROOT,
@@ -127,7 +128,7 @@ def test_a_cancelled_job_is_named_and_runs_again(without_shard):
     run = start_snakemake(without_shard, *EXTRACT, "--retries", "0")
     wait_for_step(without_shard, "extract_attributions.py")
     cancel(without_shard)
-    assert run.wait() != 0
+    assert run.wait(LONGEST) != 0
     said = (without_shard / "said.txt").read_text()
     assert f"log: {SHARD_LOG}" in said and "SLURM status is: 'CANCELLED'" in said
     assert not (without_shard / SHARD).exists()
@@ -139,7 +140,7 @@ def test_a_job_out_of_time_gets_more(without_shard):
     with edited(without_shard / RULES, lambda text: text.replace("runtime=growing(60)", "runtime=growing(1)", 1)):
         run = start_snakemake(without_shard, *EXTRACT)
         wait_for_step(without_shard, "extract_attributions.py").send_signal(signal.SIGSTOP)
-        assert run.wait() == 0
+        assert run.wait(LONGEST) == 0
     said = (without_shard / "said.txt").read_text()
     assert said.count("SLURM status is: 'TIMEOUT'") == 1
     assert "runtime=1," in said and "runtime=2," in said

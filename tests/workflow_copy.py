@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 PARTS = ("Snakefile", "workflow", "config", "profiles", "scripts", "envs", "tests/minimal.yaml")
 MINIMAL = ("--configfile", "tests/minimal.yaml")  # last: it takes as many files as follow
 RESULTS = Path("results/minimal")
+LONGEST = 1800  # seconds that a run may take
 FORKED = multiprocessing.get_context("forkserver")
 FORKED.set_forkserver_preload(["h5py", "snakemake.cli"])  # the rest of this file is small
 
@@ -43,7 +44,12 @@ def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.C
     with tempfile.NamedTemporaryFile("r") as said:
         process = FORKED.Process(target=run_snakemake, args=(folder, arguments, dict(os.environ), said.name))
         process.start()
-        process.join()
+        process.join(LONGEST)
+        if process.is_alive():
+            process.kill()
+            raise AssertionError(
+                f"snakemake {' '.join(arguments)} is still there after {LONGEST} s:\n{said.read()[-6000:]}"
+            )
         result = subprocess.CompletedProcess(["snakemake", *arguments], process.exitcode, said.read())
     if check and result.returncode:
         raise AssertionError(f"{' '.join(result.args)} ended with {result.returncode}:\n{result.stdout[-6000:]}")
