@@ -296,15 +296,25 @@ def test_every_gpu_has_a_job_at_a_time(tmp_path, monkeypatch, jobs, visible, arg
     assert len(spans) == 4 and together == jobs
 
 
-def test_no_run_starts_beside_jobs_of_an_earlier_one(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("squeue", "message"),
+    [
+        (
+            'echo "7|$PWD|rule_train"; echo "8|/elsewhere|rule_train"',
+            "jobs of an earlier run are still there; end them first: scancel 7",
+        ),
+        ("echo no controller >&2; exit 1", "squeue can't tell whether jobs of an earlier run are left: no controller"),
+    ],
+)
+def test_no_run_starts_beside_jobs_of_an_earlier_one(tmp_path, monkeypatch, squeue, message):
     """As Slurm lists them: two jobs would write one file."""
     folder = copy_workflow(tmp_path / "copy")
     for command in ("squeue", "sinfo"):
-        (tmp_path / command).write_text(f'#!/bin/sh\necho "7|{folder}|rule_train"; echo "8|/elsewhere|rule_train"\n')
+        (tmp_path / command).write_text(f"#!/bin/sh\n{squeue}\n")
         (tmp_path / command).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     said = snakemake(folder, "--workflow-profile", "profiles/slurm", "results/embedded/linear.h5", check=False).stdout
-    assert "jobs of an earlier run are still there; end them first: scancel 7\n" in said
+    assert f"\n{message}\n" in said
     assert not (folder / "results/embedded").exists()
 
 
