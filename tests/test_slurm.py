@@ -48,16 +48,13 @@ def slurm(tmp_path_factory) -> Iterator[None]:
     subprocess.run([ROOT / "tests/cluster/stop.sh", folder], check=True)
 
 
-def list_jobs(*states: str) -> list[dict[str, str]]:
-    """Slurm's jobs in some states, or all that it remembers."""
-    keys = ("jobid", "state", "partition", "tres-per-job", "comment", "workdir")
-    command = ["squeue", "--noheader", f"--states={','.join(states) or 'all'}", f"--Format={':|,'.join(keys)}:"]
-    lines = subprocess.run(command, check=True, text=True, capture_output=True).stdout.splitlines()
-    return [dict(zip(keys, line.split("|"), strict=True)) for line in lines]
-
-
 def jobs_of(folder: Path, *states: str) -> list[dict[str, str]]:
-    return [job for job in list_jobs(*states) if job["workdir"] == str(folder)]
+    """A folder's jobs in some states, as Slurm remembers them."""
+    keys = ("jobid", "state", "partition", "tres-per-job", "comment", "workdir")
+    command = ["squeue", "--noheader", f"--states={','.join(states)}", f"--Format={':|,'.join(keys)}:"]
+    lines = subprocess.run(command, check=True, text=True, capture_output=True).stdout.splitlines()
+    jobs = [dict(zip(keys, line.split("|"), strict=True)) for line in lines]
+    return [job for job in jobs if job["workdir"] == str(folder)]
 
 
 def cancel(folder: Path) -> None:

@@ -13,7 +13,6 @@ from typing import NoReturn
 
 import h5py
 import numpy as np
-from snakemake.cli import main as snakemake_command
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("Snakefile", "workflow", "config", "profiles", "scripts", "envs", "tests/minimal.yaml")
@@ -64,7 +63,9 @@ def run_snakemake(folder: Path, arguments: tuple[str, ...], environment: dict[st
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    snakemake_command(list(arguments))
+    from snakemake.cli import main  # there already, but not in tests that run no Snakemake
+
+    main(list(arguments))
 
 
 def planned_jobs(folder: Path, *arguments: str) -> dict[str, int]:

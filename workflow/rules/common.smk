@@ -84,13 +84,8 @@ def read_images(split):
     return lambda wildcards, input: str(input.get(split) or image_folder(split))
 
 
-def tuning_folder():
-    """The folder of images that decay tunes networks on."""
-    return config["images"].get("tuning") or image_folder("train")
-
-
 def read_tuning(wildcards, input):
-    """Where a job finds the images to tune on, as read_images."""
+    """Where a job finds the images that decay tunes networks on: a folder of their own, or the training images."""
     return config["images"].get("tuning") or read_images("train")(wildcards, input)
 
 
@@ -206,7 +201,8 @@ def check_images():
     if trained and "size" not in images:
         raise WorkflowError(f"configuration: images.size is missing; networks.{trained[0]} is trained here")
     if images["source"] == "folder":
-        for folder in (image_folder("val"), image_folder("train") if trained else tuning_folder()):
+        own = None if trained else images.get("tuning")
+        for folder in (image_folder("val"), own or image_folder("train")):
             if not any(Path(folder).glob("**/*.*")):
                 raise WorkflowError(f"configuration: images.folder is {images['folder']}; {folder} must hold images")
     if images["source"] not in ("digits", *TRAIN_FOLDERS) and not images.get("tuning"):
