@@ -2,8 +2,7 @@
 
 JPEG files like ImageNet's (500×375, about 100 kB) are read as VGG-16 and ResNet-50 see them (short side 256,
 centre 224), by explanations.images.read_batches and by torchvision's ImageFolder with torch's DataLoader, on the same
-number of CPUs. What each step needs is computed from the FLOP that it spends on an image that it reads, and the rate
-that a GPU sustains.
+number of CPUs. What each step of config/imagenet.yaml needs is estimated as `snakemake cost` does it.
 """
 
 import argparse
@@ -13,24 +12,27 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 import torchvision
+import yaml
 from PIL import Image
 from sklearn.datasets import load_sample_images
 from torch.utils.data import DataLoader
-from torch.utils.flop_counter import FlopCounterMode
 from torchvision.transforms._presets import ImageClassification
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
+from estimate_cost import read_gpu
+from explanations.cost import examine_all, expected_share, list_steps
 from explanations.framing import Framing
 from explanations.images import read_batches
+from explanations.throughput import GPU
 
+CONFIG = Path(__file__).parent.parent / "config/imagenet.yaml"
 IMAGES, BATCH, REPEATS = 512, 64, 3
 WIDTH, HEIGHT, QUALITY = 500, 375, 96
 
 
-def main(tflops: float, tflops_float32: float, threads: list[int]) -> None:
+def main(gpu: GPU, threads: list[int]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         paths = write_photographs(Path(folder) / "class")
         size = np.mean([path.stat().st_size for path in paths])
@@ -44,23 +46,13 @@ def main(tflops: float, tflops_float32: float, threads: list[int]) -> None:
             other = max(time_reading(read_with_workers(Path(folder), count)) for _ in range(REPEATS))
             rates.append(own / count)
             print(f"{count:>6} {own:>14.0f} {other:>12.0f} {own / other:>7.2f}")
-    print(f"\nat {tflops:g} TFLOP/s ({tflops_float32:g} in float32), {rates[-1]:.0f} images per second and CPU:")
-    print(f"{'step':<42} {'network':<10} {'images/s':>9} {'CPUs':>6}")
-    for name in ("vgg16", "resnet50"):
-        forward = flop_per_image(name)
-        for step, (passes, rate) in STEPS.items():
-            needed = (tflops_float32 if rate == "float32" else tflops) * 1e12 / (passes * forward)
-            print(f"{step:<42} {name:<10} {needed:>9.0f} {needed / rates[-1]:>6.1f}")
-
-
-# Forward passes' worth of work on each image that is read (a backward pass counts for two), and its precision, as
-# config/imagenet.yaml has them.
-STEPS = {
-    "survey (1 image in 10 with 30 changes)": (2 + 30 / 10, "tf32"),
-    "decay (teacher, student)": (1 + 3, "tf32"),
-    "extraction": (3, "float32"),
-    "removal (100 maps, 4 scans each of 20 steps)": (100 * 4 * 20, "bfloat16"),
-}
+    print(f"\nasked for by one {gpu.name}, at {rates[-1]:.0f} images per second and CPU:")
+    print(f"{'step':<14} {'network':<20} {'images/s':>9} {'CPUs':>6}")
+    config = yaml.safe_load(CONFIG.read_text())
+    steps = list_steps(config, examine_all(config), expected_share(config))
+    needs = {(step.name, step.network): step.read / (3600 * step.hours(gpu)) for step in steps if step.read}
+    for (name, network), needed in needs.items():
+        print(f"{name:<14} {network:<20} {needed:>9.0f} {needed / rates[-1]:>6.1f}")
 
 
 def write_photographs(folder: Path) -> list[Path]:
@@ -95,18 +87,8 @@ def time_reading(batches) -> float:
     return count / (time.perf_counter() - start)
 
 
-def flop_per_image(name: str) -> float:
-    """FLOP of a forward pass, a multiply-add counting as two."""
-    with torch.device("meta"):
-        network = torchvision.models.get_model(name, weights=None).eval()
-        with FlopCounterMode(display=False) as counter:
-            network(torch.empty(1, 3, 224, 224))
-    return counter.get_total_flops()
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tflops", type=float, default=100, help="what the GPU sustains in tf32, bfloat16")
-    parser.add_argument("--tflops-float32", type=float, default=40, help="the same in float32")
+    parser.add_argument("--gpu", type=read_gpu, default="H100", help="as in scripts/estimate_cost.py")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of CPUs to read with")
     main(**vars(parser.parse_args()))

@@ -1,9 +1,11 @@
 """Bring the tables of docs/cost.md up to the code and the configurations (`make costs`).
 
 Between <!-- name --> and <!-- /name --> stands what `snakemake cost` prints for a configuration, how many jobs of each
-rule a dry run plans, or how the hours of a projection change with what it assumes and what is configured.
+rule a dry run plans, how the hours of a projection change with what it assumes and what is configured, or how estimated
+throughputs compare with published ones (published_throughput.csv).
 """
 
+import csv
 import json
 import re
 import subprocess
@@ -12,19 +14,22 @@ import tempfile
 import warnings
 from pathlib import Path
 
+import timm
+import torch
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 import estimate_cost
-from explanations.cost import NetworkFacts, examine, examine_all, list_steps, removed_share
+from explanations.cost import BACKWARD, NetworkFacts, examine, examine_all, expected_share, list_steps
+from explanations.throughput import GPU, GPUS, TRAINING, list_operations, passes_per_second
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/cost.md"
 EMBEDDED, IMAGENET = ROOT / "config/config.yaml", ROOT / "config/imagenet.yaml"
-RATES = {"tflops": 100.0, "tflops_float32": 40.0}
-PAPERS_SIGNALS = {"e_minus": 0.30, "e_minus_noise": 0.15, "e_plus": 0.04, "e_plus_noise": 0.12}  # figs 14, 15
-IN_THE_PAPER = round(sum(map(removed_share, PAPERS_SIGNALS.values())) / len(PAPERS_SIGNALS), 2)  # of the grid
+PUBLISHED = ROOT / "docs/published_throughput.csv"
+USUAL = GPUS["H100"]
+DATA_CENTRE = ("A100", "H100", "H200", "B200")
 TARGET = "statistics/{}/aggregates-original-bilinear.csv"  # of one network: all that leads to figure M
 PLAN = {"classes": 10_000, "per_class": 50, "networks": 100, "shard_size": 5_000, "resamples": 200}
 CHANGES = {  # of config/imagenet.yaml, by what they are called
@@ -76,15 +81,44 @@ def examine_large(config: dict) -> dict[str, NetworkFacts]:
 
 
 def describe_changes(config: dict, facts: dict[str, NetworkFacts]) -> str:
-    """GPU hours of all steps together, as the mean end of a scan and single keys of the configuration change."""
+    """GPU hours of all steps together, as the GPU, the mean end of a scan and single keys change."""
 
-    def hours(settings: dict, mean_share: float = IN_THE_PAPER) -> str:
-        return f"{estimate_cost.count_hours(list_steps(settings, facts, mean_share), **RATES):.1f}"
+    def hours(settings: dict, gpu: GPU = USUAL, mean_share: float | None = None) -> str:
+        steps = list_steps(settings, facts, mean_share or expected_share(config))
+        return f"{estimate_cost.count_hours(steps, gpu):.1f}"
 
-    rows = [("as above", hours(config))]
-    rows += [(f"scans ending at {share:.0%} of the grid", hours(config, share)) for share in (0.15, 0.4)]
+    rows = [(f"as above, on one {name}", hours(config, GPUS[name])) for name in DATA_CENTRE]
+    rows += [(f"scans ending at {share:.0%} of the grid", hours(config, mean_share=share)) for share in (0.15, 0.4)]
     rows += [(name, hours(lay_over(config, changes))) for name, changes in CHANGES.items()]
     return estimate_cost.table([("", "GPU hours"), *rows])
+
+
+def compare_throughput() -> list[tuple[dict[str, str], float]]:
+    """The rows of published throughputs, and what is estimated for each, in images per second."""
+    with open(PUBLISHED, newline="") as file:
+        rows = list(csv.DictReader(file))
+    operations = {}
+    for name in {row["network"] for row in rows}:
+        with torch.device("meta"):
+            network = timm.create_model(name).eval()
+        operations[name] = list_operations(network, network.default_cfg["input_size"][1])
+    found = []
+    for row in rows:
+        rate = passes_per_second(operations[row["network"]], GPUS[row["gpu"]], row["precision"])
+        found.append((row, rate * TRAINING / (1 + BACKWARD) if row["pass"] == "training" else rate))
+    return found
+
+
+def describe_published() -> str:
+    """Published throughputs beside those that are estimated, as a table."""
+    header = ("GPU", "network", "", "published", "estimated", "estimated / published")
+    rows = []
+    for row, rate in compare_throughput():
+        published = float(row["images_per_second"])
+        what = row["pass"] + (", tf32" if row["precision"] == "tf32" else "")
+        numbers = (f"{published:,.0f}", f"{rate:,.0f}", f"{rate / published:.2f}")
+        rows.append((row["gpu"], row["network"], what, *numbers))
+    return estimate_cost.table([header, *rows])
 
 
 def dry_run(*arguments: str) -> str:
@@ -127,13 +161,16 @@ def make_blocks() -> dict[str, str]:
     warnings.filterwarnings("ignore")
     embedded, imagenet = read_config(EMBEDDED), read_config(IMAGENET)
     facts, large = examine_all(imagenet), plan_large(imagenet)
-    measured = {**RATES, "mean_share": estimate_cost.MEAN_SHARE}
-    paper = {**RATES, "mean_share": IN_THE_PAPER}
+
+    def describe(config: dict, found: dict[str, NetworkFacts]) -> str:
+        return estimate_cost.describe(config, found, USUAL, expected_share(config))
+
     return {
-        "embedded": estimate_cost.describe(embedded, examine_all(embedded), **measured),
-        "imagenet": estimate_cost.describe(imagenet, facts, **paper),
+        "embedded": describe(embedded, examine_all(embedded)),
+        "imagenet": describe(imagenet, facts),
         "changes": describe_changes(imagenet, facts),
-        "plan": estimate_cost.describe(large, examine_large(large), **paper),
+        "published": describe_published(),
+        "plan": describe(large, examine_large(large)),
         "jobs of embedded": count_jobs(EMBEDDED),
         "jobs of imagenet": count_jobs(IMAGENET),
         "jobs of a network": count_jobs_of_network(large, "network0"),

@@ -1,11 +1,13 @@
 """Say what an experiment will cost before anything runs: images, maps, scans, passes, FLOP, disk and GPU hours.
 
 In:  a whole configuration, as JSON.
-Out: tables on standard output. GPU hours are FLOP at stated rates, nothing measured; rates that GPUs sustain differ by
-     network and card.
+Out: tables on standard output. GPU hours are estimated from a GPU's data sheet and what is published of such GPUs
+     (explanations/throughput.py), nothing is measured.
 """
 
+import argparse
 import json
+import math
 import warnings
 from pathlib import Path
 
@@ -17,20 +19,20 @@ from explanations.cost import (
     count_scans,
     count_test_images,
     examine_all,
+    expected_share,
     explained_variants,
     list_steps,
     removal_runs,
 )
+from explanations.throughput import ARITHMETIC, GPU, GPUS, MEMORY, TRAINING
 
 READ_RATE = 300  # JPEG files of ImageNet's size that a core reads in a second, see benchmarks/reading.py
-MEAN_SHARE = 0.4  # of the grid, at which a scan ends: the embedded experiment's, over all its scans
 TOGETHER = ("training", "survey")  # steps that are one line for all networks
 
 
-def main(config: str, tflops: float, tflops_float32: float, mean_share: float) -> None:
-    check_range("--tflops", tflops, low=0, open_low=True)
-    check_range("--tflops-float32", tflops_float32, low=0, open_low=True)
-    check_range("--mean-share", mean_share, low=0, high=1, open_low=True)
+def main(config: str, gpu: GPU, mean_share: float | None) -> None:
+    if mean_share is not None:
+        check_range("--mean-share", mean_share, low=0, high=1, open_low=True)
     try:
         settings = json.loads(Path(config.removeprefix("@")).read_text() if config.startswith("@") else config)
     except (OSError, json.JSONDecodeError) as error:
@@ -38,22 +40,28 @@ def main(config: str, tflops: float, tflops_float32: float, mean_share: float) -
     warnings.filterwarnings("ignore")
     facts = examine_all(settings)
     print(f"experiment {settings['experiment']}\n")
-    print(describe(settings, facts, tflops, tflops_float32, mean_share))
+    print(describe(settings, facts, gpu, mean_share or expected_share(settings)))
 
 
-def describe(
-    config: dict, facts: dict[str, NetworkFacts], tflops: float, tflops_float32: float, mean_share: float
-) -> str:
+def describe(config: dict, facts: dict[str, NetworkFacts], gpu: GPU, mean_share: float) -> str:
     """The whole account."""
-    rates = f"{tflops:g} TFLOP/s ({tflops_float32:g} in float32)"
     parts = [
         describe_images(config, facts),
         describe_maps(config, facts),
-        f"GPU hours at {rates}, a scan ending at {mean_share:.0%} of the grid on average; CPU cores that read\n"
-        f"JPEG files of ImageNet's size as fast as the GPU computes, at {READ_RATE} a second and core:\n",
-        describe_steps(list_steps(config, facts, mean_share), tflops, tflops_float32),
+        f"{describe_gpu(gpu)}\nA scan ends at {mean_share:.0%} of the grid on average. Cores are those that read JPEG "
+        f"files of ImageNet's size as\nfast as the GPU computes, at {READ_RATE} a second and core.\n",
+        describe_steps(list_steps(config, facts, mean_share), gpu),
     ]
     return "\n".join(parts)
+
+
+def describe_gpu(gpu: GPU) -> str:
+    """What is assumed of a GPU."""
+    arithmetic = f"{gpu.float32:g} TFLOP/s in float32, {gpu.tf32:g} in tf32, {gpu.bfloat16:g} in bfloat16"
+    return (
+        f"GPU hours of one {gpu.name}: {arithmetic}, {gpu.bandwidth:g} TB/s of memory by its data\nsheet, of which "
+        f"{ARITHMETIC:.0%} and {MEMORY:.0%} are reached; decays at {TRAINING:.0%} of the rate that follows."
+    )
 
 
 def describe_images(config: dict, facts: dict[str, NetworkFacts]) -> str:
@@ -89,8 +97,8 @@ def describe_maps(config: dict, facts: dict[str, NetworkFacts]) -> str:
     return table([("network", "variant", "maps of an image", "scans"), *collapse(lines, 0), ("all", "", *total)])
 
 
-def describe_steps(steps: list[Step], tflops: float, tflops_float32: float) -> str:
-    """Images read, passes, FLOP, hours and cores of every step, and of all together."""
+def describe_steps(steps: list[Step], gpu: GPU) -> str:
+    """Images read, passes, FLOP, rate, hours and cores of every step, and of all together."""
     groups: dict[tuple[str, str], list[Step]] = {}
     for step in steps:
         groups.setdefault((step.name, "all" if step.name in TOGETHER else step.network), []).append(step)
@@ -98,20 +106,20 @@ def describe_steps(steps: list[Step], tflops: float, tflops_float32: float) -> s
     lines = []
     for (name, network), found in sorted(groups.items(), key=lambda group: order.index(group[0][0])):
         read, passes, flop = (sum(getattr(step, key) for step in found) for key in ("read", "passes", "flop"))
-        hours = count_hours(found, tflops, tflops_float32)
-        cores = f"{read / (hours * 3600) / READ_RATE:.1f}" if read and hours else ""
-        times = ("on CPU", "") if found[0].on_cpu else (f"{hours:.2g}", cores)
-        lines.append((name, network, f"{read:,}", scientific(passes), scientific(flop), *times))
+        seconds = 3600 * count_hours(found, gpu)
+        rates = ("on CPU", "", "")
+        if not found[0].on_cpu:
+            cores = f"{read / seconds / READ_RATE:.1f}" if read else ""
+            rates = (f"{passes / seconds:,.0f}", f"{seconds / 3600:.2g}", cores)
+        lines.append((name, network, f"{read:,}", scientific(passes), scientific(flop), *rates))
     passes, flop = (scientific(sum(getattr(step, key) for step in steps)) for key in ("passes", "flop"))
-    header = ("step", "network", "images read", "passes", "FLOP", "GPU hours", "cores")
-    hours = count_hours(steps, tflops, tflops_float32)
-    return table([header, *collapse(lines, 1), ("all", "", "", passes, flop, f"{hours:.2g}", "")])
+    header = ("step", "network", "images read", "passes", "FLOP", "passes/s", "GPU hours", "cores")
+    return table([header, *collapse(lines, 1), ("all", "", "", passes, flop, "", f"{count_hours(steps, gpu):.2g}", "")])
 
 
-def count_hours(steps: list[Step], tflops: float, tflops_float32: float) -> float:
-    """GPU hours of steps, at the rates of their precisions."""
-    rates = {"float32": tflops_float32, "tf32": tflops, "bfloat16": tflops}
-    return sum(step.flop / (rates[step.precision] * 1e12) for step in steps if not step.on_cpu) / 3600
+def count_hours(steps: list[Step], gpu: GPU) -> float:
+    """GPU hours of steps."""
+    return sum(step.hours(gpu) for step in steps)
 
 
 def collapse(rows: list[tuple[str, ...]], column: int) -> list[tuple[str, ...]]:
@@ -138,23 +146,45 @@ def scientific(value: float) -> str:
 
 def table(rows: list[tuple[str, ...]]) -> str:
     """Rows as Markdown, which reads as text too; the first is the header, all but words are set to the right."""
-    widths = [max(3, *(len(row[column]) for row in rows)) for column in range(len(rows[0]))]
+    columns = range(len(rows[0]))
+    widths = [max(3, *(len(row[column]) for row in rows)) for column in columns]
+    numbers = [column > 0 and any(row[column][:1].isdigit() for row in rows[1:]) for column in columns]
     lines = []
-    for number, row in enumerate(rows):
+    for index, row in enumerate(rows):
         cells = [
-            cell.ljust(width) if column == 0 or not any(c.isdigit() for c in rows[-1][column]) else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numbers, strict=True)
         ]
         lines.append(f"| {' | '.join(cells)} |")
-        if number == 0:
+        if index == 0:
             lines.append(f"| {' | '.join('-' * width for width in widths)} |")
     return "\n".join(lines) + "\n"
+
+
+def read_gpu(text: str) -> GPU:
+    """A GPU by its name, or by four numbers of its data sheet."""
+    if text in GPUS:
+        return GPUS[text]
+    try:
+        numbers = [float(number) for number in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 4 or not all(0 < number < math.inf for number in numbers):
+        raise argparse.ArgumentTypeError(
+            f"is {text}; allowed are {', '.join(GPUS)}, or four numbers > 0 with commas between them: TFLOP/s in "
+            "float32, tf32 and bfloat16, and memory's TB/s"
+        )
+    return GPU("GPU", *numbers)
 
 
 if __name__ == "__main__":
     parser = step_parser(__doc__)
     parser.add_argument("--config", required=True, help="the configuration as JSON, or @ and a file that holds it")
-    parser.add_argument("--tflops", type=float, default=100.0, help="what the GPU sustains in tf32, bfloat16")
-    parser.add_argument("--tflops-float32", type=float, default=40.0, help="the same in float32")
-    parser.add_argument("--mean-share", type=float, default=MEAN_SHARE, help="of the grid, at which a scan ends")
+    parser.add_argument(
+        "--gpu",
+        type=read_gpu,
+        default="H100",
+        help=f"{', '.join(GPUS)}; or a data sheet's TFLOP/s in float32, tf32, bfloat16 and TB/s: 67,494,989,3.35",
+    )
+    parser.add_argument("--mean-share", type=float, help="of the grid, at which a scan ends; left out: as expected")
     run_command(parser, main)

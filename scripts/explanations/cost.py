@@ -1,4 +1,4 @@
-"""What an experiment costs, from its configuration alone: images, maps, scans, forward passes, FLOP, bytes on disk."""
+"""What an experiment costs, from its configuration alone: images, maps, scans, passes, FLOP, GPU hours, disk space."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,41 +6,45 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from explanations.decay import plan_phases
 from explanations.decomposition import Decomposition
 from explanations.images import find_images
-from explanations.inference import SAMPLED
+from explanations.inference import SAMPLED, optimise_for_inference
 from explanations.networks import build_network
 from explanations.pretrained import look_up, rebuilding_arguments
 from explanations.saliency import FAMILIES, family_methods
+from explanations.throughput import GPU, TRAINING, Operation, count_flop, list_operations, passes_per_second
 
 PAPERS = ("vgg16", "resnet50")  # the networks that the paper explains; their variants follow
 VARIANTS = ("original", "zeroed", "decayed")
 TEST_IMAGES = {"imagenet": 50_000, "imagenette": 3_925, "imagenet_v2": 10_000}
 BACKWARD = 2  # in forward passes
 PER_IMAGE_BYTES = 16  # its number and label, in a shard and in removal's results
-VALUE_BYTES = 8  # of each e and each flip in removal's results
+RESULT_BYTES = 8  # of each e and each flip in removal's results
+# Where a scan ends, in shares of the grid, on average: in the embedded experiment; in the paper, by its e (figs 14, 15)
+MEASURED_SHARE = 0.4
+PAPERS_SIGNALS = {"e_minus": 0.30, "e_minus_noise": 0.15, "e_plus": 0.04, "e_plus_noise": 0.12}
 
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """What a network costs: FLOP of a forward pass of one image, a multiply-add counting as two; bytes of weights.
+    """What a network costs: the operations of a forward pass of one image, as it is built; bytes of weights.
 
-    Of one that is explained also: bytes of an image's attributions in a shard, and how many methods a family has.
+    Of one that is explained also: the operations that are left for removal, once batch normalisation is folded into
+    convolutions; bytes of an image's attributions in a shard; how many methods a family has.
     """
 
-    flop: float
+    operations: tuple[Operation, ...]
     weights: int
+    folded: tuple[Operation, ...] = ()
     shard: int = 0
     methods: dict[str, int] | None = None
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a step does with a network: images read from files, forward passes (a backward pass is two), FLOP.
+    """What a step does with a network: images read from files, forward passes (a backward pass is two).
 
     `precision` is float32, tf32 or bfloat16; a step that never runs on a GPU is `on_cpu`.
     """
@@ -49,9 +53,22 @@ class Step:
     network: str
     read: int
     passes: float
-    flop: float
+    operations: tuple[Operation, ...]  # of a pass
     precision: str = "float32"
+    training: bool = False
     on_cpu: bool = False
+
+    @property
+    def flop(self) -> float:
+        """FLOP of all passes, a multiply-add counting as two."""
+        return self.passes * count_flop(self.operations)
+
+    def hours(self, gpu: GPU) -> float:
+        """GPU hours, as estimated; 0 of what runs on the CPU."""
+        if self.on_cpu:
+            return 0.0
+        rate = passes_per_second(self.operations, gpu, self.precision) * (TRAINING if self.training else 1)
+        return self.passes / rate / 3600
 
 
 @dataclass(frozen=True)
@@ -73,13 +90,15 @@ def examine(entry: dict, image_size: int, classes: int, explained: bool) -> Netw
     arguments = {**entry["arguments"], "num_classes": classes}
     if "weights" in entry:
         arguments = rebuilding_arguments(entry["source"], entry["constructor"], arguments)
-    with torch.device("cpu" if explained else "meta"):
+    with torch.device("meta"):
         network = build_network(entry["source"], entry["constructor"], arguments).requires_grad_(False)
-        example = torch.zeros(1, 3, image_size, image_size)
     weights = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
-    flop = count_flop(network, example)
+    operations = list_operations(network, image_size)
     if not explained:
-        return NetworkFacts(flop, weights)
+        return NetworkFacts(operations, weights)
+    folded = list_operations(optimise_for_inference(network, torch.device("meta")), image_size)
+    network = build_network(entry["source"], entry["constructor"], arguments).requires_grad_(False)
+    example = torch.zeros(1, 3, image_size, image_size)
     decomposition = Decomposition(network, example)
     arrays = decomposition(example).to_arrays()
     held = sum(
@@ -88,15 +107,7 @@ def examine(entry: dict, image_size: int, classes: int, explained: bool) -> Netw
     layers = [l for l, values in enumerate(arrays["activity"]) if values.shape[-1] * values.shape[-2] > 1]
     shape = Shape(layers, [operation.layer for operation in decomposition.operations])
     methods = {family: len(family_methods(family, shape)) for family in FAMILIES}
-    return NetworkFacts(flop, weights, held + PER_IMAGE_BYTES, methods)
-
-
-@torch.no_grad()
-def count_flop(network: nn.Module, example: torch.Tensor) -> float:
-    """FLOP of a forward pass, a multiply-add counting as two."""
-    with FlopCounterMode(display=False) as counter:
-        network(example)
-    return float(counter.get_total_flops())
+    return NetworkFacts(operations, weights, folded, held + PER_IMAGE_BYTES, methods)
 
 
 def examine_all(config: dict) -> dict[str, NetworkFacts]:
@@ -176,7 +187,7 @@ def count_removal_bytes(config: dict, facts: dict[str, NetworkFacts]) -> int:
     """Bytes of all of removal's results: e of both orders with and without noise maps, and all scans' flips."""
     evaluated = config["images"]["classes"] * config["images"]["per_class"]
     values = 4 + 2 * (1 + config["removal"]["noise_maps"])  # for each image and method
-    sizes = (facts[name].methods[family] * values * VALUE_BYTES for name, _, _, family in removal_runs(config))
+    sizes = (facts[name].methods[family] * values * RESULT_BYTES for name, _, _, family in removal_runs(config))
     return evaluated * sum(size + PER_IMAGE_BYTES for size in sizes)
 
 
@@ -188,6 +199,16 @@ def removed_share(signal: float) -> float:
     return 1 - (1 - signal) ** 2
 
 
+def expected_share(config: dict) -> float:
+    """Where a scan ends on average, in shares of the grid: with pretrained networks as the paper's e have it.
+
+    Else as it was measured in the embedded experiment.
+    """
+    if "weights" not in config["networks"]["vgg16"]:
+        return MEASURED_SHARE
+    return round(sum(map(removed_share, PAPERS_SIGNALS.values())) / len(PAPERS_SIGNALS), 2)
+
+
 def list_steps(config: dict, facts: dict[str, NetworkFacts], mean_share: float) -> list[Step]:
     """The steps whose cost is passes through networks; a scan ends at `mean_share` of the grid, on average.
 
@@ -197,8 +218,8 @@ def list_steps(config: dict, facts: dict[str, NetworkFacts], mean_share: float) 
     test = count_test_images(config)
     steps = []
 
-    def add(name: str, network: str, read: int, passes: float, precision: str, on_cpu: bool = False) -> None:
-        steps.append(Step(name, network, read, passes, passes * facts[network].flop, precision, on_cpu))
+    def add(name: str, network: str, read: int, passes: float, precision: str, **how) -> None:
+        steps.append(Step(name, network, read, passes, facts[network].operations, precision, **how))
 
     for name, entry in config["networks"].items():
         if "training" in entry:
@@ -216,13 +237,14 @@ def list_steps(config: dict, facts: dict[str, NetworkFacts], mean_share: float) 
             tuned = sum(length for _, length in phases) * decay["batch"]
             checks = count_checks(phases) * min(decay["record_images"], test) + test
             title = "decay" if trial == "decay" else "decay trials"
-            add(title, name, tuned + checks, tuned * (1 + 1 + BACKWARD) + checks, decay["precision"])
+            add(title, name, tuned + checks, tuned * (1 + 1 + BACKWARD) + checks, decay["precision"], training=True)
     for name, _ in explained_variants(config):
         add("extraction", name, evaluated, evaluated * (1 + BACKWARD), "float32")
     for run in removal_runs(config):
         scans, precision = evaluated * count_scans(config, facts, run), config["removal"]["precision"]
         passes = scans * mean_share * config["removal"]["grid"]
-        add("removal", run[0], evaluated, passes, precision)
+        steps.append(Step("removal", run[0], evaluated, passes, facts[run[0]].folded, precision))
         if precision != "float32":
-            add("re-checks", run[0], 0, scans + (passes - scans) / SAMPLED, "float32")
+            checked = scans + (passes - scans) / SAMPLED
+            steps.append(Step("re-checks", run[0], 0, checked, facts[run[0]].folded))
     return steps
