@@ -8,11 +8,13 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.torch
 import torch
 import torchvision
 import yaml
 from photographs import write_photographs
 from PIL import Image
+from scans import write_mnist
 from test_workflow import FIGURES
 from torch import nn
 from workflow_copy import ROOT, copy_workflow, planned_jobs, snakemake
@@ -20,8 +22,11 @@ from workflow_copy import ROOT, copy_workflow, planned_jobs, snakemake
 from explanations.claims import CLAIMS
 from explanations.datasets import list_labelled
 from explanations.descriptions import file_hash, read_description
+from explanations.images import load_images
 from explanations.manifests import read_manifest
 from explanations.measurements import NEVER
+from explanations.networks import build_network
+from explanations.pretrained import Published, look_up, rebuilding_arguments
 
 pytestmark = pytest.mark.workflow
 IMAGENET = ("--configfile", "config/imagenet.yaml")
@@ -86,60 +91,68 @@ def test_images_to_tune_on_must_be_named_where_there_are_none(fresh):
 # --- run small ---------------------------------------------------------------------------------------------------
 
 
-def write_weights(folder: Path, constructor: str) -> dict[str, str]:
-    """A torchvision network's weights as they would be downloaded, and what the configuration says of them.
+@torch.no_grad()
+def write_weights(folder: Path, entry: dict) -> dict[str, str]:
+    """A network's weights in a file as they would be downloaded, and what the configuration says of them.
 
     Random but for the last layer, a linear map of the others' features that recognises the photographs: so decisions
     are right, and flip when pixels go.
     """
+    source, constructor, weights = entry["source"], entry["constructor"], entry["weights"]["name"]
+    published = look_up(source, constructor, weights, {})
     torch.manual_seed(0)
-    network = torchvision.models.get_model(constructor, weights=None).eval()
+    arguments = rebuilding_arguments(source, constructor, {"num_classes": published.classes})
+    network = build_network(source, constructor, arguments).eval()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.running_mean, 0, 0.1)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
         if isinstance(getattr(module, "bias", None), nn.Parameter):
             nn.init.normal_(module.bias, 0, 0.05)
-    last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1:]
-    if last:
-        recognise(network, last[0], folder / "imagenet/val")
-    path = folder / f"{constructor}.pth"
-    torch.save(network.state_dict(), path)
-    return {"name": "IMAGENET1K_V1", "url": str(path), "sha256": file_hash(path)}
+    recognise(network, published, folder / "imagenet/val")
+    path = folder / f"{constructor}.{'safetensors' if source == 'timm' else 'pth'}"
+    save = safetensors.torch.save_file if source == "timm" else torch.save
+    save(network.state_dict(), path)
+    return {"name": weights, "url": str(path), "sha256": file_hash(path)}
 
 
-@torch.no_grad()
-def recognise(network: nn.Module, last: nn.Linear, images: Path) -> None:
-    """Fit the last layer, without its bias, to give 10 to the class of each image and 0 to the other classes."""
+def recognise(network: nn.Module, published: Published, images: Path) -> None:
+    """Fit the last layer to give 10 to the class of each image and 0 to the other classes."""
     rows = list_labelled(images, "imagenet")
-    transform = torchvision.models.VGG16_Weights.IMAGENET1K_V1.transforms()
-    inputs = torch.stack([transform(Image.open(images / row.path).convert("RGB")) for row in rows])
+    loaded = load_images([images / row.path for row in rows], published.framing, 2)
+    mean, std = (torch.tensor(values)[:, None, None] for values in (published.mean, published.std))
+    [last] = [
+        module
+        for module in network.modules()
+        if published.classes in (getattr(module, "out_features", 0), getattr(module, "out_channels", 0))
+    ]
     features = []
     hook = last.register_forward_pre_hook(lambda module, given: features.append(given[0]))
-    network(inputs)
+    network((torch.from_numpy(loaded) / 255 - mean) / std)
     hook.remove()
-    wanted = 10 * nn.functional.one_hot(torch.tensor([row.label for row in rows]), last.out_features).double()
-    last.weight.copy_((torch.linalg.pinv(features[0].double()) @ wanted).T)
+    pooled = features[0].flatten(2).mean(2) if features[0].dim() == 4 else features[0]  # a 1×1 convolution's
+    wanted = 10 * nn.functional.one_hot(torch.tensor([row.label for row in rows]), published.classes).double()
+    last.weight.copy_((torch.linalg.pinv(pooled.double()) @ wanted).T.view_as(last.weight))
+    last.bias.zero_()
 
 
 def shrink(folder: Path) -> dict:
-    """The configuration with two of each class's images, two classes and few steps; four networks."""
+    """The configuration with fewer images, classes and steps; its networks' weights and MNIST are files here."""
     config = json.loads(json.dumps(CONFIG))
     decay = {"steps": 2, "training_steps": 1, "extra_steps": 1, "batch": 2, "record_images": 2}
-    names = ("vgg16", "resnet50", "squeezenet1_1", "mobilenet_v2")
-    networks = {name: config["networks"][name] for name in names}
-    for name, network in networks.items():
-        network["weights"] = write_weights(folder, name)
+    for network in config["networks"].values():
+        network["weights"] = write_weights(folder, network)
         if "decay" in network:
             network["decay"] |= decay
-    networks["resnet50"]["decay_trials"] = {"steps": [3], "temperature": [10]}
-    config |= {"experiment": "small", "threads": 1, "networks": networks}
+    config["networks"]["resnet50"]["decay_trials"] = {"steps": [3], "temperature": [10]}
+    config |= {"experiment": "small", "threads": 1}
     config["images"] |= {"folder": str(folder / "imagenet"), "classes": 2, "per_class": 1}
-    config["survey"] |= {"scales": [10], "shifts": [1], "change_images": 2, "fits": 2}
+    config["survey"] |= {"scales": [0.1, 10], "shifts": [-0.5, 1], "change_images": 2, "fits": 2}
     config["attributions"] |= {"shard_size": 1, "batch": 1}
     config["removal"] |= {"shard_size": 2, "grid": 2, "batch": 16}
     config["statistics"] |= {"resamples": 100}
-    config["linear"] |= {"source": "digits"}
+    write_mnist(folder / "MNIST/raw", compress=False)
+    config["linear"] |= {"folder": str(folder)}
     config["figures"] |= {"dpi": 60, "fig2": {"image": 0, "layer": 6}, "fig4": {"image": 1}}
     config["figures"]["fig7"] |= {"images": [0, 1]}
     return config
@@ -171,9 +184,10 @@ def test_networks_are_the_whole_ones_with_their_own_preprocessing(finished):
 
 @pytest.mark.scale
 def test_decisions_are_right_and_flip(finished):
-    for name in ("vgg16", "resnet50"):
+    for name in CONFIG["networks"]:
         accuracy = pd.read_csv(finished / f"survey/{name}/accuracy.csv").set_index("k")
-        assert accuracy.original[1] == 1 and accuracy.n[1] == 9
+        assert accuracy.original[1] > 0.8 and accuracy.n[1] == 9
+    for name in ("vgg16", "resnet50"):
         with h5py.File(finished / f"removal/{name}/original-bilinear/layers-0.h5") as file:
             assert (file["flip_minus"][:] != NEVER).any() and np.isfinite(file["e_minus"][:]).all()
 

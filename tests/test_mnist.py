@@ -1,38 +1,25 @@
 """MNIST's files, as they are published, on the way to figure 1."""
 
-import gzip
 import hashlib
 
 import h5py
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
+from scans import write_mnist
 from torchvision.datasets import MNIST
 
 import fetch_mnist
 import fit_linear_classifier
 from explanations.command import InputError
 
-SPLITS = {"train": slice(0, 1500), "t10k": slice(1500, None)}
-
 
 @pytest.fixture
 def published(tmp_path, monkeypatch, serve):
     """scikit-learn's scans, enlarged to 28×28, in the four files of a server that MNIST is downloaded from."""
-    digits = load_digits()
-    scans = np.kron(digits.images * 15, np.ones((3, 3))).astype(np.uint8)
-    scans = np.pad(scans, ((0, 0), (2, 2), (2, 2)))
-    resources = []
-    (tmp_path / "server").mkdir()
-    for split, rows in SPLITS.items():
-        labels = digits.target[rows].astype(np.uint8)
-        heads = {"images-idx3": [0x803, len(labels), 28, 28], "labels-idx1": [0x801, len(labels)]}
-        for (name, head), values in zip(heads.items(), (scans[rows], labels), strict=True):
-            file = tmp_path / "server" / f"{split}-{name}-ubyte.gz"
-            file.write_bytes(gzip.compress(np.array(head, ">i4").tobytes() + values.tobytes()))
-            resources.append((file.name, hashlib.md5(file.read_bytes()).hexdigest()))
+    scans = write_mnist(tmp_path / "server", compress=True)
+    files = sorted((tmp_path / "server").iterdir())
     monkeypatch.setattr(MNIST, "mirrors", [f"{serve(tmp_path / 'server')}/"])
-    monkeypatch.setattr(MNIST, "resources", resources)
+    monkeypatch.setattr(MNIST, "resources", [(f.name, hashlib.md5(f.read_bytes()).hexdigest()) for f in files])
     return scans
 
 
