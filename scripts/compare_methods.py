@@ -104,15 +104,19 @@ def list_pairs(family: str, methods: list[str]) -> list[tuple[str, str]]:
 
 
 def friedman(measure: str, found: Measurements) -> dict:
-    """Friedman's test of whether a measure, and its noise, is the same over single layers."""
+    """Friedman's test of whether a measure, and its noise, is the same over single layers.
+
+    p is 1 where it is the same in every image, of which scipy makes p = 0.
+    """
     single = [m for m in found.methods if SINGLE_LAYER.fullmatch(m)]
     name = "e_delta_noise" if measure == "e_delta" else measure
     values = np.stack([found.measure(name, method) for method in single], 1)
     values = values[~np.isnan(values).any(1)]
-    result = stats.friedmanchisquare(*values.T)
-    log10_p = stats.chi2.logsf(result.statistic, len(single) - 1) / np.log(10)
+    differ = (values != values[:, :1]).any()
+    statistic = stats.friedmanchisquare(*values.T).statistic if differ else 0.0
+    log10_p = stats.chi2.logsf(statistic, len(single) - 1) / np.log(10)
     row = {"family": "layers", "measure": name, "method_a": single[0], "method_b": single[-1], "n": len(values)}
-    return {**row, "statistic": result.statistic, "p": result.pvalue, "log10_p": log10_p}
+    return {**row, "statistic": statistic, "p": stats.chi2.sf(statistic, len(single) - 1), "log10_p": log10_p}
 
 
 if __name__ == "__main__":

@@ -35,7 +35,11 @@ def test_signs(outcomes, verdict):
 
 
 @pytest.mark.parametrize(
-    ("value", "verdict"), [(2, SUPPORTED), (1.2, UNDECIDED), (3.5, UNDECIDED), (0.9, NOT_SUPPORTED), (5, NOT_SUPPORTED)]
+    ("value", "verdict"),
+    [
+        *[(2, SUPPORTED), (1.2, UNDECIDED), (3.5, UNDECIDED), (0.9, NOT_SUPPORTED), (5, NOT_SUPPORTED)],
+        (np.nan, UNDECIDED),
+    ],
 )
 def test_ratios(value, verdict):
     assert judge_ratio(value, (1.5, 3), (1, 4), "").verdict == verdict
@@ -62,6 +66,31 @@ def test_top_three_are_counted_from_the_top():
 def test_decay(decayed, verdict):
     evidence = SimpleNamespace(accuracy={"vgg16": {"original": 0.95, "decayed": decayed}}, tested_images=1000)
     assert claims.decay_restores("vgg16")(evidence).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("plus", "verdict"),
+    [([-4, -3, -2, -1], NOT_SUPPORTED), ([-1, -2, -3, -4], SUPPORTED), ([0, 0, 0, 0], UNDECIDED)],
+)
+def test_orders_of_methods(plus, verdict):
+    """By δe₋ methods rise; by δe₊ they fall, rise or are all the same; e₋ and e₊ order them otherwise, or not."""
+    e = [0, 0, 0, 0] if plus == [0, 0, 0, 0] else [2, 4, 1, 3]
+    columns = {"delta_e_minus": [1, 2, 3, 4], "delta_e_plus": plus, "e_minus": [1, 2, 3, 4], "e_plus": e}
+    tables = []
+    for measure, values in columns.items():
+        outcomes = ((f"activity_{k}", 10 * value, 1.0) for k, value in enumerate(values))
+        tables.append(rows(*outcomes, family="gradient", measure=measure))
+    table = pd.concat(tables)
+    assert claims.orders_agree(SimpleNamespace(aggregates={"vgg16": table})).verdict == verdict
+
+
+def test_the_error_of_a_ratio_of_accuracies():
+    """Against 20,000 draws of 2000 images that are right or wrong; an original that is always right has none."""
+    rng = np.random.default_rng(0)
+    for decayed, original in ((0.6, 0.9), (0.9, 0.6), (0.7, 1.0)):
+        drawn = [rng.binomial(2000, share, 20_000) for share in (decayed, original)]
+        assert claims.ratio_error(decayed, original, 2000) == pytest.approx((drawn[0] / drawn[1]).std(), rel=0.03)
+    assert claims.ratio_error(0.0, 0.5, 100) == 0
 
 
 @pytest.mark.parametrize(("gap", "verdict"), [(1e-5, SUPPORTED), (5e-3, UNDECIDED), (0.5, NOT_SUPPORTED)])

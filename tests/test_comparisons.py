@@ -128,6 +128,15 @@ def test_friedman_against_the_formula(results):
     assert (row["n"], row["method_a"], row["method_b"]) == (10, "activity_1", "activity_13")
 
 
+def test_friedman_of_layers_that_do_not_differ(results):
+    """Every image has a value of its own, the same in all layers."""
+    found = read_measurements([results["layers"]])
+    values = {name: array.copy() for name, array in found.values.items()}
+    values["e_minus"][:] = np.linspace(0, 1, len(found.image))[:, None]
+    row = friedman("e_minus", Measurements(found.methods, found.image, found.label, values, found.settings))
+    assert (row["statistic"], row["p"], row["log10_p"]) == (0, 1, 0)
+
+
 def test_friedman_leaves_out_excluded_images_and_names_the_noise(results):
     found = read_measurements([results["layers"]])
     values = {name: array.copy() for name, array in found.values.items()}

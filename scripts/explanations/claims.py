@@ -99,9 +99,9 @@ def judge_signs(rows: pd.DataFrame, sign: int) -> Finding:
 def judge_ratio(
     value: float, supported: tuple[float, float], refuted: tuple[float, float], text: str, what: str = ""
 ) -> Finding:
-    """Supported inside the first interval, not supported outside the second, undecided between the two."""
+    """Supported inside the first interval, not supported outside the second, undecided between the two, or if NaN."""
     inside = supported[0] <= value <= supported[1]
-    outside = not refuted[0] <= value <= refuted[1]
+    outside = value < refuted[0] or value > refuted[1]
     verdict = SUPPORTED if inside else NOT_SUPPORTED if outside else UNDECIDED
     return Finding(
         text, f"{what}supported in {_interval(supported)}, not supported outside {_interval(refuted)}", verdict
@@ -245,11 +245,16 @@ def robust_without_batch_norm(change: str, value: float) -> Callable[[Evidence],
     return test
 
 
+def ratio_error(upper: float, lower: float, n: int) -> float:
+    """Standard error of the ratio of two accuracies on n images each, as if they were not the same images: at most."""
+    return np.sqrt((upper * (1 - upper) + (upper / lower) ** 2 * lower * (1 - lower)) / n) / lower
+
+
 def decay_restores(network: str) -> Callable[[Evidence], Finding]:
     def test(found: Evidence) -> Finding:
         accuracy = found.accuracy[network]
         ratio = accuracy["decayed"] / accuracy["original"]
-        error = np.sqrt((1 - accuracy["original"]) / accuracy["original"] * 2 / found.tested_images)
+        error = ratio_error(accuracy["decayed"], accuracy["original"], found.tested_images)
         text = ", ".join(f"{variant} {value:.1%}" for variant, value in accuracy.items())
         text = f"{text}; decayed / original {ratio:.4f} ± {error:.4f} (n = {found.tested_images})"
         return judge_ratio(ratio, (0.99, np.inf), (0.99 - 2 * error, np.inf), text)
@@ -320,7 +325,7 @@ def minus_is_twice_plus(found: Evidence) -> Finding:
 
 
 def orders_agree(found: Evidence) -> Finding:
-    texts, agree, differ = [], [], []
+    texts, agree, differ, against = [], [], [], []
     for network, table in found.aggregates.items():
         rho = {}
         for minus, plus in (("delta_e_minus", "delta_e_plus"), ("e_minus", "e_plus")):
@@ -331,8 +336,8 @@ def orders_agree(found: Evidence) -> Finding:
         texts.append(f"{network}: δe ρ = {better.statistic:.2f}, e ρ = {worse.statistic:.2f}")
         agree.append(better.statistic > 0 and better.pvalue < ALPHA)
         differ.append(worse.statistic < better.statistic)
-    against = any(not ok for ok in differ)
-    verdict = SUPPORTED if all(agree) and all(differ) else NOT_SUPPORTED if against else UNDECIDED
+        against.append(worse.statistic >= better.statistic)  # neither if medians are the same, which have no order
+    verdict = SUPPORTED if all(agree) and all(differ) else NOT_SUPPORTED if any(against) else UNDECIDED
     test = "Spearman's ρ of the methods' medians, e₊ reversed: δe's above 0 (p < 0.05) and above e's, both networks"
     return Finding("; ".join(texts), test, verdict)
 
