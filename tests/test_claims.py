@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from explanations import claims
-from explanations.claims import NOT_SUPPORTED, SUPPORTED, UNDECIDED, judge_ratio, judge_signs
+from explanations import claim_tests
+from explanations.claims import CLAIMS
+from explanations.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED, judge_ratio, judge_signs, ratio_error
 
 
 def rows(*outcomes: tuple[str, float, float], family: str = "bias", measure: str = "delta_e_minus") -> pd.DataFrame:
@@ -48,8 +49,8 @@ def test_ratios(value, verdict):
 def test_activity_against_bias_leaves_out_the_input():
     table = rows(("input", -0.5, 1e-9), ("activity_1", 0.5, 1e-9), ("activity_2", 0.5, 1e-9))
     evidence = SimpleNamespace(biases=table)
-    assert claims.activity_against_bias(evidence).verdict == SUPPORTED
-    assert claims.input_against_gradient(evidence).verdict == SUPPORTED
+    assert claim_tests.activity_against_bias(evidence).verdict == SUPPORTED
+    assert claim_tests.input_against_gradient(evidence).verdict == SUPPORTED
 
 
 def test_top_three_are_counted_from_the_top():
@@ -59,13 +60,13 @@ def test_top_three_are_counted_from_the_top():
             rows(("activity_from_4", -0.5, 1e-9), ("activity_from_5", 0.5, 1e-9), family="fullgrad"),
         ]
     )
-    assert claims.top_three_against_fullgrad(SimpleNamespace(aggregates={"vgg16": table})).verdict == SUPPORTED
+    assert claim_tests.top_three_against_fullgrad(SimpleNamespace(aggregates={"vgg16": table})).verdict == SUPPORTED
 
 
 @pytest.mark.parametrize(("decayed", "verdict"), [(0.95, SUPPORTED), (0.935, UNDECIDED), (0.8, NOT_SUPPORTED)])
 def test_decay(decayed, verdict):
     evidence = SimpleNamespace(accuracy={"vgg16": {"original": 0.95, "decayed": decayed}}, tested_images=1000)
-    assert claims.decay_restores("vgg16")(evidence).verdict == verdict
+    assert claim_tests.decay_restores("vgg16")(evidence).verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_orders_of_methods(plus, verdict):
         outcomes = ((f"activity_{k}", 10 * value, 1.0) for k, value in enumerate(values))
         tables.append(rows(*outcomes, family="gradient", measure=measure))
     table = pd.concat(tables)
-    assert claims.orders_agree(SimpleNamespace(aggregates={"vgg16": table})).verdict == verdict
+    assert claim_tests.orders_agree(SimpleNamespace(aggregates={"vgg16": table})).verdict == verdict
 
 
 def test_the_error_of_a_ratio_of_accuracies():
@@ -89,20 +90,22 @@ def test_the_error_of_a_ratio_of_accuracies():
     rng = np.random.default_rng(0)
     for decayed, original in ((0.6, 0.9), (0.9, 0.6), (0.7, 1.0)):
         drawn = [rng.binomial(2000, share, 20_000) for share in (decayed, original)]
-        assert claims.ratio_error(decayed, original, 2000) == pytest.approx((drawn[0] / drawn[1]).std(), rel=0.03)
-    assert claims.ratio_error(0.0, 0.5, 100) == 0
+        assert ratio_error(decayed, original, 2000) == pytest.approx((drawn[0] / drawn[1]).std(), rel=0.03)
+    assert ratio_error(0.0, 0.5, 100) == 0
 
 
 @pytest.mark.parametrize(("gap", "verdict"), [(1e-5, SUPPORTED), (5e-3, UNDECIDED), (0.5, NOT_SUPPORTED)])
 def test_gross_sums_without_biases(gap, verdict):
     table = pd.DataFrame({"variant": ["original", "decayed"], "layer": [1, 1], "largest_relative_gap": [9.0, gap]})
-    assert claims.gross_sums_equal(SimpleNamespace(gross_sums=table)).verdict == verdict
+    assert claim_tests.gross_sums_equal(SimpleNamespace(gross_sums=table)).verdict == verdict
 
 
 @pytest.mark.parametrize(("negative", "verdict"), [(0.4, SUPPORTED), (0.1, UNDECIDED), (0.0, NOT_SUPPORTED)])
 def test_gross_sums_with_biases(negative, verdict):
     table = pd.DataFrame({"layer": [1, 2, 3], "median_relative_gap": 0.5, "negative_share": negative})
-    assert claims.gross_sums_differ(SimpleNamespace(gross_sums=table.assign(variant="original"))).verdict == verdict
+    assert (
+        claim_tests.gross_sums_differ(SimpleNamespace(gross_sums=table.assign(variant="original"))).verdict == verdict
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,7 +113,7 @@ def test_gross_sums_with_biases(negative, verdict):
 )
 def test_zeroing_a_resnet(top, first, verdict):
     table = pd.DataFrame({"layer": [0, 1, 2, 3, 4], "median": [0.9, first, 0.5, top, top], "comparison": "zeroed"})
-    assert claims.zeroing_changes_maps(SimpleNamespace(correlations={"resnet50": table})).verdict == verdict
+    assert claim_tests.zeroing_changes_maps(SimpleNamespace(correlations={"resnet50": table})).verdict == verdict
 
 
 # --- the zoo -----------------------------------------------------------------------------------------------------
@@ -139,7 +142,7 @@ def zoo(table: str, plain: list[dict], normalised: list[dict] = ()) -> SimpleNam
 def test_what_zeroing_costs(losses, error, verdict):
     rows = [{"k": 1, "n": 1000, "original": 0.9, "zeroed": 0.9 - loss, "standard_error": error} for loss in losses]
     rows += [{"k": 5, "n": 1000, "original": 0.9, "zeroed": 0.4, "standard_error": error}] * 2  # only top-1 counts
-    assert claims.zeroing_costs_little(zoo("accuracy", rows)).verdict == verdict
+    assert claim_tests.zeroing_costs_little(zoo("accuracy", rows)).verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -148,13 +151,13 @@ def test_what_zeroing_costs(losses, error, verdict):
 def test_what_zeroing_destroys(kept, verdict):
     rows = [{"k": 1, "n": 1000, "original": 0.9, "zeroed": 0.9 * share} for share in kept]
     plain = [{"k": 1, "n": 1000, "original": 0.9, "zeroed": 0.9}]
-    assert claims.zeroing_destroys(zoo("accuracy", plain, rows)).verdict == verdict
+    assert claim_tests.zeroing_destroys(zoo("accuracy", plain, rows)).verdict == verdict
 
 
 @pytest.mark.parametrize(("least", "verdict"), [(0.95, SUPPORTED), (0.8, UNDECIDED), (0.2, NOT_SUPPORTED)])
 def test_correlated_outputs(least, verdict):
     evidence = zoo("outputs", [{"correlation": 1.0}, {"correlation": least}], [{"correlation": 0.0}])
-    assert claims.outputs_stay_correlated(evidence).verdict == verdict
+    assert claim_tests.outputs_stay_correlated(evidence).verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -169,14 +172,14 @@ def test_shrinking_outputs(alpha, verdict):
         ]
         + [pd.DataFrame({"network": "n", "normalisation": "batch", "alpha": 3 + spread})]
     )
-    assert claims.outputs_shrink(SimpleNamespace(survey={"fits": table})).verdict == verdict
+    assert claim_tests.outputs_shrink(SimpleNamespace(survey={"fits": table})).verdict == verdict
 
 
 @pytest.mark.parametrize(("beta", "verdict"), [(-0.2, SUPPORTED), (1.0, UNDECIDED), (-4.0, NOT_SUPPORTED)])
 def test_negligible_offsets(beta, verdict):
     rows = [{"beta": 0.01, "largest_output": 10.0}, {"beta": beta, "largest_output": 10.0}]
     evidence = zoo("fits", rows, [{"beta": 9.0, "largest_output": 10.0}])
-    assert claims.offset_is_negligible(evidence).verdict == verdict
+    assert claim_tests.offset_is_negligible(evidence).verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -191,9 +194,9 @@ def test_robustness(plain, normalised, verdict):
     rows = [[{"change": "scale", "value": 10.0, "relative_change": x} for x in group] for group in (plain, normalised)]
     other = [{"change": "scale", "value": 100.0, "relative_change": -1.0}] * 5
     evidence = zoo("robustness", rows[0] + other, rows[1])
-    assert claims.robust_without_batch_norm("scale", 10)(evidence).verdict == verdict
+    assert claim_tests.robust_without_batch_norm("scale", 10)(evidence).verdict == verdict
 
 
 def test_claims_are_numbered_once():
-    numbers = [claim.number for claim in claims.CLAIMS]
+    numbers = [claim.number for claim in CLAIMS]
     assert len(set(numbers)) == len(numbers)

@@ -1,44 +1,11 @@
-"""The paper's claims, each tested on a run's statistics: supported, not supported, or undecided.
-
-The thresholds were fixed before any run. Where a claim says "better", Holm's p must be below ALPHA with the right
-sign; one significant comparison of the wrong sign makes it not supported; anything else is undecided.
-"""
+"""The paper's claims, in its order: what it says, its numbers, and how each is tested on a run's statistics."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-import pandas as pd
-from scipy import stats
-
-from explanations.statistics import adjust_holm, signed_rank_test
-
-ALPHA = 0.05
-SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """A run's statistics, by network: tables as the statistics steps write them, and accuracies by variant."""
-
-    biases: pd.DataFrame  # VGG-16
-    biases_other: pd.DataFrame  # with the other upsampling
-    aggregates: dict[str, pd.DataFrame]
-    variants: pd.DataFrame  # ResNet-50, decayed against original
-    correlations: dict[str, pd.DataFrame]
-    gross_sums: pd.DataFrame  # ResNet-50
-    accuracy: dict[str, dict[str, float]]
-    tested_images: int
-    survey: dict[str, pd.DataFrame]  # of the zoo, by table: accuracy, outputs, fits, robustness
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One claim's outcome: what the paper has, what this run has, how it was tested, and the verdict."""
-
-    ours: str
-    test: str
-    verdict: str
+from explanations import claim_tests as tests
+from explanations.claim_tests import Evidence
+from explanations.verdicts import Finding
 
 
 @dataclass(frozen=True)
@@ -52,394 +19,69 @@ class Claim:
     test: Callable[[Evidence], Finding]
 
 
-# --- selecting and judging rows ----------------------------------------------------------------------------------
-
-
-def select(table: pd.DataFrame, family: str, measure: str, **columns: str | list[str]) -> pd.DataFrame:
-    """The rows of a family of comparisons and a measure, with further columns equal to a value or one of a list."""
-    rows = table[(table.family == family) & (table.measure == measure)]
-    for column, wanted in columns.items():
-        rows = rows[rows[column].isin([wanted] if isinstance(wanted, str) else wanted)]
-    return rows
-
-
-def top_layer(table: pd.DataFrame) -> int:
-    """The highest layer of a table's single-layer methods."""
-    return layer_numbers(table.method_a, "activity").max()
-
-
-def layer_numbers(methods: pd.Series, prefix: str) -> pd.Series:
-    """The layers of those methods that are named <prefix>_<layer>."""
-    return methods.str.extract(f"^{prefix}_(\\d+)$")[0].dropna().astype(int)
-
-
-def methods_of(prefix: str, layers: range) -> list[str]:
-    """The names <prefix>_<layer>."""
-    return [f"{prefix}_{layer}" for layer in layers]
-
-
-def judge_signs(rows: pd.DataFrame, sign: int) -> Finding:
-    """Every row must be significant with the sign given."""
-    signs = np.sign(rows.effect_size) * sign
-    significant = rows.log10_p_holm < np.log10(ALPHA)
-    right, wrong = int((significant & (signs > 0)).sum()), int((significant & (signs < 0)).sum())
-    verdict = SUPPORTED if right == len(rows) else NOT_SUPPORTED if wrong else UNDECIDED
-    differences = rows.median_difference
-    spread = f"{differences.min():+.3f}" if len(rows) == 1 else f"{differences.min():+.3f} to {differences.max():+.3f}"
-    p = rows.log10_p_holm
-    p_range = _power(p.iloc[0]) if len(rows) == 1 else f"{_power(p.max())} to {_power(p.min())}"
-    count = "" if len(rows) == 1 else f"{right} of {len(rows)} as claimed, {wrong} against; "
-    return Finding(
-        f"{count}median difference {spread}, p = {p_range}, n = {int(rows.n.max())}",
-        f"Wilcoxon signed rank, Holm, α = {ALPHA}",
-        verdict,
-    )
-
-
-def judge_ratio(
-    value: float, supported: tuple[float, float], refuted: tuple[float, float], text: str, what: str = ""
-) -> Finding:
-    """Supported inside the first interval, not supported outside the second, undecided between the two, or if NaN."""
-    inside = supported[0] <= value <= supported[1]
-    outside = value < refuted[0] or value > refuted[1]
-    verdict = SUPPORTED if inside else NOT_SUPPORTED if outside else UNDECIDED
-    return Finding(
-        text, f"{what}supported in {_interval(supported)}, not supported outside {_interval(refuted)}", verdict
-    )
-
-
-def _interval(bounds: tuple[float, float]) -> str:
-    return f"[{bounds[0]:g}, {bounds[1]:g}]"
-
-
-def _spread(values: pd.Series, form: str) -> str:
-    """The least and the greatest value."""
-    return f"{form.format(values.min())} to {form.format(values.max())}"
-
-
-def _power(log10_p: float) -> str:
-    return f"{10**log10_p:.2g}" if log10_p > -3 else f"10^{log10_p:.1f}"
-
-
-# --- the claims' tests -------------------------------------------------------------------------------------------
-
-
-def activity_against_bias(found: Evidence) -> Finding:
-    rows = select(found.biases, "bias", "delta_e_minus")
-    return judge_signs(rows[rows.method_a != "input"], +1)
-
-
-def input_against_gradient(found: Evidence) -> Finding:
-    return judge_signs(select(found.biases, "bias", "delta_e_minus", method_a="input"), -1)
-
-
-def top_three_against_fullgrad(found: Evidence) -> Finding:
-    table = found.aggregates["vgg16"]
-    method = f"activity_from_{top_layer(table) - 2}"
-    return judge_signs(select(table, "fullgrad", "delta_e_minus", method_a=method), +1)
-
-
-def all_layers_against_top_three(measure: str) -> Callable[[Evidence], Finding]:
-    def test(found: Evidence) -> Finding:
-        table = found.aggregates["vgg16"]
-        reference = f"activity_from_{top_layer(table) - 2}"
-        rows = select(table, "aggregate", measure, method_a="activity_from_1", method_b=reference)
-        return judge_signs(rows, +1)
-
-    return test
-
-
-def adding_the_input(measure: str) -> Callable[[Evidence], Finding]:
-    return lambda found: judge_signs(select(found.aggregates["vgg16"], "input", measure), -1)
-
-
-def penultimate_is_best(found: Evidence) -> Finding:
-    table = found.aggregates["resnet50"]
-    rows = select(table, "single", "delta_e_minus")
-    return judge_signs(rows[~rows.method_a.str.startswith("activity_from")], -1)
-
-
-def top_two_against_penultimate(measure: str) -> Callable[[Evidence], Finding]:
-    def test(found: Evidence) -> Finding:
-        table = found.aggregates["resnet50"]
-        rows = select(table, "single", measure, method_a=f"activity_from_{top_layer(table) - 1}")
-        if measure == "e_minus":
-            return judge_signs(rows, +1)
-        judged = judge_signs(rows, +1)
-        row = rows.iloc[0]
-        verdict = NOT_SUPPORTED if judged.verdict == NOT_SUPPORTED else UNDECIDED
-        if row.ci_low >= -0.02:  # 2% of the signal
-            verdict = SUPPORTED
-        interval = f"95% interval {row.ci_low:+.3f} to {row.ci_high:+.3f}"
-        return Finding(f"{judged.ours}, {interval}", "the interval's lower end is at least −0.02", verdict)
-
-    return test
-
-
-def more_layers_hurt(found: Evidence) -> Finding:
-    table = found.aggregates["resnet50"]
-    chosen = methods_of("activity_from", range(1, 10))
-    reference = f"activity_from_{top_layer(table) - 1}"
-    return judge_signs(select(table, "aggregate", "delta_e_minus", method_a=chosen, method_b=reference), -1)
-
-
-def zeroing_costs_little(found: Evidence) -> Finding:
-    table = found.survey["accuracy"]
-    table = table[(table.k == 1) & (table.normalisation == "none")].set_index("network")
-    losses = table.original - table.zeroed
-    small, large = losses < 0.01, losses - 2 * table.standard_error > 0.01
-    verdict = SUPPORTED if (~small).sum() <= 1 else NOT_SUPPORTED if large.sum() > 1 else UNDECIDED
-    text = f"loss of top-1 {_spread(100 * losses, '{:.1f}')} points, under 1 in {small.sum()} of {len(losses)} networks"
-    test = "loss under 1 point in all networks but one; not supported if over 1 by 2 standard errors in two"
-    return Finding(f"{text} (n = {table.n.max()})", test, verdict)
-
-
-def zeroing_destroys(found: Evidence) -> Finding:
-    table = found.survey["accuracy"]
-    table = table[(table.k == 1) & (table.normalisation == "batch")].set_index("network")
-    kept = table.zeroed / table.original
-    text = f"top-1 {_spread(100 * table.original, '{:.1f}')}% before, {_spread(100 * table.zeroed, '{:.1f}')}% after; "
-    text += f"{len(kept)} networks, n = {table.n.max()}"
-    return judge_ratio(kept.max(), (0, 0.5), (0, 0.8), text, "largest share kept: ")
-
-
-def outputs_stay_correlated(found: Evidence) -> Finding:
-    table = found.survey["outputs"]
-    mean = table[table.normalisation == "none"].groupby("network").correlation.mean()
-    return judge_ratio(mean.min(), (0.9, 1), (0.7, 1), f"mean ρ {_spread(mean, '{:.3f}')}", "least of the networks: ")
-
-
-def outputs_shrink(found: Evidence) -> Finding:
-    table = found.survey["fits"]
-    fits = table[table.normalisation == "none"].groupby("network").alpha
-    tests = [signed_rank_test(1 - alpha.dropna().to_numpy()) for _, alpha in fits]
-    significant = adjust_holm(np.array([test.log10_p for test in tests])) < np.log10(ALPHA)
-    signs = np.sign([test.effect_size for test in tests])
-    right, wrong = int((significant & (signs > 0)).sum()), int((significant & (signs < 0)).sum())
-    verdict = SUPPORTED if right == len(tests) else NOT_SUPPORTED if wrong else UNDECIDED
-    text = f"median α {_spread(fits.median(), '{:.3f}')}; below 1 in {right} of {len(tests)} networks, above in {wrong}"
-    return Finding(f"{text}, {fits.size().max()} fits each", f"Wilcoxon signed rank, Holm, α = {ALPHA}", verdict)
-
-
-def offset_is_negligible(found: Evidence) -> Finding:
-    table = found.survey["fits"]
-    table = table[table.normalisation == "none"]
-    share = (table.beta.abs() / table.largest_output).groupby(table.network).median()
-    text = f"median |β| / max |f_c| {_spread(share, '{:.3f}')}"
-    return judge_ratio(share.max(), (0, 0.05), (0, 0.2), text, "largest of the networks: ")
-
-
-def robust_without_batch_norm(change: str, value: float) -> Callable[[Evidence], Finding]:
-    def test(found: Evidence) -> Finding:
-        table = found.survey["robustness"]
-        rows = table[(table.change == change) & (table.value == value)]
-        without, with_norm = (rows[rows.normalisation == key].relative_change.dropna() for key in ("none", "batch"))
-        p = stats.mannwhitneyu(without, with_norm).pvalue
-        better = without.median() > with_norm.median()
-        verdict = UNDECIDED if p >= ALPHA else SUPPORTED if better else NOT_SUPPORTED
-        text = f"relative change of top-1 without {_spread(without, '{:+.2f}')}, with {_spread(with_norm, '{:+.2f}')}; "
-        return Finding(
-            f"{text}p = {p:.2g}", f"Mann–Whitney over {len(without) + len(with_norm)} networks, α = {ALPHA}", verdict
-        )
-
-    return test
-
-
-def ratio_error(upper: float, lower: float, n: int) -> float:
-    """Standard error of the ratio of two accuracies on n images each, as if they were not the same images: at most."""
-    return np.sqrt((upper * (1 - upper) + (upper / lower) ** 2 * lower * (1 - lower)) / n) / lower
-
-
-def decay_restores(network: str) -> Callable[[Evidence], Finding]:
-    def test(found: Evidence) -> Finding:
-        accuracy = found.accuracy[network]
-        ratio = accuracy["decayed"] / accuracy["original"]
-        error = ratio_error(accuracy["decayed"], accuracy["original"], found.tested_images)
-        text = ", ".join(f"{variant} {value:.1%}" for variant, value in accuracy.items())
-        text = f"{text}; decayed / original {ratio:.4f} ± {error:.4f} (n = {found.tested_images})"
-        return judge_ratio(ratio, (0.99, np.inf), (0.99 - 2 * error, np.inf), text)
-
-    return test
-
-
-def gross_sums_equal(found: Evidence) -> Finding:
-    table = found.gross_sums[found.gross_sums.variant == "decayed"]
-    largest = table.largest_relative_gap.max()
-    text = f"largest |A − f_c| / |f_c| over layers and images: {largest:.1e}"
-    return judge_ratio(largest, (0, 1e-3), (0, 1e-2), text)
-
-
-def gross_sums_differ(found: Evidence) -> Finding:
-    table = found.gross_sums[found.gross_sums.variant == "original"]
-    table = table[table.layer < table.layer.max()]  # the output's sum is the score itself
-    gap, negative = table.median_relative_gap.median(), table.negative_share.mean()
-    text = f"median |A − f_c| / |f_c| {gap:.2f}; A < 0 in {negative:.0%} of images and layers, "
-    text += f"in most images of {int((table.negative_share > 0.5).sum())} of {len(table)} layers"
-    judged = judge_ratio(negative, (0.25, 1), (0.05, 1), text)
-    return judged if gap > 0.1 else Finding(text, judged.test, NOT_SUPPORTED)
-
-
-def zeroing_keeps_maps(found: Evidence) -> Finding:
-    table = found.correlations["vgg16"]
-    rho = table[table.comparison == "zeroed"]["median"]
-    text = f"median ρ per layer {rho.min():.3f} to {rho.max():.3f}"
-    return judge_ratio(rho.min(), (0.95, 1), (0.8, 1), text)
-
-
-def zeroing_changes_maps(found: Evidence) -> Finding:
-    table = found.correlations["resnet50"]
-    table = table[table.comparison == "zeroed"].set_index("layer")["median"]
-    top, first = table.iloc[-2:], table.loc[1]
-    text = f"median ρ: top two {top.min():.2f} and above, layer 1 {first:.2f}, least {table.min():.2f}"
-    if top.min() > 0.9 and first < 0.5:
-        verdict = SUPPORTED
-    else:
-        verdict = NOT_SUPPORTED if top.min() < 0.5 or first > 0.9 else UNDECIDED
-    return Finding(text, "top two above 0.9 and layer 1 below 0.5; not supported if below 0.5 or above 0.9", verdict)
-
-
-def zero_bias_signed(found: Evidence) -> Finding:
-    top = layer_numbers(found.variants.method_a, "signed_activity").max()
-    chosen = methods_of("signed_activity", range(1, top - 1))
-    return judge_signs(select(found.variants, "variant_signed", "delta_e_minus", method_a=chosen), +1)
-
-
-def zero_bias_unsigned(found: Evidence) -> Finding:
-    top = layer_numbers(found.variants.method_a, "activity").max()
-    rows = select(found.variants, "variant", "delta_e_minus", method_a=methods_of("activity", range(top - 1, top + 1)))
-    judged = judge_signs(rows, -1)
-    improved = ((rows.log10_p_holm < np.log10(ALPHA)) & (rows.effect_size > 0)).any()
-    verdict = NOT_SUPPORTED if improved else SUPPORTED if (rows.ci_high <= 0.02).all() else UNDECIDED
-    text = f"median difference {rows.median_difference.min():+.3f} to {rows.median_difference.max():+.3f}, "
-    text += f"intervals up to {rows.ci_high.max():+.3f}"
-    return Finding(text, f"{judged.test}; no improvement, the intervals' upper ends at most 0.02", verdict)
-
-
-def minus_is_twice_plus(found: Evidence) -> Finding:
-    ratios = {}
-    for network, table in found.aggregates.items():
-        minus, plus = (select(table, "noise", measure).median_a.mean() for measure in ("delta_e_minus", "delta_e_plus"))
-        ratios[network] = minus / -plus
-    text = ", ".join(f"{network} {ratio:.2f}" for network, ratio in ratios.items())
-    return judge_ratio(float(np.mean(list(ratios.values()))), (1.5, 3), (1, 4), f"mean δe₋ / mean −δe₊: {text}")
-
-
-def orders_agree(found: Evidence) -> Finding:
-    texts, agree, differ, against = [], [], [], []
-    for network, table in found.aggregates.items():
-        rho = {}
-        for minus, plus in (("delta_e_minus", "delta_e_plus"), ("e_minus", "e_plus")):
-            rows = table[(table.family == "gradient") & table.measure.isin([minus, plus])]
-            medians = rows.pivot(index="method_a", columns="measure", values="median_a")
-            rho[minus] = stats.spearmanr(medians[minus], -medians[plus])
-        better, worse = rho["delta_e_minus"], rho["e_minus"]
-        texts.append(f"{network}: δe ρ = {better.statistic:.2f}, e ρ = {worse.statistic:.2f}")
-        agree.append(better.statistic > 0 and better.pvalue < ALPHA)
-        differ.append(worse.statistic < better.statistic)
-        against.append(worse.statistic >= better.statistic)  # neither if medians are the same, which have no order
-    verdict = SUPPORTED if all(agree) and all(differ) else NOT_SUPPORTED if any(against) else UNDECIDED
-    test = "Spearman's ρ of the methods' medians, e₊ reversed: δe's above 0 (p < 0.05) and above e's, both networks"
-    return Finding("; ".join(texts), test, verdict)
-
-
-def noise_is_structured(found: Evidence) -> Finding:
-    texts, verdicts = [], []
-    for network, table in found.aggregates.items():
-        rows = select(table, "noise", "e_delta_noise")
-        rows = rows[rows.method_a.str.fullmatch(r"activity_\d+")]
-        nonzero = int((rows.log10_p_holm < np.log10(ALPHA)).sum())
-        flat = select(table, "layers", "e_delta_noise").iloc[0]
-        texts.append(f"{network}: {nonzero} of {len(rows)} layers differ from 0, Friedman p = {_power(flat.log10_p)}")
-        verdicts.append((nonzero > len(rows) / 2, flat.log10_p < np.log10(ALPHA)))
-    verdict = SUPPORTED if all(all(pair) for pair in verdicts) else UNDECIDED
-    test = "e_Δ^ξ ≠ 0 in most layers (Wilcoxon, Holm) and different between layers (Friedman), both networks"
-    return Finding("; ".join(texts), test, verdict)
-
-
-def delta_is_more_significant(found: Evidence) -> Finding:
-    p = {m: select(found.biases, "bias", m).set_index("method_a").log10_p for m in ("delta_e_delta", "delta_e_minus")}
-    gain = (p["delta_e_minus"] - p["delta_e_delta"]).drop("input")
-    test = stats.wilcoxon(gain)
-    text = f"log10 p lower in {int((gain > 0).sum())} of {len(gain)} layers, by {gain.median():.1f} (median), "
-    text += f"{gain.max():.1f} (most); p = {test.pvalue:.2g}"
-    significant = test.pvalue < ALPHA
-    verdict = UNDECIDED if not significant else SUPPORTED if gain.median() > 0 else NOT_SUPPORTED
-    return Finding(text, f"Wilcoxon signed rank over layers, α = {ALPHA}", verdict)
-
-
-def other_upsampling_halves(found: Evidence) -> Finding:
-    medians = []
-    for table in (found.biases_other, found.biases):
-        rows = select(table, "bias", "delta_e_minus")
-        medians.append(rows[rows.method_a != "input"].median_a.mean())
-    ratio = medians[0] / medians[1]
-    text = f"mean over layers of median δe₋: {medians[0]:.3f} against {medians[1]:.3f}, ratio {ratio:.2f}"
-    return judge_ratio(ratio, (0.35, 0.7), (0.2, 0.9), text)
-
-
 # fmt: off
 CLAIMS = (
     Claim("1", "VGG-16", "Activity beats bias attributions in every layer (δe₋)",
-          "p < 1e-5 (l = 3) to p < 1e-130 (last layer)", activity_against_bias),
+          "p < 1e-5 (l = 3) to p < 1e-130 (last layer)", tests.activity_against_bias),
     Claim("2", "VGG-16", "Input attributions are worse than plain gradients (δe₋)",
-          "worse (fig. 5)", input_against_gradient),
+          "worse (fig. 5)", tests.input_against_gradient),
     Claim("3", "VGG-16", "The top three layers' sum beats FullGrad (δe₋)",
-          "supersedes (fig. 6)", top_three_against_fullgrad),
+          "supersedes (fig. 6)", tests.top_three_against_fullgrad),
     Claim("4a", "VGG-16", "All layers are more discriminative than the top three (δe₋)",
-          "p < 1e-5", all_layers_against_top_three("delta_e_minus")),
+          "p < 1e-5", tests.all_layers_against_top_three("delta_e_minus")),
     Claim("4b", "VGG-16", "All layers are more comprehensive than the top three (e₋)",
-          "p < 1e-10", all_layers_against_top_three("e_minus")),
+          "p < 1e-10", tests.all_layers_against_top_three("e_minus")),
     Claim("5a", "VGG-16", "Adding input attributions hurts δe₋",
-          "hurts (fig. 6)", adding_the_input("delta_e_minus")),
+          "hurts (fig. 6)", tests.adding_the_input("delta_e_minus")),
     Claim("5b", "VGG-16", "Adding input attributions hurts e₋",
-          "hurts (fig. 6)", adding_the_input("e_minus")),
+          "hurts (fig. 6)", tests.adding_the_input("e_minus")),
     Claim("6a", "ResNet-50", "The penultimate layer has the most accurate single map (δe₋)",
-          "most accurate (fig. 6)", penultimate_is_best),
+          "most accurate (fig. 6)", tests.penultimate_is_best),
     Claim("6b", "ResNet-50", "The top two layers are as discriminative as the penultimate (δe₋)",
-          "similar (fig. 6)", top_two_against_penultimate("delta_e_minus")),
+          "similar (fig. 6)", tests.top_two_against_penultimate("delta_e_minus")),
     Claim("6c", "ResNet-50", "The top two layers are more comprehensive than the penultimate (e₋)",
-          "p < 1e-70", top_two_against_penultimate("e_minus")),
+          "p < 1e-70", tests.top_two_against_penultimate("e_minus")),
     Claim("7", "ResNet-50", "Layers below the top two hurt (δe₋, l₀ ≤ 9)",
-          "p < 0.001 for l ≤ 9", more_layers_hurt),
+          "p < 0.001 for l ≤ 9", tests.more_layers_hurt),
     Claim("8a", "without BN", "Zeroing biases costs networks without batch normalisation under 1% of top-1",
-          "under 1%, CaffeNet excepted", zeroing_costs_little),
+          "under 1%, CaffeNet excepted", tests.zeroing_costs_little),
     Claim("8b", "with BN", "Zeroing biases destroys networks with batch normalisation",
-          "near chance (fig. 3)", zeroing_destroys),
+          "near chance (fig. 3)", tests.zeroing_destroys),
     Claim("9a", "without BN", "Outputs before and after are highly correlated",
-          "highly correlated (fig. S4)", outputs_stay_correlated),
+          "highly correlated (fig. S4)", tests.outputs_stay_correlated),
     Claim("9b", "without BN", "f without biases is α f with α < 1",
-          "always less than 1 (fig. S5)", outputs_shrink),
+          "always less than 1 (fig. S5)", tests.outputs_shrink),
     Claim("9c", "without BN", "The offset β is negligible",
-          "4 orders of magnitude below max f_c", offset_is_negligible),
+          "4 orders of magnitude below max f_c", tests.offset_is_negligible),
     Claim("10a", "VGG-16", "Decay with fine-tuning restores the accuracy",
-          "fully", decay_restores("vgg16")),
+          "fully", tests.decay_restores("vgg16")),
     Claim("10b", "ResNet-50", "Decay with fine-tuning restores the accuracy",
-          "> 99%", decay_restores("resnet50")),
+          "> 99%", tests.decay_restores("resnet50")),
     Claim("11a", "ResNet-50", "Without biases the gross sums of all layers equal the score",
-          "identical (20.2, one image)", gross_sums_equal),
+          "identical (20.2, one image)", tests.gross_sums_equal),
     Claim("11b", "ResNet-50", "With biases they don't, and many are negative",
-          "differ from 18.3, many negative (one image)", gross_sums_differ),
+          "differ from 18.3, many negative (one image)", tests.gross_sums_differ),
     Claim("12a", "VGG-16", "Zeroing biases leaves activity maps alike",
-          "ρ > 0.95 in all layers", zeroing_keeps_maps),
+          "ρ > 0.95 in all layers", tests.zeroing_keeps_maps),
     Claim("12b", "ResNet-50", "Zeroing biases leaves only the top two layers' maps alike",
-          "ρ ≈ 0.3 in the first layer", zeroing_changes_maps),
+          "ρ ≈ 0.3 in the first layer", tests.zeroing_changes_maps),
     Claim("13a", "ResNet-50", "Zero bias improves signed maps, but for the top two layers (δe₋)",
-          "p < 1e-9 (l = 2) to p < 1e-100 (l = 9)", zero_bias_signed),
+          "p < 1e-9 (l = 2) to p < 1e-100 (l = 9)", tests.zero_bias_signed),
     Claim("13b", "ResNet-50", "Zero bias does not improve the best unsigned maps (top two layers, δe₋)",
-          "median difference 0", zero_bias_unsigned),
+          "median difference 0", tests.zero_bias_unsigned),
     Claim("14a", "both", "δe₋ is about twice δe₊",
-          "15% against 8% (VGG-16, all layers)", minus_is_twice_plus),
+          "15% against 8% (VGG-16, all layers)", tests.minus_is_twice_plus),
     Claim("14b", "both", "δe₋ and δe₊ order the methods alike; e₋ and e₊ don't",
-          "good agreement (figs S14, S15)", orders_agree),
+          "good agreement (figs S14, S15)", tests.orders_agree),
     Claim("15", "both", "e_Δ^ξ is neither zero nor flat over layers",
-          "structured (fig. S16)", noise_is_structured),
+          "structured (fig. S16)", tests.noise_is_structured),
     Claim("16", "VGG-16", "δe_Δ is more significant than δe₋",
-          "by up to 30 orders of magnitude", delta_is_more_significant),
+          "by up to 30 orders of magnitude", tests.delta_is_more_significant),
     Claim("17", "VGG-16", "The other upsampling halves δe₋",
-          "2× smaller", other_upsampling_halves),
+          "2× smaller", tests.other_upsampling_halves),
     Claim("18a", "zoo", "Networks without batch normalisation are the most robust to scaling the input (× 10)",
-          "most robust (fig. S1)", robust_without_batch_norm("scale", 10)),
+          "most robust (fig. S1)", tests.robust_without_batch_norm("scale", 10)),
     Claim("18b", "zoo", "Networks without batch normalisation are the most robust to shifting the input (a full range)",
-          "most robust (fig. S2)", robust_without_batch_norm("shift", 1)),
+          "most robust (fig. S2)", tests.robust_without_batch_norm("shift", 1)),
 )
 # fmt: on
