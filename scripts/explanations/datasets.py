@@ -65,7 +65,8 @@ def _download_imagenette(images: Path) -> None:
 def _download_imagenet_v2(images: Path) -> None:
     archive = fetch_file(IMAGENET_V2, IMAGENET_V2_HASH, images.parent)
     with whole_folder(images) as temporary, tarfile.open(archive) as file:
-        file.extractall(temporary, filter="data")
+        # Python 3.11's first versions, Debian's among them, have no filters; the archive is known by its hash
+        file.extractall(temporary, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
         (temporary / images.name).rename(images)
     archive.unlink()
 
