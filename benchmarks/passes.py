@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 from estimate_cost import read_gpu
 from explanations.cost import BACKWARD
 from explanations.devices import PRECISIONS, compute_in, place_network, use_device
-from explanations.inference import optimise_for_inference
-from explanations.throughput import GPU, GPUS, TRAINING, list_operations, passes_per_second
+from explanations.inference import FastDecisions, decide_in, optimise_for_inference
+from explanations.throughput import GPU, GPUS, list_operations, passes_per_second
 
 NETWORKS = ("vgg16", "resnet50")
 SIZE = 224
@@ -45,19 +45,19 @@ def main(gpu: GPU | None, removal_batch: int, decay_batch: int, seconds: float, 
         for precision in PRECISIONS:
             steps = repeat(decay_step(network, precision, device, decay_batch), device, seconds)
             rate = decay_batch * (1 + 1 + BACKWARD) * steps
-            report(title, "decay", precision, rate, gpu and TRAINING * passes_per_second(plain, gpu, precision))
+            estimate = gpu and passes_per_second(plain, gpu, precision, training=True)
+            report(title, "decay", precision, rate, estimate)
 
 
 def removal_pass(network: nn.Module, precision: str, device: torch.device, batch: int) -> Callable[[], None]:
-    """A forward pass of a batch as removal's engine makes it."""
-    module = optimise_for_inference(network, device)
-    module = module.to(torch.bfloat16) if precision == "bfloat16" else module
+    """A forward pass of a batch as removal's engine makes it, but for its checks in float32."""
+    decide = decide_in(precision, network, device)
+    forward = decide.compute_fast if isinstance(decide, FastDecisions) else decide
     images = make_images(batch, device)
 
     @torch.no_grad()
     def run() -> None:
-        with compute_in("float32" if precision == "bfloat16" else precision, device):
-            module(images.to(torch.bfloat16) if precision == "bfloat16" else images)
+        forward(images)
 
     return run
 

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 import estimate_cost
 from explanations.cost import BACKWARD, NetworkFacts, examine, examine_all, expected_share, list_steps
-from explanations.throughput import GPU, GPUS, TRAINING, list_operations, passes_per_second
+from explanations.throughput import GPU, GPUS, list_operations, passes_per_second
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/cost.md"
@@ -104,8 +104,9 @@ def compare_throughput() -> list[tuple[dict[str, str], float]]:
         operations[name] = list_operations(network, network.default_cfg["input_size"][1])
     found = []
     for row in rows:
-        rate = passes_per_second(operations[row["network"]], GPUS[row["gpu"]], row["precision"])
-        found.append((row, rate * TRAINING / (1 + BACKWARD) if row["pass"] == "training" else rate))
+        training = row["pass"] == "training"
+        rate = passes_per_second(operations[row["network"]], GPUS[row["gpu"]], row["precision"], training=training)
+        found.append((row, rate / (1 + BACKWARD) if training else rate))
     return found
 
 

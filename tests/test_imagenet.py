@@ -25,7 +25,7 @@ from explanations.descriptions import file_hash, read_description
 from explanations.images import load_images
 from explanations.manifests import read_manifest
 from explanations.measurements import NEVER
-from explanations.networks import build_network
+from explanations.networks import build_network, preprocess
 from explanations.pretrained import Published, look_up, rebuilding_arguments
 
 pytestmark = pytest.mark.workflow
@@ -120,7 +120,6 @@ def recognise(network: nn.Module, published: Published, images: Path) -> None:
     """Fit the last layer to give 10 to the class of each image and 0 to the other classes."""
     rows = list_labelled(images, "imagenet")
     loaded = load_images([images / row.path for row in rows], published.framing, 2)
-    mean, std = (torch.tensor(values)[:, None, None] for values in (published.mean, published.std))
     [last] = [
         module
         for module in network.modules()
@@ -128,7 +127,7 @@ def recognise(network: nn.Module, published: Published, images: Path) -> None:
     ]
     features = []
     hook = last.register_forward_pre_hook(lambda module, given: features.append(given[0]))
-    network((torch.from_numpy(loaded) / 255 - mean) / std)
+    network(preprocess(torch.from_numpy(loaded), published))
     hook.remove()
     pooled = features[0].flatten(2).mean(2) if features[0].dim() == 4 else features[0]  # a 1×1 convolution's
     wanted = 10 * nn.functional.one_hot(torch.tensor([row.label for row in rows]), published.classes).double()

@@ -14,7 +14,7 @@ from explanations.inference import SAMPLED, optimise_for_inference
 from explanations.networks import build_network
 from explanations.pretrained import look_up, rebuilding_arguments
 from explanations.saliency import FAMILIES, family_methods
-from explanations.throughput import GPU, TRAINING, Operation, count_flop, list_operations, passes_per_second
+from explanations.throughput import GPU, Operation, count_flop, list_operations, passes_per_second
 
 PAPERS = ("vgg16", "resnet50")  # the networks that the paper explains; their variants follow
 VARIANTS = ("original", "zeroed", "decayed")
@@ -67,7 +67,7 @@ class Step:
         """GPU hours, as estimated; 0 of what runs on the CPU."""
         if self.on_cpu:
             return 0.0
-        rate = passes_per_second(self.operations, gpu, self.precision) * (TRAINING if self.training else 1)
+        rate = passes_per_second(self.operations, gpu, self.precision, training=self.training)
         return self.passes / rate / 3600
 
 

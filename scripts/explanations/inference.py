@@ -69,7 +69,7 @@ class FastDecisions:
 
     def __call__(self, inputs: Tensor, targets: Tensor | None = None) -> Tensor:
         """Logits (n, C) whose argmax is that of the float32 ones; `targets` (n,) are the decisions that may flip."""
-        fast = self._fast(inputs)
+        fast = self.compute_fast(inputs)
         best = fast.topk(2, 1).values
         unclear = ~(best[:, 0] - best[:, 1] > SAFETY * self.error * fast.abs().amax(1))  # NaN is unclear
         checked = torch.arange(self.passes, self.passes + len(inputs), device=fast.device) % SAMPLED == 0
@@ -91,12 +91,13 @@ class FastDecisions:
     def measure(self, inputs: Tensor) -> Tensor:
         """The float32 logits (n, C), on which the fast ones' error is measured."""
         exact = self.exact(inputs)
-        self.error = max(self.error, relative_error(self._fast(inputs), exact).item())
+        self.error = max(self.error, relative_error(self.compute_fast(inputs), exact).item())
         self.passes += len(inputs)
         self.rechecked += len(inputs)
         return exact
 
-    def _fast(self, inputs: Tensor) -> Tensor:
+    def compute_fast(self, inputs: Tensor) -> Tensor:
+        """Logits (n, C) in the fast precision, nothing checked."""
         if self.half is not None:
             return self.half(inputs.to(torch.bfloat16)).float()
         with compute_in(self.precision, self.device):

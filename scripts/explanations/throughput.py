@@ -88,8 +88,9 @@ def count_flop(operations: Sequence[Operation]) -> float:
     return sum(operation.flop for operation in operations)
 
 
-def passes_per_second(operations: Sequence[Operation], gpu: GPU, precision: str) -> float:
-    """Forward passes of one image in a second, in large batches."""
+def passes_per_second(operations: Sequence[Operation], gpu: GPU, precision: str, *, training: bool = False) -> float:
+    """Forward passes of one image in a second, in large batches; in training, a backward pass counting as two."""
     arithmetic = ARITHMETIC * getattr(gpu, precision) * 1e12
     traffic = MEMORY * gpu.bandwidth * 1e12 / VALUE_BYTES[precision]
-    return 1 / sum(max(operation.flop / arithmetic, operation.values / traffic) for operation in operations)
+    seconds = sum(max(operation.flop / arithmetic, operation.values / traffic) for operation in operations)
+    return (TRAINING if training else 1) / seconds
