@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from explanations.biases import count_biases, normalisation, zero_biases
+from explanations.biases import count_biases, find_biases, zero_biases
 from explanations.command import ProgressBar, check_range, run_command, step_parser
 from explanations.devices import PRECISIONS, compute_in, place_network, use_device
 from explanations.evaluation import LabelledImages, mark
@@ -55,9 +55,10 @@ def main(
     check_range("survey.fits", fits, low=1)
     chosen = use_device(device, threads)
     classifier, description = load_network(network)
+    found = find_biases(classifier, description)
     place_network(classifier, chosen)
     zeroed = copy.deepcopy(classifier)
-    zero_biases(zeroed)
+    zero_biases(zeroed, found.biases)
     test = LabelledImages.read(test_images, images, description, threads)
     changed, fitted = mark(len(test), change_images, seed), mark(len(test), fits, seed)
     conditions = [*(Condition(scale=value) for value in scales), *(Condition(shift=value) for value in shifts)]
@@ -69,7 +70,7 @@ def main(
             bar.advance(len(pixels))
     answers = join(parts)
     names = np.array([path.relative_to(images).as_posix() for path in test.paths])
-    about = {"network": name, "biases": count_biases(classifier), "normalisation": normalisation(classifier)}
+    about = {"network": name, "biases": count_biases(classifier, found.biases), "normalisation": found.normalisation}
     about["classes"] = len(description.classes)
     write_table(accuracy, tabulate_accuracy(answers), about)
     write_table(outputs, tabulate_outputs(answers, names), about)

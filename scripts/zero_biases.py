@@ -3,12 +3,13 @@
 In:  a network file.
 Out: the network file of its `zeroed` variant.
 
-Biases are those of convolutions and linear maps, and batch normalisation's mean and β; γ and the variance stay.
+Biases are all parameters that are added to the network's activities, and batch normalisation's means; what scales, such
+as its γ and variance, stays, as do position embeddings and tokens. The log names what is added by position and stays.
 """
 
 from pathlib import Path
 
-from explanations.biases import count_biases, zero_biases
+from explanations.biases import count_biases, find_biases, zero_biases
 from explanations.command import run_command, step_parser
 from explanations.descriptions import file_hash
 from explanations.networks import load_network, save_network
@@ -16,10 +17,14 @@ from explanations.networks import load_network, save_network
 
 def main(network: Path, output: Path) -> None:
     classifier, description = load_network(network)
-    zero_biases(classifier)
-    record = {"zeroed_biases": count_biases(classifier)}
+    found = find_biases(classifier, description)
+    zero_biases(classifier, found.biases)
+    record = {"zeroed_biases": count_biases(classifier, found.biases)}
     zeroed = description.with_variant("zeroed", "biases set to zero", file_hash(network), record)
     save_network(output, classifier, zeroed)
+    print(f"{record['zeroed_biases']} biases in {len(found.biases)} tensors set to zero")
+    if found.by_position:
+        print(f"left as they are, since they differ by position: {', '.join(found.by_position)}")
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explanations.biases import BATCH_NORMS, bias_tensors, scale_biases, zero_biases
+from explanations.biases import scale_biases, zero_biases
 from explanations.descriptions import NetworkDescription
 from explanations.networks import build_network
+from explanations.operations import BATCH_NORMS, CONVOLUTIONS
 
 SIZE, CLASSES = 32, 10
 ARGUMENTS = {
@@ -21,12 +22,32 @@ ARGUMENTS = {
     "linear": {"size": SIZE, "channels": 3, "num_classes": CLASSES},
 }
 
+# The biases of torch's own modules, by class: what must be found among all that a network adds
+LAYER_NORMS = (nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
+MODULE_BIASES = {
+    (*CONVOLUTIONS, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Linear): ("bias",),
+    BATCH_NORMS: ("bias", "running_mean"),
+    LAYER_NORMS: ("bias",),
+    (nn.MultiheadAttention,): ("in_proj_bias",),
+}
+
+
+def module_biases(network: nn.Module) -> dict[str, Tensor]:
+    """Name and tensor of each bias of torch's own modules; each tensor once."""
+    found: dict[str, Tensor] = {}
+    for name, module in network.named_modules():
+        for key in next((keys for types, keys in MODULE_BIASES.items() if isinstance(module, types)), ()):
+            tensor = getattr(module, key, None)
+            if tensor is not None and not any(tensor is other for other in found.values()):
+                found[f"{name}.{key}" if name else key] = tensor
+    return found
+
 
 @torch.no_grad()
 def randomise(network: nn.Module, seed: int = 0) -> nn.Module:
     """Random biases, and random statistics, β and γ of batch normalisation, so that no term of a formula is 0 or 1."""
     generator = torch.Generator().manual_seed(seed)
-    for _, tensor in bias_tensors(network):
+    for tensor in module_biases(network).values():
         tensor.copy_(0.2 * torch.randn(tensor.shape, generator=generator))
     for module in network.modules():
         if isinstance(module, BATCH_NORMS):
@@ -49,9 +70,9 @@ def _built(name: str, seed: int) -> nn.Module:
 def vary(network: nn.Module, variant: str) -> nn.Module:
     """Zero or halve a network's biases, in place."""
     if variant == "zeroed":
-        zero_biases(network)
+        zero_biases(network, module_biases(network))
     elif variant == "halved":
-        scale_biases(network, 0.5, {name: tensor.clone() for name, tensor in bias_tensors(network)})
+        scale_biases(network, 0.5, {name: tensor.clone() for name, tensor in module_biases(network).items()})
     return network
 
 

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 import pytest
 import torch
 from complete import assert_complete, assert_same_logits_for_inference, bias_layers, explain
-from small import randomise
+from small import module_biases, randomise
 from torch import Tensor, nn
 from torchvision import models
 
+from explanations.additions import find_additions
 from explanations.decomposition import Attributions, completeness_gap
 from explanations.saliency import FAMILIES, family_methods, saliency_maps
 
@@ -101,6 +102,9 @@ def test_every_classifier_decomposes(name, monkeypatch):
     decomposition, found = assert_complete(network, images, 1e-8)
     assert max(values.shape[1] * values.shape[2] for values in found.activity[1:]) > 1  # layers with positions
     assert_maps_by_every_method(FoundMaps(found, bias_layers(decomposition)))
+    additions = find_additions(network, (3, size, size))
+    never_run = {key for key in module_biases(network) if key.startswith(("aux", "Aux"))}
+    assert set(additions.biases) == module_biases(network).keys() - never_run - set(additions.by_position)
     assert_same_logits_for_inference(network, images, found.logits)
 
 

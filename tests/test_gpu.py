@@ -5,10 +5,9 @@ import copy
 import pytest
 import torch
 import torchvision
-from small import randomise
+from small import module_biases, randomise
 from torch import Tensor, nn
 
-from explanations.biases import bias_tensors
 from explanations.decomposition import Attributions, Decomposition, completeness_gap
 from explanations.devices import place_network, use_device
 from explanations.inference import FastDecisions, decide_in
@@ -36,7 +35,7 @@ def full_size(name: str) -> nn.Module:
     """
     torch.manual_seed(0)
     network = randomise(torchvision.models.get_model(name, weights=None, num_classes=20)).requires_grad_(False)
-    for _, bias in bias_tensors(network):
+    for bias in module_biases(network).values():
         bias *= 0.1
     last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
     last.bias -= network(pictures(8) * (torch.rand(8, 1, SIZE, SIZE) > 0.5)).mean(0)

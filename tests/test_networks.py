@@ -6,25 +6,18 @@ from itertools import pairwise
 
 import pytest
 import torch
-from small import ARGUMENTS, SIZE, build, describe, inputs, randomise
+from small import ARGUMENTS, SIZE, build, describe, inputs, module_biases, randomise
 from torch import nn
 from torchvision.models.convnext import LayerNorm2d
 from torchvision.ops import SqueezeExcitation
 
-from explanations.biases import (
-    BATCH_NORMS,
-    CONVOLUTIONS,
-    bias_tensors,
-    decay_factors,
-    normalisation,
-    scale_biases,
-    zero_biases,
-)
+from explanations.biases import decay_factors, find_biases, scale_biases, zero_biases
 from explanations.command import InputError
 from explanations.decomposition import Decomposition
 from explanations.descriptions import NetworkDescription, file_hash, read_description
 from explanations.narrow import NARROW
 from explanations.networks import build_network, load_network, predict_logits, preprocess, save_network
+from explanations.operations import BATCH_NORMS, CONVOLUTIONS
 
 # --- files -------------------------------------------------------------------------------------------------------
 
@@ -192,7 +185,7 @@ def test_later_families_keep_maps_to_the_top(name, size):
 )
 def test_later_families_have_their_operations(name, kinds):
     assert kinds <= {type(module) for module in build(name).modules()}
-    assert normalisation(build(name)) == ("batch" if nn.BatchNorm2d in kinds else "layer")
+    assert find_biases(build(name), describe(name)).normalisation == ("batch" if nn.BatchNorm2d in kinds else "layer")
 
 
 @pytest.mark.parametrize("variant", ["vgg16", "resnet50"])
@@ -230,9 +223,9 @@ def test_zeroing_sets_biases_and_nothing_else(name):
     network = build(name)
     before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
     biases = biases_by_type(network)
-    assert {key for key, _ in bias_tensors(network)} == biases
+    assert set(find_biases(network, describe(name)).biases) == biases
     assert all(before[key].any() for key in biases)
-    zero_biases(network)
+    zero_biases(network, biases)
     for key, tensor in network.state_dict().items():
         if key in biases:
             assert not tensor.any(), key
@@ -243,10 +236,10 @@ def test_zeroing_sets_biases_and_nothing_else(name):
 
 def test_scaling_is_of_the_reference():
     network = build("resnet50")
-    reference = {key: tensor.clone() for key, tensor in bias_tensors(network)}
+    reference = {key: tensor.clone() for key, tensor in module_biases(network).items()}
     scale_biases(network, 0.5, reference)
     scale_biases(network, 0.25, reference)
-    for key, tensor in bias_tensors(network):
+    for key, tensor in module_biases(network).items():
         torch.testing.assert_close(tensor.detach(), 0.25 * reference[key])
 
 

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 import torch
 from scipy import stats
-from small import build, describe
+from small import build, describe, module_biases
 from torch import Tensor, nn
 
 import survey_network
-from explanations.biases import bias_tensors, zero_biases
+from explanations.biases import zero_biases
 from explanations.command import InputError
 from explanations.evaluation import LabelledImages, mark
 from explanations.manifests import UNLABELLED
@@ -57,7 +57,7 @@ def plain(**changes):
 
 def survey(network: nn.Module, images: Tensor, labels: list[int], description=None, conditions=CONDITIONS) -> Answers:
     zeroed = type(network)(network.top.weight.tolist(), network.top.bias.tolist())
-    zero_biases(zeroed)
+    zero_biases(zeroed, module_biases(zeroed))
     return ask(network.eval(), zeroed.eval(), description or plain(), images, np.array(labels), conditions)
 
 
@@ -205,7 +205,7 @@ def test_the_step_writes_tidy_tables(world, tmp_path):
     assert {key: len(table) for key, table in tables.items()} == {
         **{"accuracy": 5, "outputs": 20, "fits_table": 7, "robustness": 6}
     }
-    count = sum(tensor.numel() for _, tensor in bias_tensors(network))
+    count = sum(tensor.numel() for tensor in module_biases(network).values())
     for table in tables.values():
         assert (
             (table.network == "mine").all() and (table.biases == count).all() and (table.normalisation == "batch").all()

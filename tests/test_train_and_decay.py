@@ -13,14 +13,13 @@ import pytest
 import torch
 from conftest import images_of
 from PIL import Image
-from small import ARGUMENTS, build, describe, vary
+from small import ARGUMENTS, build, describe, module_biases, vary
 from torch import nn
 
 import decay_biases
 import train_network
 import zero_biases
 from explanations import decay as decay_module
-from explanations.biases import bias_tensors
 from explanations.command import ProgressBar, dictionary
 from explanations.decay import Decay, distillation_loss, plan_phases
 from explanations.descriptions import file_hash, read_description
@@ -118,7 +117,7 @@ def decayed(paths: list[Path], name: str, schedule: list[float], seed: int = 0) 
 @pytest.mark.parametrize("name", ["vgg16", "resnet50"])
 def test_decay_ends_without_biases_and_holds_scales_and_variances(paths, name):
     before, after = state(build(name)), decayed(paths, name, [0.5, 0.5, 0.1, 0.0])
-    biases = {key for key, _ in bias_tensors(after)}
+    biases = module_biases(after).keys()
     for key, tensor in after.state_dict().items():
         if key in biases:
             assert not tensor.any(), key
@@ -132,7 +131,7 @@ def test_decay_ends_without_biases_and_holds_scales_and_variances(paths, name):
 @pytest.mark.parametrize("name", ["vgg16", "resnet50"])
 def test_biases_are_held_at_their_factor_while_weights_are_tuned(paths, name):
     before, after = state(build(name)), decayed(paths, name, [0.5, 0.25, 0.25])
-    for key, tensor in bias_tensors(after):
+    for key, tensor in module_biases(after).items():
         torch.testing.assert_close(tensor.detach(), 0.25 * before[key])
 
 
@@ -183,7 +182,7 @@ def run(world, folder, name: str = "vgg16", **changes) -> tuple:
 def test_decay_writes_the_decayed_variant(world, tmp_path):
     output, _ = run(world, tmp_path)
     network, description = load_network(output)
-    assert all(not tensor.any() for _, tensor in bias_tensors(network))
+    assert all(not tensor.any() for tensor in module_biases(network).values())
     assert (description.variant, description.origin_hash) == ("decayed", file_hash(world.networks["vgg16"]))
     assert description.record["steps"] == 3 and "accuracy" in description.record
     assert description.classes == read_description(world.networks["vgg16"]).classes
@@ -205,7 +204,7 @@ def test_the_record_follows_the_decay(world, tmp_path, name):
     for factor, found in zip(record.factor, record.brute_force_accuracy, strict=True):
         network, description = load_network(world.networks[name])
         with torch.no_grad():
-            for _, tensor in bias_tensors(network):
+            for tensor in module_biases(network).values():
                 tensor *= factor
         test = LabelledImages.read(world.test_images, world.images, description)
         assert found == test.accuracy(network)
@@ -327,5 +326,5 @@ def test_zeroing_writes_the_zeroed_variant(world, tmp_path, name):
     before = vary(load_network(world.networks[name])[0], "zeroed")
     assert same(state(before), state(network))
     assert (description.variant, description.origin_hash) == ("zeroed", file_hash(world.networks[name]))
-    count = sum(tensor.numel() for _, tensor in bias_tensors(network))
+    count = sum(tensor.numel() for tensor in module_biases(network).values())
     assert description.record == {"zeroed_biases": count}

@@ -8,9 +8,11 @@ from small import describe, randomise
 from torch import nn
 from workflow_copy import ROOT
 
-from explanations.biases import BATCH_NORMS, bias_tensors, count_biases, normalisation, zero_biases
+from explanations.additions import Additions, find_additions
+from explanations.biases import count_biases, zero_biases
 from explanations.narrow import NARROW, inception_v1
 from explanations.networks import build_network, load_network, save_network
+from explanations.operations import BATCH_NORMS
 
 ZOO = yaml.safe_load((ROOT / "config/config.yaml").read_text())["networks"]
 WITHOUT = {"alexnet", "vgg11", "vgg16", "vgg19", "squeezenet", "inception_v1"}
@@ -31,9 +33,13 @@ def images(count: int = 3) -> torch.Tensor:
     return torch.randn(count, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
 
 
+def find(network: nn.Module) -> Additions:
+    return find_additions(network, (3, SIZE, SIZE))
+
+
 def test_the_zoo_can_answer_the_papers_question():
     assert len(ZOO) >= 12
-    kinds = {name: normalisation(build_zoo(name)) for name in ZOO}
+    kinds = {name: find(build_zoo(name)).normalisation for name in ZOO}
     assert {name for name, kind in kinds.items() if kind == "none"} == WITHOUT
     assert {name for name, kind in kinds.items() if kind == "layer"} == LAYER_NORM
 
@@ -46,7 +52,7 @@ def test_zeroed_networks_survive_saving(tmp_path, name):
     settings = ZOO[name]
     arguments = {**settings["arguments"], "num_classes": 10}
     description = describe("vgg16", constructor=settings["constructor"], arguments=arguments, size=SIZE)
-    zero_biases(network)
+    zero_biases(network, find(network).biases)
     wanted = network(images())
     assert not torch.equal(wanted, usual)
     save_network(tmp_path / "n.safetensors", network, description)
@@ -61,9 +67,9 @@ def test_biases_are_all_that_is_named_so(name):
     network = build_zoo(name)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     wanted = {key for key in before if key.endswith((".bias", ".in_proj_bias", ".running_mean"))}
-    assert {key for key, _ in bias_tensors(network)} == wanted
-    assert count_biases(network) == sum(before[key].numel() for key in wanted)
-    zero_biases(network)
+    assert set(find(network).biases) == wanted
+    assert count_biases(network, wanted) == sum(before[key].numel() for key in wanted)
+    zero_biases(network, wanted)
     for key, value in network.state_dict().items():
         assert not value.any() if key in wanted else torch.equal(value, before[key]), key
 
@@ -74,8 +80,10 @@ def test_biases_are_all_that_is_named_so(name):
 )
 def test_biases_of_published_networks(constructor, plain, channels):
     """As counted in other implementations' files; batch normalisation has two for each channel."""
-    with torch.device("meta"):
-        assert count_biases(build_network("torchvision", constructor, {})) == plain + 2 * channels
+    with torch.device("meta"):  # initialisation takes longer than the test
+        network = build_network("torchvision", constructor, {})
+    network.to_empty(device="cpu")
+    assert count_biases(network, find_additions(network, (3, 64, 64)).biases) == plain + 2 * channels
 
 
 @pytest.mark.parametrize("name", sorted(FULL - {"googlenet", "inception_v3"}))
@@ -116,8 +124,9 @@ def test_published_inception_has_the_published_size():
     """8280 biases are in the Caffe file of the same network, 6,998,552 parameters without the auxiliary heads."""
     network = inception_v1(1000)
     assert sum(p.numel() for p in network.parameters()) == 6_998_552
-    assert count_biases(network) == 8280
-    assert normalisation(network) == "none"
+    found = find_additions(network, (3, 64, 64))
+    assert count_biases(network, found.biases) == 8280
+    assert found.normalisation == "none"
     assert sum(m.kernel_size == (5, 5) for m in network.modules() if isinstance(m, nn.Conv2d)) == 9
 
 

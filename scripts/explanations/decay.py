@@ -14,12 +14,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from explanations.biases import CONVOLUTIONS, bias_tensors, decay_factors, scale_biases
+from explanations.biases import bias_tensors, decay_factors, find_biases, scale_biases
 from explanations.command import ProgressBar, whole_file
 from explanations.descriptions import NetworkDescription
 from explanations.devices import compute_in
 from explanations.images import read_batches
 from explanations.networks import preprocess
+from explanations.operations import CONVOLUTIONS
 
 ADAM_STATE = ("exp_avg", "exp_avg_sq", "step")
 
@@ -53,7 +54,8 @@ class Decay:
         self.network, self.paths, self.description = network, paths, description
         self.temperature, self.batch, self.seed = temperature, batch, seed
         self.threads, self.precision, self.skip = threads, precision, skip
-        self.biases = {name: tensor.clone() for name, tensor in bias_tensors(network)}
+        names = find_biases(network, description).biases
+        self.biases = {name: tensor.clone() for name, tensor in bias_tensors(network, names).items()}
         self.teacher = copy.deepcopy(network)
         modules = ((name, m) for name, m in network.named_modules() if isinstance(m, (*CONVOLUTIONS, nn.Linear)))
         self.weights = {f"{name}.weight": module.weight for name, module in modules}

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from explanations.biases import BATCH_NORMS, CONVOLUTIONS
 from explanations.command import InputError
+from explanations.operations import BATCH_NORMS, CONVOLUTIONS
 from explanations.positions import Layout, PositionTracer
 from explanations.remainders import (
     ADDITIONS,

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torchvision.ops import stochastic_depth
 
-from explanations.biases import BATCH_NORMS, CONVOLUTIONS
+from explanations.operations import BATCH_NORMS, CONVOLUTIONS
 from explanations.positions import MATRIX_PRODUCTS, MOVING_CALLS
 
 ADDITIONS = (operator.add, torch.add, "add")

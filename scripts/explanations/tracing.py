@@ -15,8 +15,8 @@ from torch.fx.passes.shape_prop import TensorMetadata
 from torchvision.models import feature_extraction
 from torchvision.models.feature_extraction import NodePathTracer
 
-from explanations.biases import BATCH_NORMS
 from explanations.command import InputError
+from explanations.operations import BATCH_NORMS
 from explanations.positions import MOVING_CALLS
 
 TORCH = str(Path(torch.__file__).parent)
