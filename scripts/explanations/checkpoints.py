@@ -26,9 +26,7 @@ from explanations.command import InputError
 USUAL_KEYS = ("state_dict", "model", "model_state_dict")  # taken before others, the first before the second
 WRAPPERS = ("module.", "model.", "net.", "network.")  # of modules that hold a network and nothing else
 COMPILED = "_orig_mod."  # torch.compile's, wherever a module was compiled
-AVERAGED = re.compile(
-    r"(^|[._])(ema|swa|shadow)([._]|$)|averag", re.IGNORECASE
-)  # running means of the weights: taken where nothing else is
+AVERAGED = re.compile(r"(^|[._])(ema|swa|shadow)([._]|$)|averag", re.IGNORECASE)  # means over training: the last choice
 COUNTER = ".num_batches_tracked"  # older files have none
 HOW_TO_SAVE = 'save its weights alone: torch.save(model.state_dict(), "weights.pth")'
 REFUSED_TYPE = re.compile(r"WeightsUnpickler error.*?(?:GLOBAL|class|type) (\w[\w.]*\w)", re.DOTALL)
@@ -213,9 +211,8 @@ def unwrap(weights: Weights, path: Path, names: Collection[str], key: str = "") 
     others = [] if key else [found for found in prefixes if found != prefix]
     if others:
         chosen = f"what starts with {prefix}" if prefix else "what has the network's own names"
-        print(
-            f"{path}: {chosen} is taken; weights.key can choose {shorten(o.removesuffix('.') for o in others)} instead"
-        )
+        named = shorten(found.removesuffix(".") for found in others)
+        print(f"{path}: {chosen} is taken; weights.key can choose {named} instead")
     own = {name for name in plain if name.startswith(prefix)}
     if not prefix:
         own -= {name for name in own - set(names) if name.startswith(tuple(others))}
@@ -243,9 +240,7 @@ def common_wrapper(weights: Weights) -> str:
     """The known wrappers' prefix that all names of a file have."""
     prefix = ""
     while True:
-        longer = [
-            prefix + wrapper for wrapper in WRAPPERS if all(name.startswith(prefix + wrapper) for name in weights)
-        ]
-        if not longer:
+        wrapper = next((end for end in WRAPPERS if all(name.startswith(prefix + end) for name in weights)), None)
+        if wrapper is None:
             return prefix
-        prefix = longer[0]
+        prefix += wrapper

@@ -204,6 +204,6 @@ def predict_logits(
     scale: float = 1.0,
     shift: float = 0.0,
 ) -> Tensor:
-    """The logits (n, classes) of (n, C, H, W) uint8 images, in batches, where the network is; the rest as for preprocess."""
+    """The logits (n, classes) of (n, C, H, W) uint8 images, in batches, where the network is; else as preprocess."""
     place = next(network.parameters()).device
     return torch.cat([network(preprocess(part.to(place), description, scale, shift)) for part in images.split(batch)])

@@ -1,4 +1,4 @@
-"""Networks of torchvision and timm with weights: what the libraries publish of theirs, and the weights, or one's own."""
+"""Networks of torchvision and timm with weights: what the libraries publish of theirs; those, or one's own."""
 
 import math
 import re
@@ -77,8 +77,8 @@ def own_classes(classes: int | str | Sequence, arguments: dict, url: str) -> tup
 def look_up(source: str, constructor: str, weights: str, arguments: dict, classes: int = 0) -> Published:
     """What a library publishes of a constructor's weights; InputError for a name that it doesn't have.
 
-    With a number of classes they are what one's own were made from: of the published ones it matters how images are made
-    ready alone. They need no name then; the library's default is taken.
+    With a number of classes they are what one's own were made from: it matters of them how images are made ready, and
+    nothing else. They need no name then; the library's default is taken.
     """
     if source not in SOURCES:
         raise InputError(f"source is {source}; pretrained weights are of {', '.join(SOURCES)}")
@@ -91,10 +91,8 @@ def look_up(source: str, constructor: str, weights: str, arguments: dict, classe
         raise InputError(f"weights.name is {weights}; they are no classifier's")
     asked = arguments.get("num_classes")
     if asked not in (None, classes or found.classes):
-        raise InputError(
-            f"arguments.num_classes is {asked}; {constructor} {weights} has {found.classes} classes; weights of one's own "
-            "come with weights.url and classes"
-        )
+        said = f"arguments.num_classes is {asked}; {constructor} {weights} has {found.classes} classes"
+        raise InputError(f"{said}; weights of one's own come with weights.url and classes")
     channels = count_channels(source, arguments)
     mean, std = adapt_normalisation(found.mean, found.std, channels)
     framing = replace(found.framing, channels=channels)
