@@ -1,8 +1,83 @@
 """The networks.
 
 train           images/train, test_images.csv -> models/<network>/original.safetensors
-fetch_network   nothing -> the same, of pretrained networks
+fetch_network   nothing, or weights of one's own -> the same, of networks with weights
 """
+
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+
+def own_weights(wildcards):
+    """The file of a network's weights if it is on disk and no hash says that it is the same as ever: an input then."""
+    weights = config["networks"][wildcards.network]["weights"]
+    return [] if weights.get("sha256") else file_of(weights.get("url", ""))
+
+
+def named_classes(wildcards):
+    """The file that a network's classes are named in, if they are."""
+    classes = config["networks"][wildcards.network].get("classes")
+    return file_of(classes) if isinstance(classes, str) and not classes.isdecimal() else []
+
+
+def file_of(address):
+    """The path that an address is of; nothing if it is a server's, or empty."""
+    scheme, path = urlsplit(address)[0], address
+    if scheme == "file":
+        path = url2pathname(urlsplit(address).path)
+    return [] if not path or scheme in ("http", "https") else os.path.expanduser(path)
+
+
+def flag_of_classes(wildcards):
+    """What a network's classes are as a flag: a list, a path, a number, or nothing."""
+    return str(config["networks"][wildcards.network].get("classes", ""))
+
+
+def check_networks():
+    """Stop with one line unless what the configuration says of each network's classes and weights fits together."""
+    for name, network in config["networks"].items():
+        where, weights, classes = f"configuration: networks.{name}", network.get("weights"), network.get("classes")
+        asked = network["arguments"].get("num_classes")
+        if weights is None:
+            if classes is not None:
+                raise WorkflowError(
+                    f"{where}.classes goes with weights; of what is trained here, folders are the classes"
+                )
+            continue
+        if classes is not None and not weights.get("url"):
+            raise WorkflowError(
+                f"{where}.weights.url is missing; classes are those of weights of your own, at that url"
+            )
+        if not weights.get("name") and classes is None:
+            raise WorkflowError(f"{where}.weights.name is missing; only weights of your own, with classes, do without")
+        file = file_of(weights.get("url", ""))
+        if file and not Path(file).is_file():
+            raise WorkflowError(f"{where}.weights.url is {weights['url']}; there is no such file")
+        if classes is None:
+            continue
+        count = count_classes(f"{where}.classes", classes)
+        if asked not in (None, count):
+            raise WorkflowError(f"{where}.arguments.num_classes is {asked}; networks.{name}.classes are {count}")
+
+
+def count_classes(where, classes):
+    """How many classes a list, a number or a file of names means."""
+    if isinstance(classes, list):
+        return len(classes)
+    if str(classes).isdecimal():
+        return int(classes)
+    try:
+        names = Path(classes).expanduser().read_text("utf-8-sig").rstrip().splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise WorkflowError(
+            f"{where} is {classes}; allowed is a text file that can be read, a list or a number"
+        ) from None
+    if len(names) < 2:
+        raise WorkflowError(f"{where} is {classes}; it holds {len(names)} names; allowed are two or more")
+    return len(names)
+
+
+check_networks()
 
 
 localrules:
@@ -61,6 +136,8 @@ rule train:
 
 rule fetch_network:
     input:
+        weights=own_weights,
+        classes=named_classes,
         code=sources("fetch_network.py"),
     output:
         "results/{experiment}/models/{network}/original.safetensors",
@@ -81,7 +158,9 @@ rule fetch_network:
         source=lookup("networks/{network}/source", within=config),
         constructor=lookup("networks/{network}/constructor", within=config),
         arguments=lookup("networks/{network}/arguments", within=config),
-        weights=lookup("networks/{network}/weights/name", within=config),
+        classes=flag_of_classes,
+        weights=lookup("networks/{network}/weights/name", within=config, default=""),
+        key=lookup("networks/{network}/weights/key", within=config, default=""),
         url=lookup("networks/{network}/weights/url", within=config, default=""),
         sha256=lookup("networks/{network}/weights/sha256", within=config, default=""),
     shell:
@@ -89,7 +168,9 @@ rule fetch_network:
         " --source {params.source}"
         " --constructor {params.constructor}"
         " --arguments {params.arguments:q}"
-        " --weights {params.weights}"
+        " --classes {params.classes:q}"
+        " --weights {params.weights:q}"
+        " --key {params.key:q}"
         " --url {params.url:q}"
         " --sha256 {params.sha256:q}"
         " --output {output:q}"
