@@ -69,7 +69,7 @@ def read_content(path: Path) -> dict:
 def harmless_types() -> list:
     """What training scripts keep beside weights and what holds values alone: settings, paths, numpy's numbers."""
     dtypes = {type(np.dtype(code)) for code in np.typecodes["All"]}
-    calls = {"scalar": np._core.multiarray.scalar, "_reconstruct": np._core.multiarray._reconstruct}
+    calls = {"scalar": np.float64(0).__reduce__()[0], "_reconstruct": np.zeros(0).__reduce__()[0]}
     numpys = [(call, f"numpy.{core}.multiarray.{name}") for name, call in calls.items() for core in ("core", "_core")]
     paths = [
         (getattr(pathlib, f"Pure{name}"), f"{module}.{name}")  # Windows' own can't be made elsewhere

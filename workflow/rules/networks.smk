@@ -22,10 +22,12 @@ def named_classes(wildcards):
 
 def file_of(address):
     """The path that an address is of; nothing if it is a server's, or empty."""
-    scheme, path = urlsplit(address)[0], address
-    if scheme == "file":
-        path = url2pathname(urlsplit(address).path)
-    return [] if not path or scheme in ("http", "https") else os.path.expanduser(path)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return []  # no address of anything: the step that would read it says so
+    path = url2pathname(parts.path) if parts.scheme == "file" else address
+    return [] if not path or parts.scheme in ("http", "https") else os.path.expanduser(path)
 
 
 def flag_of_classes(wildcards):
