@@ -31,7 +31,7 @@ from explanations.descriptions import NetworkDescription, file_hash, read_descri
 from explanations.evaluation import LabelledImages
 from explanations.images import frame
 from explanations.manifests import ManifestRow, write_manifest
-from explanations.networks import check_outputs, load_network, preprocess, save_network
+from explanations.networks import check_outputs, check_training, load_network, preprocess, save_network
 from explanations.pictures import as_rgb
 from explanations.pretrained import look_up, own_classes
 
@@ -415,13 +415,17 @@ def test_inceptions_are_trained_without_auxiliary_heads(world, tmp_path, constru
     assert message == "arguments.aux_logits is true; networks are trained here without auxiliary heads"
 
 
-def test_what_gives_more_than_logits_in_training(world, tmp_path):
-    flags = {"source": "timm", "constructor": "inception_v3", "arguments": {"aux_logits": True}, "size": 299}
-    message = refused(train, world, tmp_path, **flags)
+def test_what_gives_more_than_logits(world, tmp_path):
     said = "it must be logits alone, without those of auxiliary heads"
-    assert message == f"inception_v3's output in training is a tuple; {said}"
-    flags |= {"constructor": "test_resnet", "arguments": {"features_only": True}}
+    flags = {"source": "timm", "constructor": "inception_v3", "arguments": {"aux_logits": True}, "size": 299}
+    assert refused(train, world, tmp_path, **flags) == f"inception_v3's output is a tuple; {said}"
+    flags |= {"constructor": "test_resnet", "arguments": {"features_only": True}, "size": 64}
     assert refused(train, world, tmp_path, **flags) == f"test_resnet's output is a list; {said}"
+    distilled = timm.create_model("deit_tiny_distilled_patch16_224", img_size=32, num_classes=10, depth=1)
+    check_training(distilled, "deit", 3, 32, 10)
+    distilled.set_distilled_training()
+    message = refused(check_training, distilled, "deit", 3, 32, 10)
+    assert message == f"deit's output in training is a tuple; {said}"
 
 
 def test_the_check_before_training_changes_nothing(world, tmp_path, monkeypatch):
