@@ -240,9 +240,18 @@ def plan(folder: Path, network: dict, home: Path | None = None) -> str:
 @pytest.mark.parametrize("classes", [["a", "-b c", 3], 7, "names.txt"])
 def test_own_networks_are_planned(workflow, classes):
     said = plan(workflow, {**OWN, "classes": classes})
-    assert f"--classes {shlex.quote(str(classes))}" in said
+    assert f"--classes={shlex.quote(str(classes))}" in said
     inputs = next(line for line in said.splitlines() if line.strip().startswith("input: "))
     assert "w.pth" in inputs and ("names.txt" in inputs) == (classes == "names.txt")
+
+
+def test_published_weights_are_asked_for_with_flags_that_say_nothing(workflow):
+    """Each has a value, if an empty one: without, the command would take the next flag for it."""
+    said = plan(workflow, {**OWN, "weights": {"name": "r160_in1k"}})
+    command = next(line for line in said.splitlines() if "scripts/fetch_network.py" in line and "--source" in line)
+    flags = shlex.split(command.partition("fetch_network.py")[2].partition(">")[0])
+    values = dict(flag.split("=") for flag in flags if "=" in flag)
+    assert values == {"--classes": "", "--weights": "r160_in1k", "--key": "", "--url": "", "--sha256": ""}
 
 
 @pytest.mark.parametrize(
@@ -288,6 +297,21 @@ def test_a_home_folder(workflow, monkeypatch, tmp_path):
     (tmp_path / "names.txt").write_text("a\nb\n")
     said = plan(workflow, {**OWN, "weights": {"url": "~/w.pth"}, "classes": "~/names.txt"})
     assert f"input: {tmp_path}/w.pth, {tmp_path}/names.txt" in said
+
+
+def test_a_file_of_weights_that_changes_is_read_again(workflow):
+    network = {**OWN, "classes": "names.txt", "weights": {"url": "changing.pth"}}
+    (workflow / "own.yaml").write_text(yaml.safe_dump({"networks": {"own": network}}))
+    target = Path("results/embedded/models/own/original.safetensors")
+    arguments = ("--cores", "1", str(target), "--configfile", "own.yaml")
+    (workflow / "names.txt").write_text("no\nyes\n")
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        torch.save(timm.create_model("test_vit", num_classes=2).state_dict(), workflow / "changing.pth")
+        snakemake(workflow, *arguments)
+        description = read_description(workflow / target)
+        assert description.origin_hash == file_hash(workflow / "changing.pth") and description.classes == ("no", "yes")
+    assert "Nothing to be done" in snakemake(workflow, *arguments).stdout
 
 
 # --- channels ----------------------------------------------------------------------------------------------------

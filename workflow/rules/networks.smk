@@ -88,15 +88,16 @@ rule fetch_network:
         key=lookup("networks/{network}/weights/key", within=config, default=""),
         url=lookup("networks/{network}/weights/url", within=config, default=""),
         sha256=lookup("networks/{network}/weights/sha256", within=config, default=""),
+    # Snakemake writes nothing for an empty text: with = a flag has a value nevertheless
     shell:
         "python scripts/fetch_network.py"
         " --source {params.source}"
         " --constructor {params.constructor}"
         " --arguments {params.arguments:q}"
-        " --classes {params.classes:q}"
-        " --weights {params.weights:q}"
-        " --key {params.key:q}"
-        " --url {params.url:q}"
-        " --sha256 {params.sha256:q}"
+        " --classes={params.classes:q}"
+        " --weights={params.weights:q}"
+        " --key={params.key:q}"
+        " --url={params.url:q}"
+        " --sha256={params.sha256:q}"
         " --output {output:q}"
         " >{log:q} 2>&1"
