@@ -45,8 +45,8 @@ def main(
     rows = choose_block(read_manifest(manifest), shard, shard_size, manifest)
     classifier, description = load_network(network)
     classifier = place_network(classifier, place).requires_grad_(False)
-    size = description.size
-    decomposition = Decomposition(classifier, torch.zeros(1, 3, size, size, device=place))
+    example = torch.zeros(1, description.channels, description.size, description.size, device=place)
+    decomposition = Decomposition(classifier, example)
     operations = [Operation(operation.name, operation.layer) for operation in decomposition.operations]
     identity = {
         "experiment": experiment,

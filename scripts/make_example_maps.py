@@ -15,6 +15,7 @@ from explanations.descriptions import file_hash, read_description
 from explanations.hdf5 import write_hdf5
 from explanations.images import load_images
 from explanations.manifests import read_manifest
+from explanations.pictures import as_rgb
 from explanations.saliency import UPSAMPLINGS, saliency_maps
 from explanations.shards import ShardReader
 
@@ -37,12 +38,13 @@ def main(
     with ShardReader(shards, file_hash(network)) as reader:
         maps = ShardMaps(reader, chosen)
         found = np.stack([saliency_maps(method, maps, upsampling).numpy() for method in methods], 1)
-        targets = [description.classes[target] for target in reader.read("target", chosen)]
+        classes = description.name_classes(rows)
+        targets = [classes[target] for target in reader.read("target", chosen)]
         name = reader.identity["network"]
-    rgb = load_images([images / rows[index].path for index in chosen], description.framing)
+    pixels = load_images([images / rows[index].path for index in chosen], description.framing)
     with write_hdf5(output) as file:
         file["image"] = np.array(chosen)
-        file["rgb"] = rgb.transpose(0, 2, 3, 1)
+        file["rgb"] = as_rgb(pixels)
         file["maps"] = found
         file.attrs["methods"] = methods
         file.attrs["classes"] = [rows[index].class_name for index in chosen]

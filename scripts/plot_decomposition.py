@@ -29,6 +29,7 @@ from explanations.figures import (
 )
 from explanations.images import load_image
 from explanations.manifests import read_manifest
+from explanations.pictures import as_rgb
 from explanations.shards import ShardReader
 
 LEFT, RIGHT, GAP = 0.36, 0.07, 0.055  # inches
@@ -55,10 +56,10 @@ def main(
         bias = [None, *(layer_bias(reader, image, l) for l in range(1, top + 1))]
         score, target = float(reader.read("score", [image])[0]), int(reader.read("target", [image])[0])
         name = reader.identity["network"]
-    picture = load_image(images / rows[image].path, description.framing).transpose(1, 2, 0)
+    picture = as_rgb(load_image(images / rows[image].path, description.framing))
     kept = [activity[layer].sum(dtype=float), sum(bias[l].sum(dtype=float) for l in range(layer + 1, top + 1))]
     with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, HEIGHT, layout=None) as figure:
-        title = f"{network_title(name)}: the score of class “{description.classes[target]}” for one image, "
+        title = f"{network_title(name)}: the score of class “{description.name_classes(rows)[target]}” for one image, "
         write(figure, 0.06, 0.06, title + f"$f_c$ = {format_sum(score)}", fontsize=7.5, va="top")
         lefts, sides = arrange([len(a) for a in activity])
         sketch_layers(figure, lefts, sides, [len(a) for a in activity])

@@ -25,6 +25,7 @@ from explanations.figures import (
 )
 from explanations.images import load_image
 from explanations.manifests import read_manifest
+from explanations.pictures import as_rgb
 from explanations.shards import ShardReader
 
 PITCH, SIDE, LEFT = 0.662, 0.605, 0.06  # inches
@@ -43,9 +44,9 @@ def main(
         with ShardReader([path]) as reader:
             maps = [reader.read(f"activity/{l:02d}", [image])[0] for l in reader.layers]
             score, target = reader.read("score", [image])[0], reader.read("target", [image])[0]
-            found.append((reader.identity["variant"], maps, score, description.classes[target]))
+            found.append((reader.identity["variant"], maps, score, description.name_classes(rows)[target]))
             name = reader.identity["network"]
-    picture = load_image(images / rows[image].path, descriptions[0].framing).transpose(1, 2, 0)
+    picture = as_rgb(load_image(images / rows[image].path, descriptions[0].framing))
     layers = len(found[0][1])
     half = math.ceil(layers / 2)
     height = TOP + TIER + ROW + SIDE + 0.05

@@ -12,15 +12,24 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from explanations.channels import adapt_normalisation, count_channels
+from explanations.classes import FEWEST
 from explanations.command import InputError, ProgressBar, check_range, dictionary, run_command, step_parser
 from explanations.descriptions import NetworkDescription
 from explanations.devices import place_network
 from explanations.evaluation import LabelledImages
 from explanations.images import list_images, read_batches
 from explanations.manifests import UNLABELLED
-from explanations.networks import build_network, check_size, preprocess, save_network
+from explanations.networks import (
+    build_network,
+    check_outputs,
+    check_training,
+    preprocess,
+    save_network,
+    training_arguments,
+)
 
-MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)  # of RGB
 CLIP = 1.0  # the largest norm of a gradient
 
 
@@ -50,17 +59,29 @@ def main(
     torch.manual_seed(seed)
     classes, paths, labels = list_images(train)
     settings = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate, "weight_decay": weight_decay}
-    network = build_network(source, constructor, {**arguments, "num_classes": len(classes)})
-    description = NetworkDescription(
-        source, constructor, {**arguments, "num_classes": len(classes)}, tuple(classes), size, MEAN, STD, size
-    )
-    check_size(network, constructor, size)
+    check_classes(classes, train, arguments)
+    arguments = {**training_arguments(source, constructor, arguments), "num_classes": len(classes)}
+    channels = count_channels(source, arguments)
+    network = build_network(source, constructor, arguments)
+    normalisation = adapt_normalisation(MEAN, STD, channels)
+    description = NetworkDescription(source, constructor, arguments, tuple(classes), size, *normalisation, size)
+    check_outputs(network, constructor, channels, size, len(classes), "images.size")
+    check_training(network, constructor, channels, size, len(classes))
     test = LabelledImages.read(test_images, images, description, threads)
     if (test.labels == UNLABELLED).any():
         raise InputError(f"{test_images}: holds images without labels; a network that is trained here needs them")
     fit(network, paths, torch.from_numpy(labels), description, epochs, batch, learning_rate, weight_decay)
     record = {**settings, "seed": seed, "train_images": len(paths), **test.record_accuracy(network)}
     save_network(output, network, description.with_variant("original", "trained from scratch", "", record))
+
+
+def check_classes(classes: Sequence[str], train: Path, arguments: dict) -> None:
+    """InputError unless a folder's classes are two or more, and as many as the arguments say, if they do."""
+    if len(classes) < FEWEST:
+        raise InputError(f"{train}: holds one class, {classes[0]}; a network needs {FEWEST} or more to decide between")
+    asked = arguments.get("num_classes")
+    if asked not in (None, len(classes)):
+        raise InputError(f"arguments.num_classes is {asked}; {train} holds {len(classes)} classes")
 
 
 def fit(

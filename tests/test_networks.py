@@ -36,7 +36,9 @@ def test_round_trip_of_narrow_networks(tmp_path, name):
 def test_round_trip_of_a_torchvision_network(tmp_path):
     arguments = {"num_classes": 7}
     network = randomise(build_network("torchvision", "squeezenet1_1", arguments))
-    saved = describe("vgg16", source="torchvision", constructor="squeezenet1_1", arguments=arguments)
+    saved = describe(
+        "vgg16", source="torchvision", constructor="squeezenet1_1", arguments=arguments, classes=tuple("abcdefg")
+    )
     save_network(tmp_path / "n.safetensors", network, saved)
     loaded, description = load_network(tmp_path / "n.safetensors")
     images = inputs(dtype=torch.float32)

@@ -183,7 +183,9 @@ def test_one_that_cannot_be_traced_says_where():
 def test_round_trip(tmp_path):
     arguments = {"num_classes": 7}
     network = randomise(build_network("timm", "test_efficientnet", arguments))
-    saved = describe("vgg16", source="timm", constructor="test_efficientnet", arguments=arguments)
+    saved = describe(
+        "vgg16", source="timm", constructor="test_efficientnet", arguments=arguments, classes=tuple("abcdefg")
+    )
     save_network(tmp_path / "n.safetensors", network, saved)
     loaded, description = load_network(tmp_path / "n.safetensors")
     images = torch.randn(2, 3, 64, 64)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import torch
 
+from explanations.channels import count_channels
 from explanations.decay import plan_phases
 from explanations.decomposition import Decomposition
 from explanations.images import find_images
 from explanations.inference import SAMPLED, optimise_for_inference
-from explanations.networks import build_network
-from explanations.pretrained import look_up, rebuilding_arguments
+from explanations.networks import build_network, training_arguments
+from explanations.pretrained import look_up, own_classes, rebuilding_arguments
 from explanations.saliency import FAMILIES, family_methods
 from explanations.throughput import GPU, Operation, count_flop, list_operations, passes_per_second
 
@@ -85,20 +86,23 @@ class Shape:
 def examine(entry: dict, image_size: int, classes: int, explained: bool) -> NetworkFacts:
     """Build a network of the configuration, without its weights, and see what it costs."""
     if "weights" in entry:
-        published = look_up(entry["source"], entry["constructor"], entry["weights"]["name"], entry["arguments"])
+        weights = entry["weights"]
+        own = own_classes(entry.get("classes", ""), entry["arguments"], weights.get("url", ""))
+        names = (entry["source"], entry["constructor"], weights.get("name", ""))
+        published = look_up(*names, entry["arguments"], len(own))
         image_size, classes = published.framing.size, published.classes
-    arguments = {**entry["arguments"], "num_classes": classes}
-    if "weights" in entry:
-        arguments = rebuilding_arguments(entry["source"], entry["constructor"], arguments)
+    complete = rebuilding_arguments if "weights" in entry else training_arguments
+    arguments = complete(entry["source"], entry["constructor"], {**entry["arguments"], "num_classes": classes})
+    channels = count_channels(entry["source"], arguments)
     with torch.device("meta"):
         network = build_network(entry["source"], entry["constructor"], arguments).requires_grad_(False)
     weights = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
-    operations = list_operations(network, image_size)
+    operations = list_operations(network, image_size, channels)
     if not explained:
         return NetworkFacts(operations, weights)
-    folded = list_operations(optimise_for_inference(network, torch.device("meta")), image_size)
+    folded = list_operations(optimise_for_inference(network, torch.device("meta")), image_size, channels)
     network = build_network(entry["source"], entry["constructor"], arguments).requires_grad_(False)
-    example = torch.zeros(1, 3, image_size, image_size)
+    example = torch.zeros(1, channels, image_size, image_size)
     decomposition = Decomposition(network, example)
     arrays = decomposition(example).to_arrays()
     held = sum(

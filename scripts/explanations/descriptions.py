@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import safetensors
 
+from explanations.classes import FEWEST, number_classes
 from explanations.command import InputError
 from explanations.framing import Framing
+from explanations.manifests import ManifestRow
 
 FORMAT = "explanations-network-2"
 
@@ -19,7 +22,8 @@ class NetworkDescription:
 
     `source` names a family of constructors, `constructor` one of it, `arguments` its keyword arguments.
     Images have their short side resized to `resize` pixels by `interpolation` (both sides if `squash`), and the central
-    `size` × `size` pixels cut out; pixel values in [0, 1] are normalised by `mean` and `std` per channel.
+    `size` × `size` pixels cut out; pixel values in [0, 1] are normalised by `mean` and `std` per channel: one of grey
+    images, three of RGB, four of RGBA.
     """
 
     source: str
@@ -27,8 +31,8 @@ class NetworkDescription:
     arguments: dict
     classes: tuple[str, ...]
     size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     resize: int
     interpolation: str = "bilinear"
     squash: bool = False
@@ -40,7 +44,24 @@ class NetworkDescription:
     @property
     def framing(self) -> Framing:
         """How an image file becomes the network's square of pixels."""
-        return Framing(self.size, self.resize, self.interpolation, self.squash)
+        return Framing(self.size, self.resize, self.interpolation, self.squash, self.channels)
+
+    @property
+    def channels(self) -> int:
+        """How many channels the network's images have."""
+        return len(self.mean)
+
+    @property
+    def named(self) -> bool:
+        """Whether the names of its classes are known, not their number alone."""
+        return self.classes != number_classes(len(self.classes))
+
+    def name_classes(self, rows: Iterable[ManifestRow]) -> tuple[str, ...]:
+        """The names of its classes; if those aren't known, the names that labelled images have for them."""
+        if self.named:
+            return self.classes
+        labelled = {row.label: row.class_name for row in rows}
+        return tuple(labelled.get(index, name) for index, name in enumerate(self.classes))
 
     def with_variant(self, variant: str, origin: str, origin_hash: str, record: dict) -> "NetworkDescription":
         """The description of a variant made from this network."""
@@ -69,6 +90,8 @@ def read_description(path: Path) -> NetworkDescription:
         raise InputError(f"{path}: its metadata can't be read as JSON ({error})") from None
     for key in ("classes", "mean", "std"):
         values[key] = tuple(values[key])
+    if len(values["classes"]) < FEWEST:
+        raise InputError(f"{path}: a network of {len(values['classes'])} class; a decision needs {FEWEST} or more")
     return NetworkDescription(**values)
 
 

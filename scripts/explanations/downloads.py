@@ -28,7 +28,7 @@ def fetch_file(address: str, sha256: str, cache: Path) -> Path:
     address, if it can't be had, or is another file.
     """
     scheme, name = _split(address)
-    if scheme not in ("http", "https"):
+    if not is_remote(address):
         path = Path(urllib.request.url2pathname(name) if scheme == "file" else address).expanduser()
         if not path.is_file():
             raise InputError(f"{address}: no such file")
@@ -47,6 +47,11 @@ def fetch_file(address: str, sha256: str, cache: Path) -> Path:
             if not _is_cached(path, sha256):  # by whoever had the lock
                 _fetch(address, path, sha256)
     return path
+
+
+def is_remote(address: str) -> bool:
+    """Whether an address is a server's, not a file's on disk."""
+    return _split(address)[0] in ("http", "https")
 
 
 def _split(address: str) -> tuple[str, str]:

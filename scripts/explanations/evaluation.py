@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from explanations.command import InputError
 from explanations.descriptions import NetworkDescription
 from explanations.images import read_batches
-from explanations.manifests import UNLABELLED, read_manifest
+from explanations.manifests import UNLABELLED, ManifestRow, read_manifest
 from explanations.networks import predict_logits
 
 BATCH = 64  # images in a forward pass
@@ -22,6 +22,19 @@ def mark(images: int, count: int, seed: int) -> np.ndarray:
     marked = np.zeros(images, bool)
     marked[np.random.default_rng(seed).choice(images, min(count, images), replace=False)] = True
     return marked
+
+
+def check_number(rows: Sequence[ManifestRow], description: NetworkDescription, manifest: Path) -> None:
+    """InputError if images are of fewer classes than a network has whose classes' names aren't known.
+
+    Folders are numbered in order: where one is missing, all after it would be taken for other classes. Labels that are
+    not 0, 1, … without a gap are of some of a larger set's classes, and name them by their number.
+    """
+    labels = {row.label for row in rows if row.label != UNLABELLED}
+    count = len(description.classes)
+    if not description.named and labels == set(range(len(labels))) and 0 < len(labels) < count:
+        found = f"{manifest}: its images are of {len(labels)} classes, the network has {count}, and no names of them"
+        raise InputError(f"{found}; networks.<name>.classes can list the names")
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,8 @@ class LabelledImages:
     def read(cls, manifest: Path, folder: Path, description: NetworkDescription, threads: int = 1) -> "LabelledImages":
         """All images of a manifest, in a folder; InputError unless their classes are the network's."""
         rows = read_manifest(manifest)
-        known = dict(enumerate(description.classes))
+        check_number(rows, description, manifest)
+        known = dict(enumerate(description.name_classes(rows)))
         for row in rows:
             if row.label != UNLABELLED and known.get(row.label) != row.class_name:
                 message = f"{manifest}: class {row.class_name} with label {row.label} is none of the network's"

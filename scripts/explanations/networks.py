@@ -1,5 +1,6 @@
 """Networks by name and in self-describing files, and what they make of images."""
 
+import copy
 import difflib
 import json
 from pathlib import Path
@@ -9,11 +10,14 @@ import torchvision
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from explanations.channels import CHANNELS
+from explanations.classes import FEWEST
 from explanations.command import InputError, whole_file
 from explanations.descriptions import NetworkDescription, read_description
 from explanations.narrow import NARROW
 
 SOURCES = ("narrow", "torchvision", "timm")
+INCEPTIONS = ("googlenet", "inception_v3")  # of torchvision: with auxiliary heads unless told otherwise
 
 
 def build_network(source: str, constructor: str, arguments: dict) -> nn.Module:
@@ -50,17 +54,77 @@ def check_constructor(source: str, constructor: str) -> None:
         raise InputError(f"constructor is {constructor}; source {source} has {', '.join(known)}")
 
 
-@torch.no_grad()
-def check_size(network: nn.Module, constructor: str, size: int) -> Tensor:
-    """The logits of a black image; InputError if a network can't take images of this size.
+def training_arguments(source: str, constructor: str, arguments: dict) -> dict:
+    """The arguments that build a network to be trained here: without auxiliary heads, which images this small need not.
 
-    Its poolings may leave nothing of them.
+    InputError if they ask for such heads.
+    """
+    if source != "torchvision" or constructor not in INCEPTIONS:
+        return arguments
+    if arguments.get("aux_logits"):
+        raise InputError("arguments.aux_logits is true; networks are trained here without auxiliary heads")
+    return {"init_weights": True, **arguments, "aux_logits": False}
+
+
+# --- what networks make of images that have no content -----------------------------------------------------------
+
+CANT_TAKE = (RuntimeError, ValueError, AssertionError)  # transformers, and timm, assert what they can take
+
+
+@torch.no_grad()
+def check_outputs(network: nn.Module, constructor: str, channels: int, size: int, classes: int, key: str) -> Tensor:
+    """The logits (1, classes) of a black image; InputError if a network makes none of images of this kind.
+
+    `key` is what the size comes from: a network's poolings may leave nothing of a small image.
     """
     try:
-        return network(torch.zeros(1, 3, size, size))
-    except (RuntimeError, AssertionError) as error:  # transformers, and timm, assert what they can take
+        logits = network(torch.zeros(1, channels, size, size))
+    except CANT_TAKE as error:
+        for other in CHANNELS:
+            if other != channels and _can_take(network, other, size):
+                said = f"{constructor} takes images of {other} channels, not of {channels}"
+                raise InputError(f"arguments of {constructor}: {said}") from None
         text = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"images.size is {size}; {constructor} can't take it: {text}") from None
+        raise InputError(f"{key} is {size}; {constructor} can't take it: {text}") from None
+    check_row(logits, constructor, 1, classes)
+    return logits
+
+
+def _can_take(network: nn.Module, channels: int, size: int) -> bool:
+    try:
+        network(torch.zeros(1, channels, size, size))
+    except CANT_TAKE:
+        return False
+    return True
+
+
+@torch.no_grad()
+def check_training(network: nn.Module, constructor: str, channels: int, size: int, classes: int) -> None:
+    """InputError unless a network makes logits alone in training mode too; neither it nor random draws are changed.
+
+    Some make more: auxiliary heads' logits, or those of a head that is distilled.
+    """
+    trained = copy.deepcopy(network).train()
+    with torch.random.fork_rng(devices=[]):
+        try:
+            logits = trained(torch.zeros(2, channels, size, size))
+        except CANT_TAKE as error:
+            text = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(f"{constructor} can't be trained on images of {size} pixels: {text}") from None
+    check_row(logits, constructor, 2, classes, " in training")
+
+
+def check_row(logits: object, constructor: str, images: int, classes: int, when: str = "") -> None:
+    """InputError unless a network's output of images is a row of `classes` logits for each, of two classes or more."""
+    if not isinstance(logits, Tensor):
+        found = f"{constructor}'s output{when} is a {type(logits).__name__}"
+        raise InputError(f"{found}; it must be logits alone, without those of auxiliary heads")
+    if classes < FEWEST:
+        raise InputError(f"{constructor} has {classes} output; a decision needs {FEWEST} or more")
+    if logits.shape != (images, classes):
+        raise InputError(
+            f"{constructor}'s output{when} is {tuple(logits.shape)} for {images} images; it must be {(images, classes)}"
+        )
 
 
 # --- files -------------------------------------------------------------------------------------------------------
@@ -95,6 +159,9 @@ def load_network(path: Path) -> tuple[nn.Module, NetworkDescription]:
         network = build_network(description.source, description.constructor, description.arguments)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+    outputs = description.arguments.get("num_classes", len(description.classes))
+    if outputs != len(description.classes):
+        raise InputError(f"{path}: has {outputs} outputs and {len(description.classes)} classes")
     load_state(network, state, path, description.constructor)
     return network, description
 
@@ -119,13 +186,13 @@ def load_state(network: nn.Module, state: dict[str, Tensor], path: Path, constru
 
 
 def preprocess(images: Tensor, description: NetworkDescription, scale: float = 1.0, shift: float = 0.0) -> Tensor:
-    """Turn (n, 3, H, W) uint8 images into the network's float inputs, channels last in memory.
+    """Turn (n, C, H, W) uint8 images into the network's float inputs, channels last in memory.
 
     Pixel values, in [0, 1], are first multiplied by `scale` and moved by `shift`; 1 is their full range (Suppl. B.1).
     """
     mean, std = (images.new_tensor(values, dtype=torch.float32) for values in (description.mean, description.std))
     pixels = images.float() / 255 * scale + shift
-    return ((pixels - mean.view(3, 1, 1)) / std.view(3, 1, 1)).contiguous(memory_format=torch.channels_last)
+    return ((pixels - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)).contiguous(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
@@ -137,6 +204,6 @@ def predict_logits(
     scale: float = 1.0,
     shift: float = 0.0,
 ) -> Tensor:
-    """The (n, C) logits of (n, 3, H, W) uint8 images, in batches, where the network is; the rest as for preprocess."""
+    """The logits (n, classes) of (n, C, H, W) uint8 images, in batches, where the network is; else as preprocess."""
     place = next(network.parameters()).device
     return torch.cat([network(preprocess(part.to(place), description, scale, shift)) for part in images.split(batch)])

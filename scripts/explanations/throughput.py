@@ -75,9 +75,9 @@ class OperationRecorder(TorchDispatchMode):
 
 
 @torch.no_grad()
-def list_operations(network: nn.Module, size: int) -> tuple[Operation, ...]:
+def list_operations(network: nn.Module, size: int, channels: int = 3) -> tuple[Operation, ...]:
     """The operations of a forward pass of a network on the meta device, for each of BATCH images of `size` pixels."""
-    images = torch.zeros(BATCH, 3, size, size, device="meta")
+    images = torch.zeros(BATCH, channels, size, size, device="meta")
     with OperationRecorder() as recorder:
         network(images)
     return tuple(Operation(found.flop / BATCH, found.values / BATCH) for found in recorder.operations)

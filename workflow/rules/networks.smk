@@ -1,7 +1,7 @@
 """The networks.
 
 train           images/train, test_images.csv -> models/<network>/original.safetensors
-fetch_network   nothing -> the same, of pretrained networks
+fetch_network   nothing, or weights of one's own -> the same, of networks with weights
 """
 
 
@@ -61,6 +61,8 @@ rule train:
 
 rule fetch_network:
     input:
+        weights=own_weights,
+        classes=named_classes,
         code=sources("fetch_network.py"),
     output:
         "results/{experiment}/models/{network}/original.safetensors",
@@ -81,16 +83,21 @@ rule fetch_network:
         source=lookup("networks/{network}/source", within=config),
         constructor=lookup("networks/{network}/constructor", within=config),
         arguments=lookup("networks/{network}/arguments", within=config),
-        weights=lookup("networks/{network}/weights/name", within=config),
+        classes=flag_of_classes,
+        weights=lookup("networks/{network}/weights/name", within=config, default=""),
+        key=lookup("networks/{network}/weights/key", within=config, default=""),
         url=lookup("networks/{network}/weights/url", within=config, default=""),
         sha256=lookup("networks/{network}/weights/sha256", within=config, default=""),
+    # Snakemake writes nothing for an empty text: with = a flag has a value nevertheless
     shell:
         "python scripts/fetch_network.py"
         " --source {params.source}"
         " --constructor {params.constructor}"
         " --arguments {params.arguments:q}"
-        " --weights {params.weights}"
-        " --url {params.url:q}"
-        " --sha256 {params.sha256:q}"
+        " --classes={params.classes:q}"
+        " --weights={params.weights:q}"
+        " --key={params.key:q}"
+        " --url={params.url:q}"
+        " --sha256={params.sha256:q}"
         " --output {output:q}"
         " >{log:q} 2>&1"

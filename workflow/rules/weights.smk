@@ -1,0 +1,78 @@
+"""What the configuration says of networks' weights and classes: whether it fits together, which files it names."""
+
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+
+def own_weights(wildcards):
+    """The file of a network's weights if it is on disk and no hash says that it is the same as ever: an input then."""
+    weights = config["networks"][wildcards.network]["weights"]
+    return [] if weights.get("sha256") else file_of(weights.get("url", ""))
+
+
+def named_classes(wildcards):
+    """The file that a network's classes are named in, if they are."""
+    classes = config["networks"][wildcards.network].get("classes")
+    return file_of(classes) if isinstance(classes, str) and not classes.isdecimal() else []
+
+
+def file_of(address):
+    """The path that an address is of; nothing if it is a server's, or empty."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return []  # no address of anything: the step that would read it says so
+    path = url2pathname(parts.path) if parts.scheme == "file" else address
+    return [] if not path or parts.scheme in ("http", "https") else os.path.expanduser(path)
+
+
+def flag_of_classes(wildcards):
+    """What a network's classes are as a flag: a list, a path, a number, or nothing."""
+    return str(config["networks"][wildcards.network].get("classes", ""))
+
+
+def check_networks():
+    """Stop with one line unless what the configuration says of each network's classes and weights fits together."""
+    for name, network in config["networks"].items():
+        where, weights, classes = f"configuration: networks.{name}", network.get("weights"), network.get("classes")
+        asked = network["arguments"].get("num_classes")
+        if weights is None:
+            if classes is not None:
+                raise WorkflowError(
+                    f"{where}.classes goes with weights; of what is trained here, folders are the classes"
+                )
+            continue
+        if classes is not None and not weights.get("url"):
+            raise WorkflowError(
+                f"{where}.weights.url is missing; classes are those of weights of your own, at that url"
+            )
+        if not weights.get("name") and classes is None:
+            raise WorkflowError(f"{where}.weights.name is missing; only weights of your own, with classes, do without")
+        file = file_of(weights.get("url", ""))
+        if file and not Path(file).is_file():
+            raise WorkflowError(f"{where}.weights.url is {weights['url']}; there is no such file")
+        if classes is None:
+            continue
+        count = count_classes(f"{where}.classes", classes)
+        if asked not in (None, count):
+            raise WorkflowError(f"{where}.arguments.num_classes is {asked}; networks.{name}.classes are {count}")
+
+
+def count_classes(where, classes):
+    """How many classes a list, a number or a file of names means."""
+    if isinstance(classes, list):
+        return len(classes)
+    if str(classes).isdecimal():
+        return int(classes)
+    try:
+        names = Path(classes).expanduser().read_text("utf-8-sig").rstrip().splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise WorkflowError(
+            f"{where} is {classes}; allowed is a text file that can be read, a list or a number"
+        ) from None
+    if len(names) < 2:
+        raise WorkflowError(f"{where} is {classes}; it holds {len(names)} names; allowed are two or more")
+    return len(names)
+
+
+check_networks()
