@@ -45,7 +45,7 @@ from explanations.figures import (
     network_title,
     select,
 )
-from explanations.shards import ShardReader
+from explanations.shards import ShardReader, numbered
 from explanations.tables import COMPARISON_COLUMNS, read_tables
 
 WIDTH = 0.36  # of a box, in layers
@@ -174,7 +174,7 @@ def read_sizes(shards: Sequence[Path]) -> dict[str, dict[int, int]]:
     for path in shards:
         with ShardReader([path]) as reader:
             files = reader.files[0]
-            sizes[reader.identity["network"]] = {l: files[f"activity/{l:02d}"].shape[1] for l in reader.layers}
+            sizes[reader.identity["network"]] = {l: files[numbered("activity", l)].shape[1] for l in reader.layers}
     return sizes
 
 

@@ -25,7 +25,7 @@ from explanations.figures import (
 )
 from explanations.images import load_image
 from explanations.manifests import read_manifest
-from explanations.shards import ShardReader
+from explanations.shards import ShardReader, numbered
 
 PITCH, SIDE, LEFT = 0.662, 0.605, 0.06  # inches
 TOP, ROW, TIER = 0.78, 0.76, 1.72  # top of the first row of maps; from (a) to (b); from the lower to the upper layers
@@ -41,7 +41,7 @@ def main(
     found = []
     for path, description in zip(shards, descriptions, strict=True):
         with ShardReader([path]) as reader:
-            maps = [reader.read(f"activity/{l:02d}", [image])[0] for l in reader.layers]
+            maps = [reader.read(numbered("activity", l), [image])[0] for l in reader.layers]
             score, target = reader.read("score", [image])[0], reader.read("target", [image])[0]
             found.append((reader.identity["variant"], maps, score, description.classes[target]))
             name = reader.identity["network"]
