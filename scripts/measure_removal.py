@@ -61,6 +61,10 @@ def main(
             raise InputError(f"removal.{key} is {value}; allowed are {', '.join(allowed)}")
     place = use_device(device, threads)
     rows = read_manifest(manifest)
+    if len(rows) == 1:
+        raise InputError(
+            f"removal.noise_maps is {noise_maps}; {manifest} holds 1 image, and noise maps are other images'"
+        )
     check_range("removal.noise_maps", noise_maps, low=1, high=len(rows) - 1)
     partners = noise_partners(len(rows), noise_maps, seed)
     block = choose_block(rows, shard, shard_size, manifest)

@@ -87,7 +87,7 @@ def main(
                 for ax in axes:
                     ax.axis("off")
             for ((network, variant), found), axes in zip(line, block.T, strict=False):
-                layers = sorted({0, *list_layers(found, "signed_activity_" if signed else "activity_")})
+                layers = sorted({0, *list_layers(found, "signed_activity" if signed else "activity")})
                 for ax, measure in zip(axes, measures, strict=True):
                     if network in sizes:
                         mark_sizes(ax, {l: sizes[network][l] for l in layers}, named=measure == measures[0])

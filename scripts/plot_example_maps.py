@@ -23,6 +23,7 @@ from explanations.figures import (
     write,
 )
 from explanations.hdf5 import open_hdf5
+from explanations.methods import parse_method
 
 LEFT, TOP, GAP, BLOCK = 0.06, 0.55, 0.04, 0.1  # inches; BLOCK: between networks
 LABEL, WRAP = 1.2, 15  # the width of a row's label, in panels and in letters
@@ -122,8 +123,8 @@ def read_examples(path: Path) -> Examples:
 
 def name_method(method: str) -> str:
     """A method's name as a column's title."""
-    name, _, layer = method.rpartition("_")
-    return METHODS.get(method) or LAYER_METHODS.get(name, method).format(layer)
+    kind, layer = parse_method(method)
+    return METHODS.get(method) or LAYER_METHODS[kind].format(layer)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from explanations.command import InputError
 from explanations.descriptions import NetworkDescription
 from explanations.images import read_batches
-from explanations.manifests import UNLABELLED, read_manifest
+from explanations.manifests import UNLABELLED, ManifestRow, read_manifest
 from explanations.networks import predict_logits
 
 BATCH = 64  # images in a forward pass
@@ -22,6 +22,22 @@ def mark(images: int, count: int, seed: int) -> np.ndarray:
     marked = np.zeros(images, bool)
     marked[np.random.default_rng(seed).choice(images, min(count, images), replace=False)] = True
     return marked
+
+
+def check_classes(rows: Sequence[ManifestRow], classes: Sequence[str], manifest: Path) -> None:
+    """Raise an InputError unless every labelled image's class and label are a network's."""
+    known = dict(enumerate(classes))
+    for row in rows:
+        if row.label == UNLABELLED or known.get(row.label) == row.class_name:
+            continue
+        if row.class_name not in classes:
+            found = f"class {row.class_name} with label {row.label}"
+            raise InputError(f"{manifest}: {found} is none of the network's {len(classes)} classes")
+        own, held = classes.index(row.class_name), {row.class_name for row in rows}
+        absent = [name for name in classes[:own] if name not in held]  # labels are places among the classes held
+        why = f": the test images lack class {absent[0]}" if absent else ""
+        found = f"class {row.class_name} has label {row.label}, but {own} among the network's {len(classes)} classes"
+        raise InputError(f"{manifest}: {found}{why}")
 
 
 @dataclass(frozen=True)
@@ -37,11 +53,7 @@ class LabelledImages:
     def read(cls, manifest: Path, folder: Path, description: NetworkDescription, threads: int = 1) -> "LabelledImages":
         """All images of a manifest, in a folder; InputError unless their classes are the network's."""
         rows = read_manifest(manifest)
-        known = dict(enumerate(description.classes))
-        for row in rows:
-            if row.label != UNLABELLED and known.get(row.label) != row.class_name:
-                message = f"{manifest}: class {row.class_name} with label {row.label} is none of the network's"
-                raise InputError(f"{message} {len(known)} classes")
+        check_classes(rows, description.classes, manifest)
         paths = [folder / row.path for row in rows]
         return cls(paths, np.array([row.label for row in rows]), description, threads)
 
