@@ -25,6 +25,7 @@ from explanations.figures import (
     network_title,
     on_page,
     place,
+    plain,
     write,
 )
 from explanations.images import load_image
@@ -58,7 +59,7 @@ def main(
     picture = load_image(images / rows[image].path, description.framing).transpose(1, 2, 0)
     kept = [activity[layer].sum(dtype=float), sum(bias[l].sum(dtype=float) for l in range(layer + 1, top + 1))]
     with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, HEIGHT, layout=None) as figure:
-        title = f"{network_title(name)}: the score of class “{description.classes[target]}” for one image, "
+        title = f"{network_title(name)}: the score of class “{plain(description.classes[target])}” for one image, "
         write(figure, 0.06, 0.06, title + f"$f_c$ = {format_sum(score)}", fontsize=7.5, va="top")
         lefts, sides = arrange([len(a) for a in activity])
         sketch_layers(figure, lefts, sides, [len(a) for a in activity])

@@ -20,6 +20,7 @@ from explanations.figures import (
     journal_figure,
     network_title,
     place,
+    plain,
     write,
 )
 from explanations.hdf5 import open_hdf5
@@ -68,7 +69,8 @@ def main(examples: list[Path], pdf: Path, png: Path, dpi: float) -> None:
             others = [
                 f"({network_title(each.network)}: {each.targets[row]})" for each in found if each.targets[row] != true
             ]
-            text = "\n".join(fill(line, WRAP, max_lines=2, placeholder="…") for line in (true, *others))
+            lines = (fill(line, WRAP, max_lines=2, placeholder="…") for line in (true, *others))
+            text = plain("\n".join(lines))
             write(figure, LEFT, TOP + row * pitch + side / 2, text, va="center", fontsize=6, linespacing=1.15)
             ax = place(figure, LEFT + LABEL * pitch, TOP + row * pitch, side, side)
             ax.imshow(found[0].rgb[row], interpolation="nearest")

@@ -21,6 +21,7 @@ from explanations.figures import (
     journal_figure,
     network_title,
     place,
+    plain,
     write,
 )
 from explanations.images import load_image
@@ -43,7 +44,7 @@ def main(
         with ShardReader([path]) as reader:
             maps = [reader.read(numbered("activity", l), [image])[0] for l in reader.layers]
             score, target = reader.read("score", [image])[0], reader.read("target", [image])[0]
-            found.append((reader.identity["variant"], maps, score, description.classes[target]))
+            found.append((reader.identity["variant"], maps, score, plain(description.classes[target])))
             name = reader.identity["network"]
     picture = load_image(images / rows[image].path, descriptions[0].framing).transpose(1, 2, 0)
     layers = len(found[0][1])

@@ -5,18 +5,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import SEED
 from names import NAMES
 from PIL import Image
+from small import build, describe
 
 import compare_methods
 import plot_accuracy_difference
 import plot_aggregates
 import plot_correlations
 import plot_decay
+import plot_decomposition
 import plot_example_maps
 import plot_output_correlations
 import plot_output_fits
 import plot_robustness
+import plot_variants_attributions
 import plot_zoo_accuracy
 import summarise_removal
 from explanations import claim_tests, figures
@@ -24,6 +28,7 @@ from explanations.datasets import list_labelled
 from explanations.hdf5 import write_hdf5
 from explanations.manifests import ManifestRow, read_manifest, write_manifest
 from explanations.measurements import SETTINGS, STORED, write_measurements
+from explanations.networks import save_network
 from explanations.tables import read_tables, write_table
 
 METHODS = ["gradient", "input", "activity_1", "activity_2", "activity_with_input", "activity_from_1", "fullgrad"]
@@ -191,3 +196,20 @@ def test_classes_of_a_figure(tmp_path, drawn):
     assert (found.network, found.classes, found.targets) == ("NA", list(NAMES), list(NAMES[::-1]))
     plot_example_maps.main([tmp_path / "m.h5"], **drawn["flags"])
     assert {*drawn["names"]} == {"NA"}
+
+
+def test_a_class_may_be_called_as_a_broken_formula(world, tmp_path, drawn):
+    classes = [f"${{{k} for $" for k in range(10)]
+    network = tmp_path / "n.safetensors"
+    save_network(network, build("vgg16", seed=SEED), describe("vgg16", classes=classes))
+    data = {"manifest": world.manifest, "images": world.images, "image": 3, **drawn["flags"]}
+    shard = world.shards["vgg16"]
+    plot_decomposition.main(network=network, shards=[shard], layer=6, **data)
+    plot_variants_attributions.main(networks=[network] * 2, shards=[shard] * 2, **data)
+    with write_hdf5(tmp_path / "m.h5") as file:
+        file["image"], file["rgb"] = np.arange(2), np.zeros((2, 4, 4, 3), np.uint8)
+        file["maps"] = np.zeros((2, 1, 4, 4))
+        file.attrs.update(
+            {"methods": ["input"], "classes": classes[:2], "target_classes": classes[1:3], "network": "a"}
+        )
+    plot_example_maps.main([tmp_path / "m.h5"], **drawn["flags"])

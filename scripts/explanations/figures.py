@@ -116,6 +116,11 @@ def network_title(name: str, variant: str | None = None) -> str:
     return title if variant is None else f"{title}, {VARIANTS.get(variant, variant)}"
 
 
+def plain(name: str) -> str:
+    """A class's name as a figure's text: matplotlib takes what stands between two $ for a formula."""
+    return name.replace("$", r"\$")
+
+
 def order_networks(table: pd.DataFrame) -> pd.DataFrame:
     """A row for each network, `network` as the index: in the order of NORMALISATION, then by biases."""
     networks = table.drop_duplicates("network").set_index("network")
