@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import SEED
+from matplotlib.figure import Figure
 from names import NAMES
 from PIL import Image
 from small import build, describe
@@ -15,6 +16,7 @@ import plot_accuracy_difference
 import plot_aggregates
 import plot_correlations
 import plot_decay
+import plot_decay_trials
 import plot_decomposition
 import plot_example_maps
 import plot_output_correlations
@@ -169,6 +171,17 @@ def test_records_and_correlations(tmp_path, drawn):
     correlations = {"comparison": "zeroed", "layer": [2, 10, 1], "n": 3, "p10": 0.1, "median": 0.2, "p90": 0.3}
     plot_correlations.main(write_all(tmp_path, pd.DataFrame(correlations))[:3], **drawn["flags"])
     assert drawn["names"] == 2 * list(NAMES[:3])
+
+
+def test_trials_of_decay_are_in_the_order_of_their_numbers(tmp_path):
+    record = {"profile": "linear", "temperature": 9.0, "n": 5, "phase": [0, 1], "training_steps": [0, 1]}
+    record |= {"factor": [1.0, 0.0], "accuracy": 0.5, "brute_force_accuracy": 0.5}
+    paths = [tmp_path / f"steps-{steps}.csv" for steps in sorted(["5", "9", "10", "40", "200"])]
+    for path in paths:
+        write_table(path, pd.DataFrame(record), {"network": "101", "steps": path.stem.removeprefix("steps-")})
+    ax = Figure().subplots()
+    plot_decay_trials.draw_trials(ax, read_tables(paths, ()), "steps", "{:g}")
+    assert ax.get_legend_handles_labels()[1] == ["5", "9", "10", "40", "200"]
 
 
 # --- classes -----------------------------------------------------------------------------------------------------

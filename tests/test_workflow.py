@@ -353,12 +353,14 @@ def test_small_numbers_name_trials_of_decay(fresh):
     assert "--temperature 1e-05 " in plan and "--temperature 1e+20 " in plan
 
 
-def test_the_reports_figures_are_in_order():
-    """The page sorts them by their labels, as text."""
+def test_figures_are_listed_by_their_numbers():
+    """The report sorts them by their labels, as text; the table of jobs is made by docs/write_times.py."""
     labels = re.findall(r'labels={"figure": "(\w+)"', (ROOT / "workflow/rules/figures.smk").read_text())
     main, more = (sorted(label for label in labels if label.startswith("S") is more) for more in (False, True))
     assert main == [*map(str, range(1, 8)), "M"]
     assert more == [f"S{number:02d}" for number in range(1, 17)]
+    rows = re.findall(r"^\| draw_figS(\d+) ", (ROOT / "docs/cluster.md").read_text(), re.MULTILINE)
+    assert rows == [*map(str, range(1, 17))]
 
 
 def test_configuration_documents_every_key():
