@@ -72,10 +72,15 @@ def write_duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
+def by_number(name: str) -> list[str | int]:
+    """A key to sort names by the numbers in them: draw_figS9 before draw_figS10."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", name)]
+
+
 def describe_jobs(jobs: list[Job]) -> str:
     """What jobs of each rule took, and what they ask for, as a table."""
     rows = [("rule", "jobs", "longest", "asks for", "most memory", "asks for")]
-    for rule in sorted({job.rule for job in jobs}):
+    for rule in sorted({job.rule for job in jobs}, key=by_number):
         same = [job for job in jobs if job.rule == rule]
         seconds, memory = (np.nanmax([job.measured(column) for job in same]) for column in ("s", "max_rss"))
         time = (write_duration(seconds), f"{max(job.minutes for job in same)} min")

@@ -6,7 +6,6 @@ Out: tidy CSV, one row per comparison and measure: medians, paired differences a
      adjusted log10 p within the comparison's family and measure.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from scipy import stats
 
 from explanations.command import InputError, check_range, run_command, step_parser, whole_file
 from explanations.measurements import Measurements, read_measurements
+from explanations.methods import layers_of
 from explanations.statistics import adjust_holm, compare
 
 MEASURES = ("delta_e_minus", "e_minus", "delta_e_plus", "e_plus", "delta_e_delta", "e_delta")
@@ -34,7 +34,6 @@ FAMILIES = {
     "variant_signed_from": "every signed aggregate against itself in the other variant",
 }
 ACROSS = {"variant", "variant_signed", "variant_signed_from"}  # what needs --against
-SINGLE_LAYER = re.compile(r"activity_\d+")
 NOISE_MEASURES = ("delta_e_minus", "delta_e_plus", "delta_e_delta", "e_delta_noise")
 
 
@@ -67,7 +66,7 @@ def compare_family(
 ) -> Iterator[dict]:
     """The rows of one family of comparisons for one measure."""
     if family == "layers":
-        if sum(SINGLE_LAYER.fullmatch(method) is not None for method in found.methods) > 2:
+        if len(layers_of("activity", found.methods)) > 2:
             yield friedman(measure, found)
         return
     for a, b in list_pairs(family, found.methods):
@@ -79,7 +78,7 @@ def compare_family(
 
 def list_pairs(family: str, methods: list[str]) -> list[tuple[str, str]]:
     """The pairs (a, b) of a family, of those methods that were measured."""
-    layers = sorted(int(m.rpartition("_")[2]) for m in methods if SINGLE_LAYER.fullmatch(m))
+    layers = layers_of("activity", methods)
     single = [f"activity_{layer}" for layer in layers]
     aggregates = [m for m in methods if m.startswith("activity_from_") or m == "activity_with_input"]
     references = [f"activity_from_{layer}" for layer in (layers[-2:-1] + layers[-3:-2])]
@@ -94,7 +93,7 @@ def list_pairs(family: str, methods: list[str]) -> list[tuple[str, str]]:
         "all_layers": [("activity_from_1", m) for m in single],
         "single": [(m, penultimate) for m in [*single, *references[:1]] if m != penultimate],
         "variant": [(m, m) for m in methods if not m.startswith("signed")],
-        "variant_signed": [(m, m) for m in methods if re.fullmatch(r"signed_activity_\d+", m)],
+        "variant_signed": [(m, m) for m in methods if layers_of("signed_activity", [m])],
         "variant_signed_from": [(m, m) for m in methods if m.startswith("signed_activity_from_")],
     }
     if family not in pairs:
@@ -108,7 +107,7 @@ def friedman(measure: str, found: Measurements) -> dict:
 
     p is 1 where it is the same in every image, of which scipy makes p = 0.
     """
-    single = [m for m in found.methods if SINGLE_LAYER.fullmatch(m)]
+    single = [f"activity_{layer}" for layer in layers_of("activity", found.methods)]
     name = "e_delta_noise" if measure == "e_delta" else measure
     values = np.stack([found.measure(name, method) for method in single], 1)
     values = values[~np.isnan(values).any(1)]

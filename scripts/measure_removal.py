@@ -61,6 +61,10 @@ def main(
             raise InputError(f"removal.{key} is {value}; allowed are {', '.join(allowed)}")
     place = use_device(device, threads)
     rows = read_manifest(manifest)
+    if len(rows) == 1:
+        raise InputError(
+            f"removal.noise_maps is {noise_maps}; {manifest} holds 1 image, and noise maps are other images'"
+        )
     check_range("removal.noise_maps", noise_maps, low=1, high=len(rows) - 1)
     partners = noise_partners(len(rows), noise_maps, seed)
     block = choose_block(rows, shard, shard_size, manifest)
@@ -152,7 +156,7 @@ if __name__ == "__main__":
     parser.add_argument("--shard-size", type=int, default=100, help="images in a block")
     parser.add_argument("--grid", type=int, default=100, help="steps from no pixel removed to all")
     parser.add_argument("--noise-maps", type=int, default=1, help="maps ξ of other images, for each image")
-    parser.add_argument("--fill", type=float, default=0.0, help="a removed pixel's value in the network's input space")
+    parser.add_argument("--fill", type=float, default=0.0, help="a removed pixel's value, in the network's input space")
     parser.add_argument("--ties", choices=TIES, default="random", help="order of pixels of equal saliency")
     parser.add_argument("--never-flips", choices=NEVER_FLIPS, default="one", help="e of a decision that never flips")
     parser.add_argument("--seed", type=int, default=0)

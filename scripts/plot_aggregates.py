@@ -45,7 +45,7 @@ from explanations.figures import (
     network_title,
     select,
 )
-from explanations.shards import ShardReader
+from explanations.shards import ShardReader, numbered
 from explanations.tables import COMPARISON_COLUMNS, read_tables
 
 WIDTH = 0.36  # of a box, in layers
@@ -87,7 +87,7 @@ def main(
                 for ax in axes:
                     ax.axis("off")
             for ((network, variant), found), axes in zip(line, block.T, strict=False):
-                layers = sorted({0, *list_layers(found, "signed_activity_" if signed else "activity_")})
+                layers = sorted({0, *list_layers(found, "signed_activity" if signed else "activity")})
                 for ax, measure in zip(axes, measures, strict=True):
                     if network in sizes:
                         mark_sizes(ax, {l: sizes[network][l] for l in layers}, named=measure == measures[0])
@@ -174,7 +174,7 @@ def read_sizes(shards: Sequence[Path]) -> dict[str, dict[int, int]]:
     for path in shards:
         with ShardReader([path]) as reader:
             files = reader.files[0]
-            sizes[reader.identity["network"]] = {l: files[f"activity/{l:02d}"].shape[1] for l in reader.layers}
+            sizes[reader.identity["network"]] = {l: files[numbered("activity", l)].shape[1] for l in reader.layers}
     return sizes
 
 

@@ -25,12 +25,13 @@ from explanations.figures import (
     network_title,
     on_page,
     place,
+    plain,
     write,
 )
 from explanations.images import load_image
 from explanations.manifests import read_manifest
 from explanations.pictures import as_rgb
-from explanations.shards import ShardReader
+from explanations.shards import ShardReader, numbered
 
 LEFT, RIGHT, GAP = 0.36, 0.07, 0.055  # inches
 HEIGHT, SKETCH, ACTIVITY, BIAS = 2.66, 0.38, 1.12, 1.76  # of the page; tops of the rows
@@ -52,14 +53,15 @@ def main(
     with ShardReader(shards) as reader:
         top = len(reader.layer_names) - 1
         check_range("figures.fig2.layer", layer, low=0, high=top - 1)
-        activity = [reader.read(f"activity/{l:02d}", [image])[0] for l in range(top + 1)]
+        activity = [reader.read(numbered("activity", l), [image])[0] for l in range(top + 1)]
         bias = [None, *(layer_bias(reader, image, l) for l in range(1, top + 1))]
         score, target = float(reader.read("score", [image])[0]), int(reader.read("target", [image])[0])
         name = reader.identity["network"]
     picture = as_rgb(load_image(images / rows[image].path, description.framing))
     kept = [activity[layer].sum(dtype=float), sum(bias[l].sum(dtype=float) for l in range(layer + 1, top + 1))]
     with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, HEIGHT, layout=None) as figure:
-        title = f"{network_title(name)}: the score of class “{description.name_classes(rows)[target]}” for one image, "
+        explained = plain(description.name_classes(rows)[target])
+        title = f"{network_title(name)}: the score of class “{explained}” for one image, "
         write(figure, 0.06, 0.06, title + f"$f_c$ = {format_sum(score)}", fontsize=7.5, va="top")
         lefts, sides = arrange([len(a) for a in activity])
         sketch_layers(figure, lefts, sides, [len(a) for a in activity])
@@ -82,7 +84,7 @@ def main(
 
 def layer_bias(reader: ShardReader, image: int, layer: int) -> np.ndarray:
     """a^{b,l} of one image (Eq. 12), (H_l, W_l): the sum of the layer's biased operations."""
-    keys = [f"bias/{k:02d}" for k, found in enumerate(reader.operations, start=1) if found.layer == layer]
+    keys = [numbered("bias", k) for k, found in enumerate(reader.operations, start=1) if found.layer == layer]
     maps = [reader.read(key, [image])[0] for key in keys]
     if not maps or any(found.shape != maps[0].shape for found in maps):
         raise InputError(f"{reader.paths[0]}: layer {layer} must have biases, all of one size, to be drawn as one map")

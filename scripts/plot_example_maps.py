@@ -20,9 +20,11 @@ from explanations.figures import (
     journal_figure,
     network_title,
     place,
+    plain,
     write,
 )
 from explanations.hdf5 import open_hdf5
+from explanations.methods import parse_method
 
 LEFT, TOP, GAP, BLOCK = 0.06, 0.55, 0.04, 0.1  # inches; BLOCK: between networks
 LABEL, WRAP = 1.2, 15  # the width of a row's label, in panels and in letters
@@ -67,7 +69,8 @@ def main(examples: list[Path], pdf: Path, png: Path, dpi: float) -> None:
             others = [
                 f"({network_title(each.network)}: {each.targets[row]})" for each in found if each.targets[row] != true
             ]
-            text = "\n".join(fill(line, WRAP, max_lines=2, placeholder="…") for line in (true, *others))
+            lines = (fill(line, WRAP, max_lines=2, placeholder="…") for line in (true, *others))
+            text = plain("\n".join(lines))
             write(figure, LEFT, TOP + row * pitch + side / 2, text, va="center", fontsize=6, linespacing=1.15)
             ax = place(figure, LEFT + LABEL * pitch, TOP + row * pitch, side, side)
             ax.imshow(found[0].rgb[row], interpolation="nearest")
@@ -122,8 +125,8 @@ def read_examples(path: Path) -> Examples:
 
 def name_method(method: str) -> str:
     """A method's name as a column's title."""
-    name, _, layer = method.rpartition("_")
-    return METHODS.get(method) or LAYER_METHODS.get(name, method).format(layer)
+    kind, layer = parse_method(method)
+    return METHODS.get(method) or LAYER_METHODS[kind].format(layer)
 
 
 if __name__ == "__main__":

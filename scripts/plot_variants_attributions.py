@@ -21,12 +21,13 @@ from explanations.figures import (
     journal_figure,
     network_title,
     place,
+    plain,
     write,
 )
 from explanations.images import load_image
 from explanations.manifests import read_manifest
 from explanations.pictures import as_rgb
-from explanations.shards import ShardReader
+from explanations.shards import ShardReader, numbered
 
 PITCH, SIDE, LEFT = 0.662, 0.605, 0.06  # inches
 TOP, ROW, TIER = 0.78, 0.76, 1.72  # top of the first row of maps; from (a) to (b); from the lower to the upper layers
@@ -42,9 +43,10 @@ def main(
     found = []
     for path, description in zip(shards, descriptions, strict=True):
         with ShardReader([path]) as reader:
-            maps = [reader.read(f"activity/{l:02d}", [image])[0] for l in reader.layers]
+            maps = [reader.read(numbered("activity", l), [image])[0] for l in reader.layers]
             score, target = reader.read("score", [image])[0], reader.read("target", [image])[0]
-            found.append((reader.identity["variant"], maps, score, description.name_classes(rows)[target]))
+            explained = plain(description.name_classes(rows)[target])
+            found.append((reader.identity["variant"], maps, score, explained))
             name = reader.identity["network"]
     picture = as_rgb(load_image(images / rows[image].path, descriptions[0].framing))
     layers = len(found[0][1])

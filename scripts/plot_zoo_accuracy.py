@@ -34,7 +34,7 @@ CHANCE = {1: (0, (1, 1.2)), 5: (0, (4, 1.5))}
 
 def main(accuracy: list[Path], pdf: Path, png: Path, dpi: float) -> None:
     table = read_tables(accuracy, COLUMNS)
-    networks = table.drop_duplicates("network").sort_values(["biases", "network"]).set_index("network")
+    networks = table.drop_duplicates("network").sort_values("biases", kind="stable").set_index("network")
     with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, 3.9) as figure:
         axes = figure.subplots(2, 1, sharex=True, sharey=True)
         for letter, ax, (variant, title) in zip("ab", axes, PANELS.items(), strict=True):

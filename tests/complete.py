@@ -46,3 +46,27 @@ def assert_same_logits_for_inference(network: nn.Module, images: Tensor, logits:
     with torch.no_grad():
         found = optimise_for_inference(network.float(), torch.device("cpu"))(inputs)
     torch.testing.assert_close(found.double(), logits, rtol=0, atol=1e-3 * logits.abs().max().item())
+
+
+class FoundMaps:
+    """A decomposition's maps, as saliency methods read them."""
+
+    def __init__(self, found: Attributions, operation_layers: list[int]):
+        self.found, self.operation_layers = found, operation_layers
+        self.size = tuple(found.gradient.shape[1:])
+        self.layers = [l for l, a in enumerate(found.activity) if a[0].numel() > 1]
+
+    def activity(self, layer: int) -> Tensor:
+        return self.found.activity[layer]
+
+    def bias(self, operation: int) -> Tensor:
+        return self.found.bias[operation]
+
+    def fullgrad_feature(self, operation: int) -> Tensor:
+        return self.found.fullgrad_feature[operation]
+
+    def gradient(self) -> Tensor:
+        return self.found.gradient
+
+    def gradcam(self) -> Tensor:
+        return self.found.gradcam

@@ -143,14 +143,18 @@ def removal(
     grid: int,
     fill: float = 0.0,
 ) -> tuple[int, float]:
-    """The grid index of the first flip and e there (Eq. 17) of one (C, H, W) image, pixels removed in `order`."""
+    """The grid index of the first flip and e there (Eq. 17) of one (C, H, W) image, pixels removed in `order`.
+
+    e is of the signal that is left: the norm of the pixels that are still the image's. What was filled in is not.
+    """
     height, width = image.shape[1:]
     for step in range(1, grid + 1):
-        perturbed = image.clone()
+        perturbed, left = image.clone(), image.clone()
         for pixel in order[: round(step * height * width / grid)]:
             perturbed[:, pixel // width, pixel % width] = fill
+            left[:, pixel // width, pixel % width] = 0
         if decide(perturbed[None]).argmax(1).item() != target:
-            norm = sum(float(value) ** 2 for value in perturbed.flatten()) ** 0.5
+            norm = sum(float(value) ** 2 for value in left.flatten()) ** 0.5
             return step, 1 - norm / sum(float(value) ** 2 for value in image.flatten()) ** 0.5
     return -1, 1.0
 

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from complete import assert_complete, assert_same_logits_for_inference, bias_layers, explain
+from complete import FoundMaps, assert_complete, assert_same_logits_for_inference, bias_layers, explain
 from small import module_biases, randomise
-from torch import Tensor, nn
+from torch import nn
 from torchvision import models
 
 from explanations.additions import find_additions
-from explanations.decomposition import Attributions, completeness_gap
+from explanations.decomposition import completeness_gap
 from explanations.saliency import FAMILIES, family_methods, saliency_maps
 
 NAMES = models.list_models(module=models)
@@ -106,30 +106,6 @@ def test_every_classifier_decomposes(name, monkeypatch):
     never_run = {key for key in module_biases(network) if key.startswith(("aux", "Aux"))}
     assert set(additions.biases) == module_biases(network).keys() - never_run - set(additions.by_position)
     assert_same_logits_for_inference(network, images, found.logits)
-
-
-class FoundMaps:
-    """A decomposition's maps, as saliency methods read them."""
-
-    def __init__(self, found: Attributions, operation_layers: list[int]):
-        self.found, self.operation_layers = found, operation_layers
-        self.size = tuple(found.gradient.shape[1:])
-        self.layers = [l for l, a in enumerate(found.activity) if a[0].numel() > 1]
-
-    def activity(self, layer: int) -> Tensor:
-        return self.found.activity[layer]
-
-    def bias(self, operation: int) -> Tensor:
-        return self.found.bias[operation]
-
-    def fullgrad_feature(self, operation: int) -> Tensor:
-        return self.found.fullgrad_feature[operation]
-
-    def gradient(self) -> Tensor:
-        return self.found.gradient
-
-    def gradcam(self) -> Tensor:
-        return self.found.gradcam
 
 
 def assert_maps_by_every_method(maps: FoundMaps) -> None:

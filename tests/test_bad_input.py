@@ -112,6 +112,14 @@ def test_extraction(world, output, flags, message):
     assert not output.parent.exists()
 
 
+def test_noise_maps_of_a_single_image(world, output, tmp_path):
+    manifest = tmp_path / "m.csv"
+    write_manifest(manifest, read_manifest(world.manifest)[:1])
+    message = f"removal.noise_maps is 1; {manifest} holds 1 image, and noise maps are other images'"
+    assert refused(remove, world, "vgg16", output, manifest=manifest) == message
+    assert not output.parent.exists()
+
+
 def test_a_shard_beyond_the_manifest(world, output):
     for step in (extract, remove):
         with pytest.raises(InputError, match=r"--shard is 5; .*manifest.csv has no images from 500 on"):
@@ -192,7 +200,7 @@ def test_training_with_other_classes_to_test_on(world, output, tmp_path):
     manifest = tmp_path / "m.csv"
     write_manifest(manifest, [ManifestRow(0, "0/a.png", "0", 0), ManifestRow(1, "0/b.png", "1", 0)])
     flags = {"train": world.images, "test_images": manifest, "images": world.images, **TRAINING, "output": output}
-    message = f"{manifest}: class 1 with label 0 is none of the network's 10 classes"
+    message = f"{manifest}: class 1 has label 0, but 1 among the network's 10 classes"
     assert refused(train_network.main, **flags) == message
     write_manifest(manifest, [ManifestRow(0, "0/a.png", "", UNLABELLED)])
     assert "holds images without labels; a network that is trained" in refused(train_network.main, **flags)

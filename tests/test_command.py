@@ -65,6 +65,13 @@ def test_out_of_range(value, bounds, allowed):
     assert str(raised.value) == f"a.key is {value:g}; allowed is a number {allowed}"
 
 
+@pytest.mark.parametrize("bounds", [{"low": 1, "high": 0}, {"low": 0, "high": 0, "open_low": True}])
+def test_a_range_of_nothing_is_not_printed(bounds):
+    with pytest.raises(InputError) as raised:
+        check_range("a.key", 1, **bounds)
+    assert str(raised.value) == "a.key is 1; no number is allowed, since it would have to be at most 0"
+
+
 @pytest.mark.parametrize(
     ("value", "bounds"),
     [(1, {"low": 1, "high": 1}), (1e-9, {"low": 0, "open_low": True}), (-5, {"high": 0}), (-7.5, {})],

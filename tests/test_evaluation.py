@@ -6,12 +6,13 @@ import sys
 import numpy as np
 import pytest
 import torch
+from conftest import refused
 from PIL import Image
 from small import build, describe
 from workflow_copy import ROOT
 
 from explanations.command import InputError
-from explanations.evaluation import LabelledImages
+from explanations.evaluation import LabelledImages, check_classes
 from explanations.images import load_images
 from explanations.manifests import UNLABELLED, ManifestRow, read_manifest, write_manifest
 from explanations.networks import predict_logits
@@ -70,6 +71,25 @@ def test_classes_must_be_the_networks(world):
     with pytest.raises(InputError, match=r"test_images.csv: class 0 with label 0 is none of the network's 10 classes"):
         read(world, classes=thousand)
     assert len(read(world, classes=(*"0123456789", "ten", "eleven"))) == 20
+    with pytest.raises(
+        InputError, match=r"class 0 has label 0, but 1 among the network's 11 classes: .* lack class a$"
+    ):
+        read(world, classes=("a", *"0123456789"))
+
+
+def test_a_class_that_the_test_images_lack_is_named(tmp_path):
+    """Of the classes a, b, c the folder of test images has a and c, which is then the second."""
+    rows = [ManifestRow(k, f"{name}/{k}.png", name, label) for k, (name, label) in enumerate([("a", 0), ("c", 1)])]
+    message = refused(check_classes, rows, ("a", "b", "c"), tmp_path / "m.csv")
+    assert message.startswith(f"{tmp_path / 'm.csv'}: class c has label 1, but 2 among the network's 3 classes: ")
+    assert message.endswith(": the test images lack class b")
+    rows = [ManifestRow(0, "d/0.png", "d", 1)]
+    assert refused(check_classes, rows, ("a", "b"), tmp_path / "m.csv").endswith(
+        "class d with label 1 is none of the network's 2 classes"
+    )
+    check_classes([ManifestRow(0, "0.png", "", UNLABELLED)], ("a", "b"), tmp_path)
+    cranes = [ManifestRow(k, f"{k}.png", "crane", k) for k in range(2)]  # as among ImageNet's classes
+    check_classes(cranes, ("crane", "crane"), tmp_path)
 
 
 MEMORY = """

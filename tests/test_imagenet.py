@@ -206,7 +206,7 @@ def test_maps_have_the_papers_sizes(finished):
     sizes["resnet50"] = [224, 112, *[56] * 3, *[28] * 4, *[14] * 6, *[7] * 3, 1]
     for name, wanted in sizes.items():
         with h5py.File(finished / f"attributions/{name}/original/0.h5") as file:
-            assert [file["activity"][key].shape[1] for key in sorted(file["activity"])] == wanted
+            assert [file["activity"][key].shape[1] for key in sorted(file["activity"], key=int)] == wanted
 
 
 @pytest.mark.scale

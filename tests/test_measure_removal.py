@@ -23,9 +23,9 @@ from explanations.shards import ShardReader
 GRID, SEED = 6, 0
 
 
-@pytest.mark.parametrize("ties", ["random", "raster"])
-def test_e_of_s_and_noise_against_a_plain_loop(world, tmp_path, ties):
-    output = remove(world, "vgg16", tmp_path / "r.h5", ties=ties, noise_maps=2, fill=0.3)
+@pytest.mark.parametrize(("ties", "fill"), [("random", 0.3), ("raster", -2.0)])
+def test_e_of_s_and_noise_against_a_plain_loop(world, tmp_path, ties, fill):
+    output = remove(world, "vgg16", tmp_path / "r.h5", ties=ties, noise_maps=2, fill=fill)
     network, description = load_network(world.networks["vgg16"])
     rows = read_manifest(world.manifest)
     images = preprocess(
@@ -44,7 +44,7 @@ def test_e_of_s_and_noise_against_a_plain_loop(world, tmp_path, ties):
                 def e(values, reverse, image=image, target=target, order=order):
                     pixels = literal.ascending(values, order)
                     pixels = pixels[::-1] if reverse else pixels
-                    return literal.removal(network, images[image], target, pixels, GRID, 0.3)
+                    return literal.removal(network, images[image], target, pixels, GRID, fill)
 
                 for name, reverse in (("minus", False), ("plus", True)):
                     own = e(s[image], reverse)
@@ -110,8 +110,9 @@ def test_never_flipping_is_one_or_excluded(world, tmp_path):
     assert np.array_equal(np.isnan(without.values["e_minus_noise"]), noise)
 
 
-def test_e_is_a_share_of_the_signal(results):
-    found = read_measurements([results["layers"]])
+@pytest.mark.parametrize("fill", [0.0, -2.0])
+def test_e_is_a_share_of_the_signal(world, tmp_path, fill):
+    found = read_measurements([remove(world, "vgg16", tmp_path / "r.h5", fill=fill)])
     for name in STORED:
         assert ((found.values[name] > 0) & (found.values[name] <= 1)).all()
 

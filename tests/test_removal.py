@@ -64,7 +64,19 @@ def test_a_flip_at_the_end_of_the_grid_is_a_flip():
 def test_fill_is_what_a_removed_pixel_becomes():
     # 4 against 3; with the first pixel 1 instead of 2: 3 against 3, a tie that argmax gives to class 0; then 2 to 3
     found = flips(compare_halves, row(2, 2, 3, 0), [0], [("s", 0, [0, 1, 2, 3])], 4, fill=1.0)
-    assert found["s"] == (2, pytest.approx(1 - (11 / 17) ** 0.5))
+    # what is left of the image is 3 and 0; the fill, twice 1, is none of its signal
+    assert found["s"] == (2, pytest.approx(1 - (9 / 17) ** 0.5))
+
+
+def test_a_fill_larger_than_the_image_is_no_signal():
+    # 2 against 1; then 2 against −1, −1 against −1, and −4 against −1: the third pixel is what is left
+    found = flips(compare_halves, row(1, 1, 1, 0), [0], [("s", 0, [1, 2, 3, 0])], 4, fill=-2.0)
+    assert found["s"] == (3, pytest.approx(1 - (1 / 3) ** 0.5))
+
+
+def test_pixels_without_signal_may_flip_a_decision_by_their_fill():
+    found = flips(compare_halves, row(0, 3, 1, 1), [0], [("s", 0, [0, 1, 2, 3])], 4, fill=-2.0)
+    assert found["s"] == (1, 0.0)  # −2 + 3 against 2, and the whole image is there
 
 
 def test_coarse_grid_rounds_pixels():
@@ -172,7 +184,7 @@ def test_flips_are_the_literal_ones_whatever_the_batch(noisy, batch):
         assert signal == pytest.approx(ends[key][1], abs=1e-12)
 
 
-@pytest.mark.parametrize("fill", [-0.5, 2.0])
+@pytest.mark.parametrize("fill", [-2.0, -0.5, 2.0])
 def test_fill_against_the_literal_loop(noisy, fill):
     decide, images, targets, ranks, _ = noisy
     found = flips(decide, images, targets, ranks[:6], NOISY_GRID, fill=fill, batch=4)
@@ -180,6 +192,7 @@ def test_fill_against_the_literal_loop(noisy, fill):
         order = rank.argsort().tolist()
         step, signal = literal.removal(decide, images[image], targets[image], order, NOISY_GRID, fill)
         assert found[key] == (step, pytest.approx(signal))
+        assert 0 <= found[key][1] <= 1
 
 
 def test_no_scans_no_flips():

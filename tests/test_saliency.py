@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 from explanations.command import InputError
+from explanations.methods import KINDS, LAYER_KINDS, layers_of, parse_method
 from explanations.saliency import (
     FAMILIES,
+    METHODS,
     family_methods,
     layer_bias,
     rescale,
@@ -179,6 +181,29 @@ def test_method(maps, method):
     np.testing.assert_allclose(saliency_maps(method, maps, "bilinear"), WANTED[method](maps), atol=1e-12)
 
 
+def test_every_kind_of_name_is_computed():
+    assert [*METHODS] == [*KINDS, *LAYER_KINDS]
+
+
+@pytest.mark.parametrize(
+    ("name", "parsed"),
+    [
+        *[("input", ("input", None)), ("activity_with_input", ("activity_with_input", None))],
+        *[("activity_3", ("activity", 3)), ("activity_from_10", ("activity_from", 10))],
+        *[("signed_activity_0", ("signed_activity", 0)), ("signed_activity_from_1002", ("signed_activity_from", 1002))],
+    ],
+)
+def test_names_of_methods(name, parsed):
+    assert parse_method(name) == parsed
+
+
+def test_layers_of_names_ascend_as_numbers():
+    names = [f"{kind}_{l}" for kind in LAYER_KINDS for l in sorted(range(1200), key=str)]
+    for kind in LAYER_KINDS:
+        assert layers_of(kind, [*names, "input", "other_7", kind]) == list(range(1200))
+    assert layers_of("bias", ["activity_1"]) == []
+
+
 def test_signed_methods_rank_by_a(maps):
     def signed(values: Tensor) -> np.ndarray:
         return each(values, lambda image: literal.bilinear(literal.rescale(image), *SIZE))
@@ -222,6 +247,7 @@ def test_every_method_of_a_family_has_the_images_size(maps, family, upsampling):
         ("lime", "method is lime; allowed are gradient, input, gradcam, "),
         ("activity", "method is activity; allowed are "),
         ("activity_x", "method is activity_x; allowed are "),
+        ("activity_²", "method is activity_²; allowed are "),  # which Python takes for a digit
         ("lime_3", "method is lime_3; allowed are "),
         ("activity_4", "method is activity_4; allowed layers are 0 to 3"),
         ("activity_from_99", "method is activity_from_99; allowed layers are 0 to 3"),

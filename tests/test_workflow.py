@@ -4,10 +4,12 @@ import os
 import re
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
 import yaml
+from names import NAMES
 from workflow_copy import ROOT, copy_workflow, planned_jobs, snakemake
 
 from explanations.narrow import NARROW
@@ -18,6 +20,8 @@ README = (ROOT / "README.md").read_text()
 NETWORKS = yaml.safe_load((ROOT / "config/config.yaml").read_text())["networks"]
 ZOO = list(NETWORKS)
 TIMM = {"source": "timm", "constructor": "resnet18", "arguments": {}}
+MINE = {**TIMM, "training": {"epochs": 1, "batch": 64, "learning_rate": 0.01, "weight_decay": 0}}
+FIRST_IMAGE = {"fig2": {"image": 0}, "fig4": {"image": 0}, "fig7": {"images": [0]}}
 OTHERS = [name for name, network in NETWORKS.items() if network.get("explain")]  # than the paper's two
 
 
@@ -225,6 +229,88 @@ def test_shards_follow_the_configuration(fresh):
             "configuration: images.folder is empty; empty/val must hold images",
         ),
         ({"device": "gpu"}, "configuration: device is 'gpu'; allowed is auto, cpu, cuda or cuda:<n>"),
+        ({"device": "cpu\n"}, "configuration: device is 'cpu\\n'; allowed is auto, cpu, cuda or cuda:<n>"),
+        ({5: 1, "five": 2}, "configuration: 5, five is not a known key; allowed are whole, experiment, "),
+        # names
+        (
+            {"networks": {"my-net": MINE}},
+            "configuration: networks.my-net: a network's name is of letters, digits and _",
+        ),
+        (
+            {"networks": {"net\n": MINE}},
+            "configuration: networks.'net\\n': a network's name is of letters, digits and _",
+        ),
+        (
+            {"networks": {101: MINE}},
+            "configuration: networks.101: a network's name is of letters, digits and _; this one is a number, write it "
+            'in quotes: "101"',
+        ),
+        (
+            {"networks": {False: MINE}},
+            "networks.False: a network's name is of letters, digits and _; this one is a truth",
+        ),
+        (
+            {"networks": {None: MINE}},
+            "networks.None: a network's name is of letters, digits and _; this one is nothing,",
+        ),
+        (
+            {"experiment": 2024},
+            "configuration: experiment is 2024, a number; allowed is a name of letters, digits, _ and -, which doesn't "
+            'start with -, in quotes: "2024"',
+        ),
+        (
+            {"experiment": False},
+            "configuration: experiment is False, a truth value; allowed is a name of letters, digits",
+        ),
+        (
+            {"experiment": date(2024, 5, 1)},
+            "experiment is 2024-05-01, a date; allowed is a name of letters, digits, _ and",
+        ),
+        ({"experiment": "a\n"}, "configuration: experiment is 'a\\n'; allowed is a name of letters, digits, _ and -"),
+        (
+            {"experiment": "-a"},
+            "configuration: experiment is '-a'; allowed is a name of letters, digits, _ and -, which",
+        ),
+        ({"images": {"folder": 7}}, "configuration: images.folder is 7, a number; allowed is the path of a folder,"),
+        # what is chosen of the manifest, 100 images
+        (
+            {"figures": {"fig2": {"image": 100}}},
+            "configuration: figures.fig2.image is 100; allowed is a whole number below images.classes × "
+            "images.per_class, 100",
+        ),
+        (
+            {"figures": {"fig4": {"image": 1000}}},
+            "configuration: figures.fig4.image is 1000; allowed is a whole number",
+        ),
+        (
+            {"figures": {"fig7": {"images": [0, 99, 100]}}},
+            "configuration: figures.fig7.images.2 is 100; allowed is a whole",
+        ),
+        (
+            {"images": {"classes": 2, "per_class": 4}},
+            "configuration: figures.fig2.image is 33; allowed is a whole number be",
+        ),
+        (
+            {"figures": {"fig7": {"methods": {"vgg16": ["input", "lime"]}}}},
+            "configuration: figures.fig7.methods.vgg16.1: method is lime; allowed are gradient, input, gradcam, ",
+        ),
+        (
+            {"figures": {"fig7": {"methods": {"resnet50": ["activity_1.5"]}}}},
+            "configuration: figures.fig7.methods.resnet50.0: method is activity_1.5; allowed are gradient, input, ",
+        ),
+        (
+            {"removal": {"noise_maps": 100}},
+            "configuration: removal.noise_maps is 100; it must be below images.classes × images.per_class, 100, since "
+            "noise maps are other images'",
+        ),
+        (
+            {"images": {"classes": 1, "per_class": 1}, "figures": FIRST_IMAGE},
+            "configuration: removal.noise_maps is 1; it must be below images.classes × images.per_class, 1, since ",
+        ),
+        (
+            {"networks": {"resnet50": {"decay_trials": {"steps": [5, 20]}}}},
+            "networks.resnet50.decay_trials.steps.1 is 20, as decay's own or another trial's; all must differ",
+        ),
     ],
 )
 def test_bad_configuration_is_one_line(fresh, override, message):
@@ -234,6 +320,47 @@ def test_bad_configuration_is_one_line(fresh, override, message):
     assert result.returncode != 0
     assert sum(message in line for line in result.stdout.splitlines()) == 1
     assert not (fresh / "results").exists()
+
+
+def test_names_that_look_like_something_else(fresh):
+    """In quotes, as YAML needs some of them: every network is one of its own, in all of its jobs."""
+    config = fresh / "names.yaml"
+    training = {name: {**MINE["training"], "epochs": 11 + place} for place, name in enumerate(NAMES)}
+    networks = {name: {**MINE, "explain": True, "training": training[name]} for name in NAMES}
+    config.write_text(yaml.safe_dump({"experiment": "2024", "networks": networks}, sort_keys=False))
+    arguments = ("figM", *NAMES, "--dry-run", "--printshellcmds", "--configfile", str(config))
+    plan = snakemake(fresh, *arguments).stdout
+    for rule in ("train", "survey_network", "extract_attributions", "measure_removal", "compare_aggregates"):
+        jobs = re.findall(rf"^rule {rule}:\n.*?^    wildcards: .*?network=(\w+)", plan, re.MULTILINE | re.DOTALL)
+        assert {*NAMES} <= {*jobs} <= {*NAMES, *OTHERS}, rule
+    trained = dict(re.findall(r"--output results/2024/models/(\w+)/original.safetensors .*--epochs (\d+)", plan))
+    assert {name: int(trained[name]) for name in NAMES} == {name: training[name]["epochs"] for name in NAMES}
+    assert {*NAMES} <= {*re.findall(r"survey_network.py .*--name (\w+) ", plan)}
+    assert f"--fullgrad {' '.join(NAMES)} " in plan
+
+
+def test_a_plan_imports_no_torch(fresh):
+    """It takes seconds: the names of methods are checked without."""
+    code = "import sys; sys.path.append('scripts'); import explanations.methods; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=fresh, text=True, capture_output=True, check=True).stdout
+    assert not {"torch", "numpy", "tqdm"} & {*loaded.split()}
+
+
+def test_small_numbers_name_trials_of_decay(fresh):
+    config = fresh / "trials.yaml"
+    config.write_text("networks: {resnet50: {decay_trials: {steps: [], temperature: [1.0e-5, 1.0e+20]}}}\n")
+    plan = snakemake(fresh, "figS7", "--dry-run", "--printshellcmds", "--configfile", str(config)).stdout
+    assert "--temperature 1e-05 " in plan and "--temperature 1e+20 " in plan
+
+
+def test_figures_are_listed_by_their_numbers():
+    """The report sorts them by their labels, as text; the table of jobs is made by docs/write_times.py."""
+    labels = re.findall(r'labels={"figure": "(\w+)"', (ROOT / "workflow/rules/figures.smk").read_text())
+    main, more = (sorted(label for label in labels if label.startswith("S") is more) for more in (False, True))
+    assert main == [*map(str, range(1, 8)), "M"]
+    assert more == [f"S{number:02d}" for number in range(1, 17)]
+    rows = re.findall(r"^\| draw_figS(\d+) ", (ROOT / "docs/cluster.md").read_text(), re.MULTILINE)
+    assert rows == [*map(str, range(1, 17))]
 
 
 def test_configuration_documents_every_key():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from explanations.shards import ShardReader
+from explanations.shards import ShardReader, numbered
 
 
 class ShardMaps:
@@ -22,15 +22,15 @@ class ShardMaps:
 
     def activity(self, layer: int) -> Tensor:
         """a^{h,l}, (n, H_l, W_l)."""
-        return self._read(f"activity/{layer:02d}")
+        return self._read(numbered("activity", layer))
 
     def bias(self, operation: int) -> Tensor:
         """a^b of one biased operation, (n, H, W)."""
-        return self._read(f"bias/{operation + 1:02d}")
+        return self._read(numbered("bias", operation + 1))
 
     def fullgrad_feature(self, operation: int) -> Tensor:
         """Σ_φ rescale(abs(a^b_φ)) of one biased operation, (n, H, W)."""
-        return self._read(f"fullgrad_feature/{operation + 1:02d}")
+        return self._read(numbered("fullgrad_feature", operation + 1))
 
     def gradient(self) -> Tensor:
         """Σ_φ |∂f_c/∂x_φ|, (n, H, W)."""

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from explanations.methods import layers_of
 from explanations.statistics import adjust_holm, signed_rank_test
 from explanations.verdicts import (
     ALPHA,
@@ -50,12 +51,7 @@ def select(table: pd.DataFrame, family: str, measure: str, **columns: str | list
 
 def top_layer(table: pd.DataFrame) -> int:
     """The highest layer of a table's single-layer methods."""
-    return layer_numbers(table.method_a, "activity").max()
-
-
-def layer_numbers(methods: pd.Series, prefix: str) -> pd.Series:
-    """The layers of those methods that are named <prefix>_<layer>."""
-    return methods.str.extract(f"^{prefix}_(\\d+)$")[0].dropna().astype(int)
+    return layers_of("activity", table.method_a)[-1]
 
 
 def methods_of(prefix: str, layers: range) -> list[str]:
@@ -236,13 +232,13 @@ def zeroing_changes_maps(found: Evidence) -> Finding:
 
 
 def zero_bias_signed(found: Evidence) -> Finding:
-    top = layer_numbers(found.variants.method_a, "signed_activity").max()
+    top = layers_of("signed_activity", found.variants.method_a)[-1]
     chosen = methods_of("signed_activity", range(1, top - 1))
     return judge_signs(select(found.variants, "variant_signed", "delta_e_minus", method_a=chosen), +1)
 
 
 def zero_bias_unsigned(found: Evidence) -> Finding:
-    top = layer_numbers(found.variants.method_a, "activity").max()
+    top = top_layer(found.variants)
     rows = select(found.variants, "variant", "delta_e_minus", method_a=methods_of("activity", range(top - 1, top + 1)))
     judged = judge_signs(rows, -1)
     improved = ((rows.log10_p_holm < np.log10(ALPHA)) & (rows.effect_size > 0)).any()
@@ -283,7 +279,7 @@ def noise_is_structured(found: Evidence) -> Finding:
     texts, verdicts = [], []
     for network, table in found.aggregates.items():
         rows = select(table, "noise", "e_delta_noise")
-        rows = rows[rows.method_a.str.fullmatch(r"activity_\d+")]
+        rows = rows[rows.method_a.isin([f"activity_{layer}" for layer in layers_of("activity", rows.method_a)])]
         nonzero = int((rows.log10_p_holm < np.log10(ALPHA)).sum())
         flat = select(table, "layers", "e_delta_noise").iloc[0]
         texts.append(

@@ -56,6 +56,8 @@ def check_range(
     too_low = low is not None and (value <= low if open_low else value < low)
     if math.isfinite(value) and not too_low and (high is None or value <= high):
         return
+    if low is not None and high is not None and (high <= low if open_low else high < low):
+        raise InputError(f"{name} is {value:g}; no number is allowed, since it would have to be at most {high:g}")
     bounds = [] if low is None else [f"{'>' if open_low else '>='} {low:g}"]
     bounds += [] if high is None else [f"<= {high:g}"]
     raise InputError(f"{name} is {value:g}; allowed is a number {' and '.join(bounds) or 'that is finite'}")

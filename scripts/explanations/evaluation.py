@@ -37,6 +37,22 @@ def check_number(rows: Sequence[ManifestRow], description: NetworkDescription, m
         raise InputError(f"{found}; networks.<name>.classes can list the names")
 
 
+def check_classes(rows: Sequence[ManifestRow], classes: Sequence[str], manifest: Path) -> None:
+    """Raise an InputError unless every labelled image's class and label are a network's."""
+    known = dict(enumerate(classes))
+    for row in rows:
+        if row.label == UNLABELLED or known.get(row.label) == row.class_name:
+            continue
+        if row.class_name not in classes:
+            found = f"class {row.class_name} with label {row.label}"
+            raise InputError(f"{manifest}: {found} is none of the network's {len(classes)} classes")
+        own, held = classes.index(row.class_name), {row.class_name for row in rows}
+        absent = [name for name in classes[:own] if name not in held]  # labels are places among the classes held
+        why = f": the test images lack class {absent[0]}" if absent else ""
+        found = f"class {row.class_name} has label {row.label}, but {own} among the network's {len(classes)} classes"
+        raise InputError(f"{manifest}: {found}{why}")
+
+
 @dataclass(frozen=True)
 class LabelledImages:
     """Image files, as a network of `description` sees them, and their (n,) labels."""
@@ -51,11 +67,7 @@ class LabelledImages:
         """All images of a manifest, in a folder; InputError unless their classes are the network's."""
         rows = read_manifest(manifest)
         check_number(rows, description, manifest)
-        known = dict(enumerate(description.name_classes(rows)))
-        for row in rows:
-            if row.label != UNLABELLED and known.get(row.label) != row.class_name:
-                message = f"{manifest}: class {row.class_name} with label {row.label} is none of the network's"
-                raise InputError(f"{message} {len(known)} classes")
+        check_classes(rows, description.name_classes(rows), manifest)
         paths = [folder / row.path for row in rows]
         return cls(paths, np.array([row.label for row in rows]), description, threads)
 

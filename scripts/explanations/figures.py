@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from explanations.command import InputError, check_range, step_parser, whole_file
+from explanations.methods import layers_of
 
 SINGLE_COLUMN, DOUBLE_COLUMN = 3.25, 6.75  # inches
 STYLE = {
@@ -115,6 +116,11 @@ def network_title(name: str, variant: str | None = None) -> str:
     return title if variant is None else f"{title}, {VARIANTS.get(variant, variant)}"
 
 
+def plain(name: str) -> str:
+    """A class's name as a figure's text: matplotlib takes what stands between two $ for a formula."""
+    return name.replace("$", r"\$")
+
+
 def order_networks(table: pd.DataFrame) -> pd.DataFrame:
     """A row for each network, `network` as the index: in the order of NORMALISATION, then by biases."""
     networks = table.drop_duplicates("network").set_index("network")
@@ -150,17 +156,17 @@ def select(table: pd.DataFrame, measure: str, methods: Sequence[str], key: str =
     return rows.loc[list(methods)]
 
 
-def top_layer(table: pd.DataFrame, prefix: str = "activity_", key: str = "method") -> int:
-    """The highest l of the methods <prefix><l>."""
-    return list_layers(table, prefix, key)[-1]
+def top_layer(table: pd.DataFrame) -> int:
+    """The highest l of the methods activity_<l>."""
+    return list_layers(table)[-1]
 
 
-def list_layers(table: pd.DataFrame, prefix: str = "activity_", key: str = "method") -> list[int]:
-    """Each l of the methods <prefix><l>, ascending; InputError if there is none."""
-    layers = table[key].str.extract(rf"^{prefix}(\d+)$")[0].dropna().astype(int)
-    if layers.empty:
-        raise InputError(f"the tables given hold no method {prefix}<layer>")
-    return sorted(set(layers))
+def list_layers(table: pd.DataFrame, kind: str = "activity") -> list[int]:
+    """Each l of the methods <kind>_<l>, ascending; InputError if there is none."""
+    layers = layers_of(kind, table["method"])
+    if not layers:
+        raise InputError(f"the tables given hold no method {kind}_<layer>")
+    return layers
 
 
 def darken(colour, share: float = 0.45) -> tuple[float, ...]:

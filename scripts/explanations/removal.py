@@ -1,4 +1,8 @@
-"""Pixel removal (§4): how much of an image's signal goes, in a map's order, before the network's decision flips."""
+"""Pixel removal (§4): how much of an image's signal goes, in a map's order, before the network's decision flips.
+
+e = 1 − ‖x_s‖₂ / ‖x‖₂ (Eq. 17), where x_s is what is left of the image: removed pixels carry no signal of it, whatever
+value stands in their place. So e is in [0, 1], with any fill.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -142,8 +146,9 @@ class ScansUnderWay:
         index = torch.tensor(self.free, device=flipped.device)
         row = self.rows[index]
         gone = torch.stack([self.scans[slot].rank for slot in self.free]) < self.counts[self.steps[index]][:, None]
-        kept_energy = (self.energy[row] * ~gone).sum(1) + self.channels * self.fill**2 * gone.sum(1)
-        signal = torch.where(flipped[index], 1 - (kept_energy / self.whole[row]).sqrt(), 1.0).tolist()
+        left = (self.energy[row] * ~gone).sum(1) / self.whole[row]  # without the fill: it is no signal of the image
+        # sums of other shapes may round otherwise: 1 + 2e-16 if pixels without signal made the decision flip
+        signal = torch.where(flipped[index], 1 - left.clamp_(max=1).sqrt(), 1.0).tolist()
         for slot, e in zip(self.free, signal, strict=True):
             yield Flip(self.scans[slot].key, self.step[slot] if flags[slot] else NEVER, e)
 
@@ -161,8 +166,8 @@ def find_flips(
     """Remove pixels along each scan, grid step by grid step, up to the first point where argmax is not the target.
 
     `decide` maps (n, 3, H, W) to logits; `inputs` (N, 3, H, W) and `targets` (N,) are the whole images and their
-    decisions. A removed pixel has all channels set to `fill`. A full batch of unfinished scans is kept: those that
-    flipped leave, new ones enter. Ends come in the order in which they are found.
+    decisions. A removed pixel has all channels set to `fill`, which is no signal. A full batch of unfinished scans is
+    kept: those that flipped leave, new ones enter. Ends come in the order in which they are found.
     """
     under_way = ScansUnderWay(inputs, grid, fill, batch)
     scans = iter(scans)

@@ -1,7 +1,6 @@
 """Saliency methods by name: maps (n, H, W) at the image's size from attributions at their own resolutions.
 
-A method's name is that of an entry of METHODS, followed by _<l> where it belongs to a layer: `activity_3`,
-`activity_from_3`, `fullgrad`. Those that start with `signed_` rank by a, not |a| (Supplementary D).
+What names there are: explanations/methods.py.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from explanations.command import InputError
+from explanations.methods import parse_method
 
 UPSAMPLINGS = ("bilinear", "nearest", "bicubic")
 FAMILIES = ("layers", "biases", "aggregates", "signed")
@@ -143,6 +143,7 @@ def fullgrad_feature(maps: Maps, upsampling: str) -> Tensor:
     return input_attribution(maps, upsampling) + sum(upsample(f, maps.size, upsampling) for f in features)
 
 
+# by kind, as explanations/methods.py has them
 METHODS: dict[str, Callable[..., Tensor]] = {
     "gradient": gradient,
     "input": input_attribution,
@@ -150,8 +151,7 @@ METHODS: dict[str, Callable[..., Tensor]] = {
     "activity_with_input": activity_with_input,
     "fullgrad": fullgrad,
     "fullgrad_feature": fullgrad_feature,
-}
-LAYER_METHODS: dict[str, Callable[..., Tensor]] = {
+    # of a layer:
     "activity": activity,
     "bias": bias,
     "activity_from": activity_from,
@@ -162,17 +162,17 @@ LAYER_METHODS: dict[str, Callable[..., Tensor]] = {
 
 def saliency_maps(method: str, maps: Maps, upsampling: str) -> Tensor:
     """The maps (n, H, W) of a method, by name."""
-    if method in METHODS:
-        return METHODS[method](maps, upsampling)
-    name, _, layer = method.rpartition("_")
-    if name not in LAYER_METHODS or not layer.isdigit():
-        allowed = [*METHODS, *(f"{name}_<layer>" for name in LAYER_METHODS)]
-        raise InputError(f"method is {method}; allowed are {', '.join(allowed)}")
-    if int(layer) not in maps.layers:
+    try:
+        kind, layer = parse_method(method)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    if layer is None:
+        return METHODS[kind](maps, upsampling)
+    if layer not in maps.layers:
         raise InputError(f"method is {method}; allowed layers are {maps.layers[0]} to {maps.layers[-1]}")
-    if name == "bias" and int(layer) not in maps.operation_layers:
+    if kind == "bias" and layer not in maps.operation_layers:
         raise InputError(f"method is {method}; layer {layer} has no biases")
-    return LAYER_METHODS[name](maps, upsampling, int(layer))
+    return METHODS[kind](maps, upsampling, layer)
 
 
 def family_methods(family: str, maps: Maps) -> list[str]:

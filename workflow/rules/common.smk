@@ -1,6 +1,7 @@
 """What all rules share: the checked configuration, blocks of images, trials of decay, each script's source files."""
 
 import ast
+import datetime
 import functools
 import getpass
 import json
@@ -8,11 +9,20 @@ import math
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
 import yaml
 from snakemake.exceptions import WorkflowError
+
+sys.path.append(str(Path(workflow.basedir, "scripts")))
+
+from explanations.methods import parse_method
+
+# what YAML makes of text that isn't in quotes, such as 2024, no, null and 2024-05-01
+UNQUOTED = {bool: "a truth value", int: "a number", float: "a number", type(None): "nothing"}
+UNQUOTED |= {datetime.date: "a date", datetime.datetime: "a date"}
 
 
 def check_config(config, schema_file):
@@ -24,14 +34,22 @@ def check_config(config, schema_file):
         return
     key = ".".join(str(part) for part in error.absolute_path)
     known = ", ".join(error.schema.get("properties", {}))
+    kind = UNQUOTED.get(type(error.instance))
+    quoted = f'in quotes: "{error.instance}"' if kind in ("a number", "a date") else "in quotes"
+    if "propertyNames" in error.absolute_schema_path:  # it is a key that is wrong
+        name = error.instance if str(error.instance).isprintable() else repr(error.instance)
+        written = f"; this one is {kind}, write it {quoted}" if kind else ""
+        raise WorkflowError(f"configuration: {key}.{name}: {error.schema['description']}{written}")
     if error.validator == "additionalProperties":
-        unknown = ", ".join(sorted(set(error.instance) - set(error.schema.get("properties", {}))))
+        unknown = ", ".join(sorted(str(found) for found in error.instance if found not in error.schema["properties"]))
         place = f"{key}.{unknown}" if key else unknown
         raise WorkflowError(f"configuration: {place} is not a known key; allowed are {known}")
     if error.validator == "required":
         takes = f"; it takes {known}" if known else ""
         raise WorkflowError(f"configuration: {key or 'the top level'}: {error.message}{takes}")
     allowed = error.schema.get("description", error.message)
+    if kind and error.schema.get("type") == "string":
+        raise WorkflowError(f"configuration: {key} is {error.instance}, {kind}; allowed is {allowed}, {quoted}")
     raise WorkflowError(f"configuration: {key} is {error.instance!r}; allowed is {allowed}")
 
 
@@ -183,7 +201,7 @@ def measuring_priority(wildcards):
 
 def trial_settings(wildcards):
     """The settings of a trial of decay: those of the network's own, but for the one that the trial is named after."""
-    key, value = wildcards.trial.split("-")
+    key, value = wildcards.trial.split("-", 1)  # a small number is written 1e-05
     return {**config["networks"][wildcards.network]["decay"], key: value}
 
 
@@ -209,11 +227,41 @@ def check_images():
         raise WorkflowError(f"configuration: images.tuning is missing; {images['source']} has no images to tune on")
 
 
+def check_choices():
+    """Stop with one line unless the manifest holds what is chosen of it, methods are known, trials of decay differ."""
+    figures, held = config["figures"], config["images"]["classes"] * config["images"]["per_class"]
+    product = f"images.classes × images.per_class, {held}"
+    chosen = [("fig2.image", figures["fig2"]["image"]), ("fig4.image", figures["fig4"]["image"])]
+    chosen += [(f"fig7.images.{place}", image) for place, image in enumerate(figures["fig7"]["images"])]
+    for key, image in chosen:
+        if image >= held:
+            raise WorkflowError(f"configuration: figures.{key} is {image}; allowed is a whole number below {product}")
+    for network, methods in figures["fig7"]["methods"].items():
+        for place, method in enumerate(methods):
+            try:
+                parse_method(method)
+            except ValueError as error:
+                raise WorkflowError(f"configuration: figures.fig7.methods.{network}.{place}: {error}") from None
+    noise_maps = config["removal"]["noise_maps"]
+    if noise_maps >= held:
+        others = "since noise maps are other images'"
+        raise WorkflowError(f"configuration: removal.noise_maps is {noise_maps}; it must be below {product}, {others}")
+    resnet = config["networks"]["resnet50"]
+    for setting, values in resnet["decay_trials"].items():
+        for place, value in enumerate(values):
+            if value in (resnet["decay"][setting], *values[:place]):
+                key = f"networks.resnet50.decay_trials.{setting}.{place}"
+                raise WorkflowError(
+                    f"configuration: {key} is {value}, as decay's own or another trial's; all must differ"
+                )
+
+
 check_config(config, "workflow/schemas/config.schema.yaml")
 EXPERIMENT = config["experiment"]
 GPUS = count_gpus()
 THREADS = config["threads"]  # of jobs that run networks
 check_images()
+check_choices()
 share_gpus()
 NETWORKS = list(config["networks"])  # what is surveyed
 PAPERS = ["vgg16", "resnet50"]  # what the paper explains, and we do
@@ -234,4 +282,4 @@ wildcard_constraints:
     upsampling="bilinear|nearest|bicubic",
     family="layers|biases|aggregates|signed",
     shard=r"\d+",
-    trial=r"(steps|temperature)-[0-9.]+",
+    trial=r"(steps|temperature)-[0-9.e+-]+",

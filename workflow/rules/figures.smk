@@ -324,7 +324,7 @@ rule draw_figS1:
             "results/{experiment}/figures/figS1.png",
             caption="../report/figS1.rst",
             category="Supplementary figures",
-            labels={"figure": "S1", "shows": "accuracy over scales of the input"},
+            labels={"figure": "S01", "shows": "accuracy over scales of the input"},
         ),
     log:
         "results/{experiment}/logs/draw_figS1.log",
@@ -357,7 +357,7 @@ use rule draw_figS1 as draw_figS2 with:
             "results/{experiment}/figures/figS2.png",
             caption="../report/figS2.rst",
             category="Supplementary figures",
-            labels={"figure": "S2", "shows": "accuracy over shifts of the input"},
+            labels={"figure": "S02", "shows": "accuracy over shifts of the input"},
         ),
     log:
         "results/{experiment}/logs/draw_figS2.log",
@@ -378,7 +378,7 @@ rule draw_figS3:
             "results/{experiment}/figures/figS3.png",
             caption="../report/figS3.rst",
             category="Supplementary figures",
-            labels={"figure": "S3", "shows": "accuracy lost without biases"},
+            labels={"figure": "S03", "shows": "accuracy lost without biases"},
         ),
     log:
         "results/{experiment}/logs/draw_figS3.log",
@@ -412,7 +412,7 @@ rule draw_figS4:
             "results/{experiment}/figures/figS4.png",
             caption="../report/figS4.rst",
             category="Supplementary figures",
-            labels={"figure": "S4", "shows": "correlation of outputs with and without biases"},
+            labels={"figure": "S04", "shows": "correlation of outputs with and without biases"},
         ),
     log:
         "results/{experiment}/logs/draw_figS4.log",
@@ -446,7 +446,7 @@ rule draw_figS5:
             "results/{experiment}/figures/figS5.png",
             caption="../report/figS5.rst",
             category="Supplementary figures",
-            labels={"figure": "S5", "shows": "outputs without biases as a function of those with"},
+            labels={"figure": "S05", "shows": "outputs without biases as a function of those with"},
         ),
     log:
         "results/{experiment}/logs/draw_figS5.log",
@@ -480,7 +480,7 @@ rule draw_figS6:
             "results/{experiment}/figures/figS6.png",
             caption="../report/figS6.rst",
             category="Supplementary figures",
-            labels={"figure": "S6", "shows": "accuracy while biases decay"},
+            labels={"figure": "S06", "shows": "accuracy while biases decay"},
         ),
     log:
         "results/{experiment}/logs/draw_figS6.log",
@@ -515,7 +515,7 @@ rule draw_figS7:
             "results/{experiment}/figures/figS7.png",
             caption="../report/figS7.rst",
             category="Supplementary figures",
-            labels={"figure": "S7", "shows": "other numbers of decay steps and temperatures"},
+            labels={"figure": "S07", "shows": "other numbers of decay steps and temperatures"},
         ),
     log:
         "results/{experiment}/logs/draw_figS7.log",
@@ -552,7 +552,7 @@ rule draw_figS8:
             "results/{experiment}/figures/figS8.png",
             caption="../report/figS8.rst",
             category="Supplementary figures",
-            labels={"figure": "S8", "shows": "correlations of attributions"},
+            labels={"figure": "S08", "shows": "correlations of attributions"},
         ),
     log:
         "results/{experiment}/logs/draw_figS8.log",
@@ -592,7 +592,7 @@ rule draw_figS9:
             "results/{experiment}/figures/figS9.png",
             caption="../report/figS9.rst",
             category="Supplementary figures",
-            labels={"figure": "S9", "shows": "signed maps with and without biases, ResNet-50"},
+            labels={"figure": "S09", "shows": "signed maps with and without biases, ResNet-50"},
         ),
     log:
         "results/{experiment}/logs/draw_figS9.log",

@@ -1,0 +1,203 @@
+"""Shards of many operations, layers and images: what is numbered is read by its number, past 99 and past 999."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import timm
+import torch
+from complete import FoundMaps, bias_layers, explain
+from conftest import refused
+from small import randomise
+from torch import Tensor, nn
+
+from explanations.attribution_maps import ShardMaps
+from explanations.decomposition import Attributions
+from explanations.hdf5 import write_hdf5
+from explanations.measurements import SETTINGS, STORED, read_measurements, write_measurements
+from explanations.saliency import family_methods, layer_bias, saliency_maps
+from explanations.shards import IDENTITY, Operation, ShardReader, ShardWriter, numbered
+
+IDENTIFIED = dict.fromkeys(IDENTITY, "some")
+BLOCKS = 43
+
+
+class Deep(nn.Module):
+    """More than a hundred biased operations, two or three in every layer, of maps of three sizes."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList(nn.Conv2d(4 if k else 3, 4, 3, padding=1) for k in range(BLOCKS))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(4) for _ in range(BLOCKS))
+        self.branches = nn.ModuleList(nn.Conv2d(4 if k else 3, 4, 1) for k in range(0, BLOCKS, 2))
+        self.top = nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for k in range(BLOCKS):
+            y = self.norms[k](self.blocks[k](x))
+            x = torch.relu(y if k % 2 else y + self.branches[k // 2](x))
+            if k in (14, 28):
+                x = nn.functional.avg_pool2d(x, 2)
+        return self.top(x.mean((2, 3)))
+
+
+def write_found(path: Path, found: Attributions, layers: list[str], operations: list[Operation]) -> Path:
+    """A shard of a decomposition's images, the manifest's first ones."""
+    count = len(found.score)
+    with write_hdf5(path) as file:
+        writer = ShardWriter(file, count, IDENTIFIED, layers, operations, {})
+        writer.append({"image": np.arange(count), "label": np.zeros(count, int), **found.to_arrays()})
+    return path
+
+
+def write_made(path: Path, images: list[int], layers: int, operations: int) -> Path:
+    """A shard of maps that hold their own number, an image's times 10,000 added; biases are negative."""
+    first = np.array(images)
+
+    def maps(numbers: range, sign: int) -> list[np.ndarray]:
+        return [np.broadcast_to(sign * (10_000 * first + k)[:, None, None], (len(first), 2, 1)) for k in numbers]
+
+    arrays = {"image": first, "score": first.astype(float), "logits": first[:, None]}
+    arrays |= {"target": first, "label": first, **dict.fromkeys(("gradient", "gradcam"), maps(range(1), 1)[0])}
+    arrays |= {"activity_elsewhere": np.zeros((len(first), layers)), "activity": maps(range(layers), 1)}
+    arrays |= {"bias_elsewhere": np.zeros((len(first), operations)), "bias": maps(range(operations), -1)}
+    named = [Operation(f"operation {k}", owner(k)) for k in range(operations)]
+    with write_hdf5(path) as file:
+        writer = ShardWriter(file, len(first), IDENTIFIED, [f"layer {l}" for l in range(layers)], named, {})
+        writer.append({**arrays, "fullgrad_feature": maps(range(operations), 1)})
+    return path
+
+
+def owner(operation: int) -> int:
+    """The layer of a made operation: from 1, two operations each."""
+    return 1 + operation // 2
+
+
+def as_before(path: Path) -> Path:
+    """A shard as it was made before shards listed their operations."""
+    with h5py.File(path, "a") as file:
+        del file.attrs["operations"], file.attrs["operation_layers"]
+    return path
+
+
+def assert_maps_of_memory(path: Path, found: Attributions, layers: list[int]) -> None:
+    """FullGrad, FullGrad per feature and every layer's bias from a shard are those of the decomposition itself."""
+    memory = FoundMaps(found, layers)
+    with ShardReader([path]) as reader:
+        stored = ShardMaps(reader, reader.images)
+        assert stored.operation_layers == layers and stored.layers == memory.layers
+        for method in ("fullgrad", "fullgrad_feature", *family_methods("biases", memory)):
+            own, wanted = (saliency_maps(method, maps, "bilinear") for maps in (stored, memory))
+            torch.testing.assert_close(
+                own, wanted, rtol=1e-4, atol=1e-4, msg=lambda text, name=method: f"{name}: {text}"
+            )
+
+
+@pytest.mark.parametrize("change", [lambda path: path, as_before], ids=["as made", "as made before"])
+def test_more_than_a_hundred_operations(tmp_path, change):
+    network = randomise(Deep())
+    decomposition, found = explain(network, torch.randn(2, 3, 16, 16))
+    operations = [Operation(found.name, found.layer) for found in decomposition.operations]
+    assert len(operations) == 2 * BLOCKS + (BLOCKS + 1) // 2 + 1 > 100
+    layers = ["input", *(layer.name for layer in decomposition.layers)]
+    path = change(write_found(tmp_path / "s.h5", found, layers, operations))
+    assert_maps_of_memory(path, found, bias_layers(decomposition))
+
+
+def test_a_network_of_timms(tmp_path):
+    """ConvNeXt-V2 atto has 130 biased operations: FullGrad's maps of a shard were another network's."""
+    network = randomise(timm.create_model("convnextv2_atto", num_classes=10))
+    decomposition, found = explain(network, torch.randn(2, 3, 64, 64))
+    operations = [Operation(found.name, found.layer) for found in decomposition.operations]
+    assert len(operations) > 100
+    layers = ["input", *(layer.name for layer in decomposition.layers)]
+    path = write_found(tmp_path / "s.h5", found, layers, operations)
+    assert_maps_of_memory(path, found, bias_layers(decomposition))
+
+
+@pytest.mark.parametrize("change", [lambda path: path, as_before], ids=["as made", "as made before"])
+def test_more_than_a_thousand_layers_and_operations(tmp_path, change):
+    path = change(write_made(tmp_path / "s.h5", [0, 1], 1102, 2203))
+    with ShardReader([path]) as reader:
+        assert reader.layer_names == [f"layer {l}" for l in range(1102)]
+        assert reader.operations == [Operation(f"operation {k}", owner(k)) for k in range(2203)]
+        maps = ShardMaps(reader, [1, 0])
+        for number in (0, 1, 2, 9, 10, 11, 99, 100, 101, 999, 1000, 1001, 1101):
+            assert maps.activity(number)[:, 0, 0].tolist() == [10_000 + number, number]
+            assert maps.bias(number)[:, 0, 0].tolist() == [-10_000 - number, -number]
+            assert maps.fullgrad_feature(number)[:, 0, 0].tolist() == [10_000 + number, number]
+            if number:
+                assert layer_bias(maps, number)[1, 0].item() == -(4 * number - 3)  # of operations 2l − 2 and 2l − 1
+        assert maps.layers == list(range(1102))
+
+
+@pytest.mark.parametrize("count", [11, 101])
+def test_the_order_of_shards_does_not_matter(tmp_path, count):
+    """Files 0.h5, 1.h5, … of an image each, as they were asked for, as text has them, and the other way round."""
+    paths = [write_made(tmp_path / f"{k}.h5", [k], 2, 3) for k in range(count)]
+    for order in (paths, sorted(paths), paths[::-1]):
+        with ShardReader(order) as reader:
+            assert reader.images == list(range(count))
+            wanted = [count - 1, 2, 10]
+            assert reader.read(numbered("bias", 3), wanted)[:, 0, 0].tolist() == [-10_000 * k - 2 for k in wanted]
+            assert reader.read("score", reader.images).tolist() == list(range(count))
+
+
+@pytest.mark.parametrize("count", [11, 101])
+def test_the_order_of_result_files_does_not_matter(tmp_path, count):
+    paths = []
+    for k in range(count):
+        image = np.array([count - 1 - k])
+        arrays = {"image": image, "label": image, **{name: np.array([[image[0], image[0] + 0.2]]) for name in STORED}}
+        paths.append(tmp_path / f"{k}.h5")
+        write_measurements(paths[-1], ["input", "activity_10"], arrays, dict.fromkeys(SETTINGS, 1))
+    for order in (paths, sorted(paths), paths[::-1]):
+        found = read_measurements(order)
+        assert found.image.tolist() == found.label.tolist() == list(range(count))
+        assert found.measure("e_plus", "activity_10").tolist() == [k + 0.2 for k in range(count)]
+
+
+# --- shards that aren't whole --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def made(tmp_path) -> Path:
+    return write_made(tmp_path / "s.h5", [0, 1], 3, 101)
+
+
+@pytest.mark.parametrize("change", [lambda path: path, as_before], ids=["as made", "as made before"])
+@pytest.mark.parametrize("name", ["bias/101", "bias/100", "fullgrad_feature/09", "activity/02"])
+def test_a_map_that_is_missing(made, name, change):
+    with h5py.File(change(made), "a") as file:
+        del file[name]
+    assert refused(ShardReader, [made]) == f"{made}: not a whole attribution shard; it lacks {name}"
+
+
+def test_a_map_too_many(made):
+    with h5py.File(made, "a") as file:
+        file["bias/102"] = file["bias/101"][:]
+    assert refused(ShardReader, [made]) == f"{made}: not an attribution shard; it holds 102 maps of 101 in bias"
+
+
+def test_a_list_of_operations_that_is_short(made):
+    with h5py.File(made, "a") as file:
+        file.attrs["operations"] = file.attrs["operations"][:100]
+    assert refused(ShardReader, [made]) == f"{made}: not a whole attribution shard; it names 100 operations of 101"
+
+
+@pytest.mark.parametrize(("layers", "operations"), [(3, 7), (2, 8)])
+def test_shards_of_other_operations(tmp_path, layers, operations):
+    """The same network's, found by another version of the code."""
+    one, other = write_made(tmp_path / "0.h5", [0], 3, 8), write_made(tmp_path / "1.h5", [1], layers, operations)
+    wanted = f"{other}: has other layers or biased operations than {one}; make both again"
+    assert refused(ShardReader, [one, other]) == wanted
+
+
+def test_arrays_of_another_number_are_not_written(tmp_path):
+    path = tmp_path / "s.h5"
+    with pytest.raises(ValueError, match="zip"), write_hdf5(path) as file:
+        ShardWriter(file, 1, IDENTIFIED, ["input"], [], {}).append(
+            {"image": np.arange(1), "activity": [np.zeros((1, 2, 2))] * 2}
+        )
+    assert not path.exists()
