@@ -13,7 +13,7 @@ from explanations.attribution_maps import ShardMaps
 from explanations.command import InputError, run_command, step_parser
 from explanations.descriptions import file_hash, read_description
 from explanations.hdf5 import write_hdf5
-from explanations.images import load_images
+from explanations.images import load_rgb
 from explanations.manifests import read_manifest
 from explanations.saliency import UPSAMPLINGS, saliency_maps
 from explanations.shards import ShardReader
@@ -39,10 +39,10 @@ def main(
         found = np.stack([saliency_maps(method, maps, upsampling).numpy() for method in methods], 1)
         targets = [description.classes[target] for target in reader.read("target", chosen)]
         name = reader.identity["network"]
-    rgb = load_images([images / rows[index].path for index in chosen], description.framing)
+    rgb = np.stack([load_rgb(rows[index].picture(images), description.framing) for index in chosen])
     with write_hdf5(output) as file:
         file["image"] = np.array(chosen)
-        file["rgb"] = rgb.transpose(0, 2, 3, 1)
+        file["rgb"] = rgb
         file["maps"] = found
         file.attrs["methods"] = methods
         file.attrs["classes"] = [rows[index].class_name for index in chosen]

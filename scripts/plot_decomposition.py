@@ -27,7 +27,7 @@ from explanations.figures import (
     place,
     write,
 )
-from explanations.images import load_image
+from explanations.images import load_rgb
 from explanations.manifests import read_manifest
 from explanations.shards import ShardReader
 
@@ -55,7 +55,7 @@ def main(
         bias = [None, *(layer_bias(reader, image, l) for l in range(1, top + 1))]
         score, target = float(reader.read("score", [image])[0]), int(reader.read("target", [image])[0])
         name = reader.identity["network"]
-    picture = load_image(images / rows[image].path, description.framing).transpose(1, 2, 0)
+    picture = load_rgb(rows[image].picture(images), description.framing)
     kept = [activity[layer].sum(dtype=float), sum(bias[l].sum(dtype=float) for l in range(layer + 1, top + 1))]
     with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, HEIGHT, layout=None) as figure:
         title = f"{network_title(name)}: the score of class “{description.classes[target]}” for one image, "

@@ -23,7 +23,7 @@ from explanations.figures import (
     place,
     write,
 )
-from explanations.images import load_image
+from explanations.images import load_rgb
 from explanations.manifests import read_manifest
 from explanations.shards import ShardReader
 
@@ -45,7 +45,7 @@ def main(
             score, target = reader.read("score", [image])[0], reader.read("target", [image])[0]
             found.append((reader.identity["variant"], maps, score, description.classes[target]))
             name = reader.identity["network"]
-    picture = load_image(images / rows[image].path, descriptions[0].framing).transpose(1, 2, 0)
+    picture = load_rgb(rows[image].picture(images), descriptions[0].framing)
     layers = len(found[0][1])
     half = math.ceil(layers / 2)
     height = TOP + TIER + ROW + SIDE + 0.05

@@ -3,23 +3,26 @@
 import hashlib
 import shutil
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import LISTING
 from photographs import write_photographs
 from scipy import io
 from torchvision.datasets import Imagenette
 from torchvision.datasets import imagenet as torchvision_imagenet
 
-import list_test_images
+import list_images
 from explanations import datasets, imagenet
 from explanations.command import InputError
 from explanations.datasets import check_files, list_labelled, obtain
+from explanations.folders import list_folder
 from explanations.framing import Framing
 from explanations.images import load_images
-from explanations.manifests import UNLABELLED, read_manifest
+from explanations.manifests import UNLABELLED, ManifestRow, read_manifest
 
-LISTING = {"labels": "imagenet", "unreadable": "stop", "other_modes": "convert", "threads": 2}
+LISTING = {**LISTING, "labels": "imagenet", "threads": 2}
 SYNSETS = ["n03888257", "n01440764", "n02979186"]
 
 
@@ -27,6 +30,10 @@ SYNSETS = ["n03888257", "n01440764", "n02979186"]
 def photographs(tmp_path_factory):
     """Four photographs of each of three classes of ImageNet, in its layout."""
     return write_photographs(tmp_path_factory.mktemp("imagenet") / "val", SYNSETS, 4)
+
+
+def labelled(images: Path, labels: str) -> list[ManifestRow]:
+    return list_labelled(images, list_folder(images)[0], labels)
 
 
 # --- classes -----------------------------------------------------------------------------------------------------
@@ -61,17 +68,17 @@ def test_imagenettes_classes_are_imagenets():
     [(SYNSETS, [0, 482, 701]), (["701", "0", "482"], [0, 482, 701]), (["tench", "parachute"], [0, 701])],
 )
 def test_labels_are_places_among_a_classifiers_outputs(tmp_path, folders, labels):
-    rows = list_labelled(write_photographs(tmp_path / "val", folders, 2), "imagenet")
+    rows = labelled(write_photographs(tmp_path / "val", folders, 2), "imagenet")
     assert [row.label for row in rows] == [label for label in labels for _ in range(2)]
     assert [row.index for row in rows] == list(range(len(rows)))
     assert {row.class_name for row in rows} <= {"tench", "cassette player", "parachute"}
 
 
 def test_labels_of_any_classes_and_of_none(photographs):
-    rows = list_labelled(photographs, "folders")
+    rows = labelled(photographs, "folders")
     assert [row.label for row in rows] == [0] * 4 + [1] * 4 + [2] * 4
     assert {row.class_name for row in rows} == set(SYNSETS)
-    rows = list_labelled(photographs.parent, "none")
+    rows = labelled(photographs.parent, "none")
     assert len(rows) == 12 and {(row.class_name, row.label) for row in rows} == {("", UNLABELLED)}
     assert rows[0].path.startswith("val/n01440764/")
 
@@ -81,9 +88,9 @@ def test_labels_of_any_classes_and_of_none(photographs):
 
 def test_a_listing_reads_what_imagenet_holds(photographs, tmp_path, capsys):
     """Sizes, formats and modes are mixed; what isn't RGB is named and converted."""
-    list_test_images.main("imagenet", photographs, tmp_path / "t.csv", **LISTING)
+    list_images.main("imagenet", photographs, tmp_path / "t.csv", **LISTING)
     rows = read_manifest(tmp_path / "t.csv")
-    pixels = load_images([photographs / row.path for row in rows], Framing(224, 256))
+    pixels = load_images([row.picture(photographs) for row in rows], Framing(224, 256))
     assert pixels.shape == (12, 3, 224, 224)
     said = capsys.readouterr().out
     assert said.count("converted: ") == said.count("its pixels are L, not RGB") + said.count("CMYK, not RGB") == 4
@@ -95,10 +102,10 @@ def test_other_modes(photographs, tmp_path, capsys, value):
     flags = {**LISTING, "other_modes": value}
     if value == "stop":
         with pytest.raises(InputError, match=r"its pixels are (L|CMYK), not RGB; images.other_modes: convert or skip"):
-            list_test_images.main("imagenet", photographs, tmp_path / "t.csv", **flags)
+            list_images.main("imagenet", photographs, tmp_path / "t.csv", **flags)
         assert not (tmp_path / "t.csv").exists()
         return
-    list_test_images.main("imagenet", photographs, tmp_path / "t.csv", **flags)
+    list_images.main("imagenet", photographs, tmp_path / "t.csv", **flags)
     assert len(read_manifest(tmp_path / "t.csv")) == 8
     assert capsys.readouterr().out.count("left out: ") == 4
 
@@ -112,12 +119,12 @@ def test_corrupt_files(photographs, tmp_path, capsys, value):
     flags = {**LISTING, "unreadable": value}
     if value == "stop":
         with pytest.raises(InputError) as raised:
-            list_test_images.main("imagenet", folder, tmp_path / "t.csv", **flags)
+            list_images.main("imagenet", folder, tmp_path / "t.csv", **flags)
         assert str(raised.value).startswith(f"{broken}: can't be read as an image (")
         assert str(raised.value).endswith("; images.unreadable: skip leaves such files out")
         assert not (tmp_path / "t.csv").exists()
         return
-    list_test_images.main("imagenet", folder, tmp_path / "t.csv", **flags)
+    list_images.main("imagenet", folder, tmp_path / "t.csv", **flags)
     rows = read_manifest(tmp_path / "t.csv")
     assert len(rows) == 11 and broken.name not in {row.path.rpartition("/")[2] for row in rows}
     said = capsys.readouterr().out
@@ -128,15 +135,25 @@ def test_nothing_is_left(tmp_path):
     (tmp_path / "val" / "a").mkdir(parents=True)
     (tmp_path / "val" / "a" / "x.png").touch()
     with pytest.raises(InputError, match="holds no image that can be used"):
-        check_files(list_labelled(tmp_path / "val", "folders"), tmp_path / "val", "skip", "convert", 1)
+        check_files(labelled(tmp_path / "val", "folders"), tmp_path / "val", "skip", "convert", "ignore", 1)
 
 
 def test_unknown_choices(photographs):
     for call, message in (
         (lambda: obtain("cifar", photographs), "images.source is cifar; allowed are folder, imagenet, "),
-        (lambda: list_labelled(photographs, "all"), "images.labels is all; allowed are folders, imagenet, none"),
-        (lambda: check_files([], photographs, "no", "skip", 1), "images.unreadable is no; allowed are stop, skip"),
-        (lambda: check_files([], photographs, "skip", "no", 1), "images.other_modes is no; allowed are convert, skip"),
+        (lambda: labelled(photographs, "all"), "images.labels is all; allowed are folders, imagenet, none"),
+        (
+            lambda: check_files([], photographs, "no", "skip", "ignore", 1),
+            "images.unreadable is no; allowed are stop, skip",
+        ),
+        (
+            lambda: check_files([], photographs, "skip", "no", "ignore", 1),
+            "images.other_modes is no; allowed are convert, skip",
+        ),
+        (
+            lambda: check_files([], photographs, "skip", "skip", "no", 1),
+            "images.orientation is no; allowed are ignore, apply",
+        ),
     ):
         with pytest.raises(InputError) as raised:
             call()
@@ -190,8 +207,8 @@ def with_gloss(synsets: np.ndarray) -> np.ndarray:
 
 
 def test_the_original_archives_are_unpacked(archives, photographs, tmp_path):
-    list_test_images.main("imagenet", archives / "val", tmp_path / "t.csv", **LISTING)
-    list_test_images.main("imagenet", photographs, tmp_path / "wanted.csv", **LISTING)
+    list_images.main("imagenet", archives / "val", tmp_path / "t.csv", **LISTING)
+    list_images.main("imagenet", photographs, tmp_path / "wanted.csv", **LISTING)
     assert (tmp_path / "t.csv").read_text() == (tmp_path / "wanted.csv").read_text()
     assert sorted(path.name for path in archives.iterdir()) == [
         *("ILSVRC2012_devkit_t12.tar.gz", "ILSVRC2012_img_val.tar", "val")
@@ -202,7 +219,7 @@ def test_damaged_archives_leave_nothing(archives, tmp_path):
     content = (archives / "ILSVRC2012_img_val.tar").read_bytes()
     (archives / "ILSVRC2012_img_val.tar").write_bytes(content[:-1])
     with pytest.raises(InputError, match=r"images.source is imagenet; .*ILSVRC2012_img_val.tar"):
-        list_test_images.main("imagenet", archives / "val", tmp_path / "t.csv", **LISTING)
+        list_images.main("imagenet", archives / "val", tmp_path / "t.csv", **LISTING)
     assert sorted(path.name for path in archives.iterdir()) == [
         *("ILSVRC2012_devkit_t12.tar.gz", "ILSVRC2012_img_val.tar")
     ]
@@ -231,7 +248,7 @@ def test_imagenette_downloads_itself(photographs, tmp_path, monkeypatch, serve):
     path = packed(tmp_path / "packed", tmp_path, "imagenette2-320", "w:gz")
     monkeypatch.setattr(Imagenette, "_ARCHIVES", {"320px": (serve(path), md5(path))})
     images = tmp_path / "data" / "imagenette2-320" / "val"
-    list_test_images.main("imagenette", images, tmp_path / "t.csv", **LISTING)
+    list_images.main("imagenette", images, tmp_path / "t.csv", **LISTING)
     assert {row.label for row in read_manifest(tmp_path / "t.csv")} == {0, 482, 701}
     assert (images.parent / "train" / "n01440764").is_dir()
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["imagenette2-320"]
@@ -253,7 +270,7 @@ def test_imagenet_v2_downloads_itself(tmp_path, monkeypatch, serve):
     monkeypatch.setattr(datasets, "IMAGENET_V2", serve(archive))
     monkeypatch.setattr(datasets, "IMAGENET_V2_HASH", hashlib.sha256(archive.read_bytes()).hexdigest())
     images = tmp_path / "data" / name
-    list_test_images.main("imagenet_v2", images, tmp_path / "t.csv", **LISTING)
+    list_images.main("imagenet_v2", images, tmp_path / "t.csv", **LISTING)
     rows = read_manifest(tmp_path / "t.csv")
     assert [row.label for row in rows] == [0, 0, 482, 482, 999, 999] and rows[-1].class_name == "toilet tissue"
     assert [path.name for path in (tmp_path / "data").iterdir() if not path.name.startswith(".")] == [name]

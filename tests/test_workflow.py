@@ -280,7 +280,7 @@ GPU_LIST = '#!/bin/sh\nfor k in 0 1 2; do echo "GPU $k: Some GPU (UUID: GPU-$k)"
 def test_every_gpu_has_a_job_at_a_time(tmp_path, monkeypatch, jobs, visible, arguments):
     """As many jobs as nvidia-smi lists, as the command says, or as CUDA_VISIBLE_DEVICES has; without GPUs, any."""
     folder = copy_workflow(tmp_path / "copy")
-    for script in ("make_digit_images", "list_test_images", "train_network", "survey_network"):
+    for script in ("make_digit_images", "list_images", "train_network", "survey_network"):
         (folder / f"scripts/{script}.py").write_text(STUB)
     (tmp_path / "nvidia-smi").write_text(GPU_LIST)
     (tmp_path / "nvidia-smi").chmod(0o755)

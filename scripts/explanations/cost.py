@@ -9,7 +9,7 @@ import torch
 
 from explanations.decay import plan_phases
 from explanations.decomposition import Decomposition
-from explanations.images import find_images
+from explanations.folders import list_folder
 from explanations.inference import SAMPLED, optimise_for_inference
 from explanations.networks import build_network
 from explanations.pretrained import look_up, rebuilding_arguments
@@ -130,7 +130,7 @@ def count_test_images(config: dict) -> int:
     if images["source"] in TEST_IMAGES:
         return TEST_IMAGES[images["source"]]
     folder = Path(images["folder"], "val")
-    return len(find_images(folder)) if folder.is_dir() else images["classes"] * images["per_class"]
+    return len(list_folder(folder)[0]) if folder.is_dir() else images["classes"] * images["per_class"]
 
 
 def count_training_images(config: dict) -> int:
@@ -139,7 +139,7 @@ def count_training_images(config: dict) -> int:
     if images["source"] == "digits":
         return images["train_count"]
     folder = Path(images["folder"], "imagenette2-320/train" if images["source"] == "imagenette" else "train")
-    return len(find_images(folder)) if folder.is_dir() else 0
+    return len(list_folder(folder)[0]) if folder.is_dir() else 0
 
 
 def explained_variants(config: dict) -> list[tuple[str, str]]:
