@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import LISTING
 from photographs import write_photographs
+from PIL import Image
 from scipy import io
 from torchvision.datasets import Imagenette
 from torchvision.datasets import imagenet as torchvision_imagenet
@@ -18,7 +19,7 @@ from explanations import datasets, imagenet
 from explanations.command import InputError
 from explanations.datasets import check_files, list_labelled, obtain
 from explanations.folders import list_folder
-from explanations.framing import Framing
+from explanations.framing import Framing, Picture
 from explanations.images import load_images
 from explanations.manifests import UNLABELLED, ManifestRow, read_manifest
 
@@ -129,6 +130,79 @@ def test_corrupt_files(photographs, tmp_path, capsys, value):
     assert len(rows) == 11 and broken.name not in {row.path.rpartition("/")[2] for row in rows}
     said = capsys.readouterr().out
     assert f"left out: {broken}: " in said and "empty.JPEG: can't be read" in said
+
+
+@pytest.fixture
+def odd(tmp_path) -> Path:
+    """Images that need a word: floats, deep grey, one colour, two pages, one held sideways, among plain ones."""
+    folder = write_photographs(tmp_path / "val", SYNSETS[:2], 2)
+    place, ramp = folder / SYNSETS[0], np.arange(256, dtype=np.uint8).reshape(16, 16)
+    Image.fromarray(ramp.astype(np.float32)).save(place / "floats.tif")
+    Image.fromarray(ramp.astype(np.uint16) * 257).save(place / "deep.png")
+    Image.new("RGB", (16, 16), (3, 4, 5)).save(place / "flat.png")
+    pages = [Image.fromarray(np.dstack([values] * 3)) for values in (ramp, 255 - ramp)]
+    pages[0].save(place / "pages.tif", save_all=True, append_images=pages[1:])
+    exif = Image.Exif()
+    exif[274] = 6
+    pages[0].save(place / "sideways.jpg", exif=exif)
+    return folder
+
+
+def test_images_that_need_a_word(odd, tmp_path, capsys):
+    """Floats have no range to scale by; the rest is used, and named."""
+    place = odd / SYNSETS[0]
+    message = f"{place / 'floats.tif'}: its pixels are floats (F), whose range isn't known; allowed are images of 8 or"
+    with pytest.raises(InputError) as raised:
+        list_images.main("folder", odd, tmp_path / "t.csv", **LISTING)
+    assert str(raised.value) == f"{message} 16 bits; images.unreadable: skip leaves such files out"
+    with pytest.raises(InputError, match=r"; images.other_modes: (skip leaves|convert or skip allows) such files"):
+        list_images.main("folder", odd, tmp_path / "t.csv", **{**LISTING, "unreadable": "skip", "other_modes": "stop"})
+    capsys.readouterr()
+    assert not (tmp_path / "t.csv").exists()
+    list_images.main("folder", odd, tmp_path / "t.csv", **{**LISTING, "unreadable": "skip"})
+    rows = read_manifest(tmp_path / "t.csv")
+    names = {Path(row.path).name for row in rows}
+    assert names >= {"deep.png", "flat.png", "pages.tif", "sideways.jpg"} and "floats.tif" not in names
+    assert {row.orientation for row in rows} == {1}
+    said = capsys.readouterr().out
+    for line in (
+        f"left out: {message} 16 bits",
+        f"converted: {place / 'deep.png'}: its pixels are I;16, not RGB",
+        f"one colour: {place / 'flat.png'}",
+        f"first of 2 pages or frames: {place / 'pages.tif'}",
+        "1 images have an EXIF orientation other than as stored, and are used as stored; images.orientation: apply",
+    ):
+        assert said.count(line) == 1, line
+    list_images.main("folder", odd, tmp_path / "t.csv", **{**LISTING, "other_modes": "skip"})
+    assert not {"floats.tif", "deep.png"} & {Path(row.path).name for row in read_manifest(tmp_path / "t.csv")}
+
+
+def test_an_orientation_is_applied_by_the_list(odd, tmp_path, capsys):
+    """The list says how each image is turned, and whatever reads the list turns it."""
+    flags = {**LISTING, "unreadable": "skip", "orientation": "apply"}
+    list_images.main("folder", odd, tmp_path / "t.csv", **flags)
+    [row] = [row for row in read_manifest(tmp_path / "t.csv") if row.path.endswith("sideways.jpg")]
+    assert row.orientation == 6
+    assert "1 images have an EXIF orientation other than as stored, and are turned so" in capsys.readouterr().out
+    stored, turned = (
+        load_images([picture], Framing(16, 16)) for picture in (Picture(odd / row.path), row.picture(odd))
+    )
+    assert np.array_equal(turned[0], np.rot90(stored[0], -1, (1, 2))) and not np.array_equal(turned, stored)
+
+
+def test_a_class_of_which_nothing_is_left_is_named(photographs, tmp_path, capsys):
+    folder = shutil.copytree(photographs, tmp_path / "val")
+    for path in (folder / SYNSETS[0]).iterdir():
+        path.write_bytes(b"")
+    list_images.main("folder", folder, tmp_path / "t.csv", **{**LISTING, "unreadable": "skip"})
+    assert {row.label for row in read_manifest(tmp_path / "t.csv")} == {0, 482}
+    assert "left out: class parachute, none of whose images can be used" in capsys.readouterr().out
+
+
+def test_a_list_holds_a_hash_of_each_image(photographs, tmp_path):
+    list_images.main("imagenet", photographs, tmp_path / "t.csv", **LISTING)
+    for row in read_manifest(tmp_path / "t.csv"):
+        assert row.content == hashlib.sha256((photographs / row.path).read_bytes()).hexdigest()[:16]
 
 
 def test_nothing_is_left(tmp_path):

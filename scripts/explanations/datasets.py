@@ -2,9 +2,9 @@
 
 import tarfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from explanations.command import InputError, progress, whole_folder
@@ -12,7 +12,7 @@ from explanations.downloads import fetch_file
 from explanations.fingerprints import hash_content
 from explanations.folders import ENDINGS, ImageFile, is_litter
 from explanations.framing import AS_STORED
-from explanations.images import Inspection, inspect_image
+from explanations.images import Inspection, inspect_image, map_batches
 from explanations.manifests import UNLABELLED, ManifestRow
 
 SOURCES = ("folder", "imagenet", "imagenette", "imagenet_v2")
@@ -20,6 +20,7 @@ LABELS = ("folders", "imagenet", "none")
 ON_UNREADABLE = ("stop", "skip")
 ON_OTHER_MODES = ("convert", "skip", "stop")
 ON_ORIENTATION = ("ignore", "apply")
+BATCH = 64  # files that are looked at together
 IMAGENET_V2 = "https://huggingface.co/datasets/vaishaal/ImageNetV2/resolve/main/imagenetv2-matched-frequency.tar.gz"
 IMAGENET_V2_HASH = "f0c37fdf925916b19ea1323cd9a2208cdb6959ba2c32eef2a7fc393835c9ca7c"  # SHA-256, 1,264,079,360 bytes
 
@@ -135,8 +136,9 @@ def check_files(
         if value not in allowed:
             raise InputError(f"images.{key} is {value}; allowed are {', '.join(allowed)}")
     kept, contents, turned = [], {}, 0
-    paths = (images / row.path for row in rows)
-    with ThreadPoolExecutor(threads) as pool, closing(pool.map(_inspect, paths)) as found:  # an error reads no more
+    batches = ([images / row.path for row in rows[k : k + BATCH]] for k in range(0, len(rows), BATCH))
+    with closing(map_batches(_inspect, batches, threads)) as inspected:  # an error reads no more
+        found = chain.from_iterable(inspected)
         for row, (content, seen) in zip(rows, progress(found, "check images", len(rows), "image"), strict=True):
             contents[row.path] = content
             if not is_usable(images / row.path, seen, unreadable, other_modes):
@@ -167,8 +169,9 @@ def is_usable(path: Path, seen: Inspection | InputError, unreadable: str, other_
         return False
     if seen.problem:
         message = f"{path}: {seen.problem}"
-        if "skip" not in (unreadable, other_modes):
-            raise InputError(f"{message}; images.unreadable: skip leaves such files out")
+        key, value = ("unreadable", unreadable) if other_modes == "convert" else ("other_modes", other_modes)
+        if value == "stop":
+            raise InputError(f"{message}; images.{key}: skip leaves such files out")
         print(f"left out: {message}")
         return False
     if seen.mode != "RGB":

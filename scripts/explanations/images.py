@@ -2,11 +2,12 @@
 
 import struct
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -16,6 +17,7 @@ from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION
 from explanations.command import InputError
 from explanations.framing import AS_STORED, ORIENTATIONS, Framing, Picture
 
+T, R = TypeVar("T"), TypeVar("R")
 INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -35,7 +37,7 @@ TURNS = {  # what undoes an EXIF orientation
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what PIL raises for a bad file
 BAD_EXIF = (OSError, SyntaxError, ValueError, KeyError, TypeError, struct.error)  # and for an orientation that is none
 WHITE_IS_ZERO = 0  # of TIFF: large values are dark, which PIL undoes of 8 bits but not of 16
-AHEAD = 2  # batches that are being read while one is used
+AHEAD = 2  # batches that are being worked on while one is used
 
 
 # --- files -------------------------------------------------------------------------------------------------------
@@ -181,26 +183,32 @@ def load_images(pictures: Sequence[Picture], framing: Framing, threads: int = 1)
 def read_batches(batches: Iterable[Sequence[Picture]], framing: Framing, threads: int = 1) -> Iterator[np.ndarray]:
     """Read batches of images, each as (n, channels, size, size) uint8, in the order given.
 
-    `threads` read ahead of what is used, some batches at most: memory does not grow with the number of images. A file
-    that can't be read raises InputError.
+    A file that can't be read raises InputError.
     """
 
     def load(picture: Picture) -> np.ndarray:
         return load_image(picture.path, framing, picture.orientation)
 
+    return map(np.stack, map_batches(load, batches, threads))
+
+
+def map_batches(work: Callable[[T], R], batches: Iterable[Sequence[T]], threads: int) -> Iterator[list[R]]:
+    """What a function makes of each item of each batch, batch by batch, in the order given.
+
+    `threads` work ahead of what is used, some batches at most: memory does not grow with the number of items.
+    """
     if threads == 1:
-        for pictures in batches:
-            yield np.stack([load(picture) for picture in pictures])
+        yield from (list(map(work, batch)) for batch in batches)
         return
     with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[list[Future]] = deque()
+        waiting: deque[list[Future[R]]] = deque()
         batches = iter(batches)
         try:
             while True:
-                for pictures in islice(batches, AHEAD + 1 - len(waiting)):
-                    waiting.append([pool.submit(load, picture) for picture in pictures])
+                for batch in islice(batches, AHEAD + 1 - len(waiting)):
+                    waiting.append([pool.submit(work, item) for item in batch])
                 if not waiting:
                     return
-                yield np.stack([future.result() for future in waiting.popleft()])
+                yield [future.result() for future in waiting.popleft()]
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
