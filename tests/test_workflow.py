@@ -69,7 +69,8 @@ def test_every_stage_is_a_target(fresh, stage, rules, later):
 
 
 def test_every_network_is_a_target(fresh):
-    assert planned_jobs(fresh, "alexnet") == {"digit_images": 2, "test_images": 1, "train": 1, "survey_network": 1}
+    images = {"digit_images": 2, "test_images": 1, "train_images": 1}
+    assert planned_jobs(fresh, "alexnet") == {**images, "train": 1, "survey_network": 1}
     jobs = planned_jobs(fresh, "vgg16")
     assert jobs["train"] == jobs["decay_biases"] == jobs["zero_biases"] == jobs["survey_network"] == 1
     assert jobs["extract_attributions"] == 3 and jobs["measure_removal"] == jobs["summarise_removal"] == 5
@@ -129,7 +130,7 @@ def test_any_network_can_be_explained(fresh):
 @pytest.mark.parametrize("figure", ["fig3", "figS1", "figS2", "figS3", "figS4", "figS5"])
 def test_the_zoos_figures_need_its_survey_alone(fresh, figure):
     jobs = planned_jobs(fresh, figure)
-    images = {"digit_images": 2, "test_images": 1}
+    images = {"digit_images": 2, "test_images": 1, "train_images": 1}
     assert jobs == {**images, "train": len(ZOO), "survey_network": len(ZOO), f"draw_{figure}": 1}
 
 
@@ -206,6 +207,7 @@ def test_shards_follow_the_configuration(fresh):
         ),
         ({"images": {"source": "imagenet"}}, "images.folder is ''; allowed is the path of a folder, since images are"),
         ({"images": {"unreadable": "ignore"}}, "configuration: images.unreadable is 'ignore'; allowed is stop or skip"),
+        ({"images": {"orientation": "exif"}}, "configuration: images.orientation is 'exif'; allowed is ignore or apply"),
         ({"removal": {"precision": "half"}}, "removal.precision is 'half'; allowed is float32, tf32 or bfloat16"),
         ({"networks": {"vgg11": {"explain": "yes"}}}, "networks.vgg11.explain is 'yes'; allowed is true or false"),
         ({"networks": {"vgg16": 3}}, "configuration: networks.vgg16 is 3; allowed is "),
