@@ -207,7 +207,7 @@ def test_shards_follow_the_configuration(fresh):
         ),
         ({"images": {"source": "imagenet"}}, "images.folder is ''; allowed is the path of a folder, since images are"),
         ({"images": {"unreadable": "ignore"}}, "configuration: images.unreadable is 'ignore'; allowed is stop or skip"),
-        ({"images": {"orientation": "exif"}}, "configuration: images.orientation is 'exif'; allowed is ignore or apply"),
+        ({"images": {"orientation": "exif"}}, "images.orientation is 'exif'; allowed is ignore or apply"),
         ({"removal": {"precision": "half"}}, "removal.precision is 'half'; allowed is float32, tf32 or bfloat16"),
         ({"networks": {"vgg11": {"explain": "yes"}}}, "networks.vgg11.explain is 'yes'; allowed is true or false"),
         ({"networks": {"vgg16": 3}}, "configuration: networks.vgg16 is 3; allowed is "),

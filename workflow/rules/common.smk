@@ -105,8 +105,13 @@ def tuning_split():
 
 
 def note_file(split):
-    """Where a split's list leaves the note by which plans know whether an image has changed."""
-    return f"results/{EXPERIMENT}/notes/{split}_images.txt"
+    """Where a split's list leaves the note by which plans know whether an image on disk has changed."""
+    return f"results/{EXPERIMENT}/notes/{'test' if split == 'val' else split}_images.txt"
+
+
+def note_flag(split):
+    """The flag for such a note; none for images that are generated, which are inputs."""
+    return "" if generated(split) else f"--note {note_file(split)}"
 
 
 @functools.cache

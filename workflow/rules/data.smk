@@ -72,7 +72,7 @@ rule test_images:
         unreadable=lookup("images/unreadable", within=config),
         other_modes=lookup("images/other_modes", within=config),
         orientation=lookup("images/orientation", within=config, default="ignore"),
-        note=note_file("val"),
+        note=note_flag("val"),
         # an image that changes on disk makes the list anew
         files=lambda wildcards: images_fingerprint("val"),
     shell:
@@ -84,7 +84,7 @@ rule test_images:
         " --unreadable {params.unreadable}"
         " --other-modes {params.other_modes}"
         " --orientation {params.orientation}"
-        " --note {params.note:q}"
+        " {params.note}"
         " --fingerprint {params.files:q}"
         " --threads {threads}"
         " >{log:q} 2>&1"
@@ -110,7 +110,7 @@ use rule test_images as train_images with:
         unreadable=lookup("images/unreadable", within=config),
         other_modes=lookup("images/other_modes", within=config),
         orientation=lookup("images/orientation", within=config, default="ignore"),
-        note=note_file("train"),
+        note=note_flag("train"),
         files=lambda wildcards: images_fingerprint("train"),
 
 
@@ -130,7 +130,7 @@ use rule test_images as tuning_images with:
         unreadable=lookup("images/unreadable", within=config),
         other_modes=lookup("images/other_modes", within=config),
         orientation=lookup("images/orientation", within=config, default="ignore"),
-        note=note_file("tuning"),
+        note=note_flag("tuning"),
         files=lambda wildcards: images_fingerprint("tuning"),
 
 
