@@ -136,7 +136,8 @@ def test_images_to_tune_on_have_a_list_of_their_own(listed, tmp_path, monkeypatc
     assert planned_jobs(listed, *options) == {}
     next(tuning.iterdir()).unlink()
     assert planned_jobs(listed, *options) == {"tuning_images": 1}
-    assert planned_jobs(listed, DECAY, *options[1:]) == {"tuning_images": 1, "decay_biases": 1}
+    jobs = planned_jobs(listed, DECAY, *options[1:])
+    assert jobs["tuning_images"] == jobs["decay_biases"] == 1 and "train_images" not in jobs
     config["images"]["tuning"] = "~/empty"
     (listed / "empty.yaml").write_text(yaml.safe_dump(config))
     said = snakemake(listed, "--dry-run", *OPTIONS[:2], "empty.yaml", check=False).stdout

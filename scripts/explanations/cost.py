@@ -129,7 +129,7 @@ def count_test_images(config: dict) -> int:
         return images["val_count"]
     if images["source"] in TEST_IMAGES:
         return TEST_IMAGES[images["source"]]
-    folder = Path(images["folder"], "val")
+    folder = Path(images["folder"], "val").expanduser()
     return len(list_folder(folder)[0]) if folder.is_dir() else images["classes"] * images["per_class"]
 
 
@@ -138,7 +138,9 @@ def count_training_images(config: dict) -> int:
     images = config["images"]
     if images["source"] == "digits":
         return images["train_count"]
-    folder = Path(images["folder"], "imagenette2-320/train" if images["source"] == "imagenette" else "train")
+    folder = Path(
+        images["folder"], "imagenette2-320/train" if images["source"] == "imagenette" else "train"
+    ).expanduser()
     return len(list_folder(folder)[0]) if folder.is_dir() else 0
 
 

@@ -40,7 +40,7 @@ def fingerprint(folder: Path, path: Path) -> str:
         if known and state == noted:
             return known
         note, files = read_note(path), list_folder(folder)[0]
-    except (InputError, OSError) as error:
+    except InputError as error:
         return str(error)  # which the listing stops with
     if note and is_same(folder, files, note):
         write_note(path, note._replace(files=files))

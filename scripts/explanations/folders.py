@@ -42,10 +42,7 @@ def list_folder(folder: Path) -> tuple[list[ImageFile], Counter[str]]:
     if not folder.is_dir():
         raise InputError(f"images.folder: {folder} is no folder; expected a folder of images")
     passed_over: Counter[str] = Counter()
-    try:
-        found = list(walk_images(folder, passed_over))
-    except OSError as error:
-        raise InputError(f"images.folder: {error.filename}: can't be listed ({error.strerror})") from None
+    found = list(walk_images(folder, passed_over))
     if not found:
         raise InputError(f"images.folder: {folder} holds no images; allowed are files ending in {' '.join(ENDINGS)}")
     found.sort(key=lambda file: file.path.split("/"))
@@ -80,38 +77,51 @@ def is_litter(name: str) -> bool:
 
 
 def walk_images(folder: Path, passed_over: Counter[str]) -> Iterator[ImageFile]:
-    """The image files of a folder and of all folders in it, in no order of use.
+    """The image files of a folder and of all folders in it, in no order of use; InputError if one can't be read.
 
     A folder is entered once: what stands here itself comes first, then what links lead to, the topmost links first. A
     link that leads to a folder that is listed already, or that holds the link, is passed over.
     """
-    entered = {_identity(folder)}
-    links = [(folder, "")]
-    while links:
-        level, links = links, []
-        for start, above in level:
-            if above and not _enter(start, entered):
-                passed_over[LISTED_ALREADY] += 1
-                continue
-            waiting = [(start, above)]
-            while waiting:
-                place, above = waiting.pop()
-                with os.scandir(place) as entries:
-                    listed = sorted(entries, key=lambda entry: entry.name)
-                for entry in listed:
-                    below, ending = f"{above}{entry.name}", os.path.splitext(entry.name)[1].lower()
-                    if is_litter(entry.name):
-                        passed_over[HIDDEN] += 1
-                    elif _is_folder(entry):
-                        if entry.is_symlink():
-                            links.append((entry.path, f"{below}/"))
-                        elif _enter(entry.path, entered):
-                            waiting.append((entry.path, f"{below}/"))
-                    elif ending in ENDINGS:
-                        yield ImageFile(below, *_look_at(entry))
-                    else:
-                        passed_over[ending or "without an ending"] += 1
+    try:
+        yield from _walk(folder, passed_over)
+    except OSError as error:
+        raise InputError(f"images.folder: {error.filename}: can't be listed ({error.strerror})") from None
+
+
+def _walk(folder: Path, passed_over: Counter[str]) -> Iterator[ImageFile]:
+    entered, starts = {_identity(folder)}, [(str(folder), "")]
+    while starts:
+        links: list[tuple[str, str]] = []
+        for start in starts:
+            yield from _walk_past_links(start, entered, links, passed_over)
         links.sort(key=lambda link: (link[1].count("/"), link[1]))
+        starts = [link for link in links if _enter(link[0], entered)]
+        if len(starts) < len(links):
+            passed_over[LISTED_ALREADY] += len(links) - len(starts)
+
+
+def _walk_past_links(
+    start: tuple[str, str], entered: set[tuple[int, int]], links: list[tuple[str, str]], passed_over: Counter[str]
+) -> Iterator[ImageFile]:
+    """The image files below a folder; links to folders are collected, each with the path that stands for it."""
+    waiting = [start]
+    while waiting:
+        place, above = waiting.pop()
+        with os.scandir(place) as entries:
+            listed = sorted(entries, key=lambda entry: entry.name)
+        for entry in listed:
+            below, ending = f"{above}{entry.name}", os.path.splitext(entry.name)[1].lower()
+            if is_litter(entry.name):
+                passed_over[HIDDEN] += 1
+            elif _is_folder(entry):
+                if entry.is_symlink():
+                    links.append((entry.path, f"{below}/"))
+                elif _enter(entry.path, entered):
+                    waiting.append((entry.path, f"{below}/"))
+            elif ending in ENDINGS:
+                yield ImageFile(below, *_look_at(entry))
+            else:
+                passed_over[ending or "without an ending"] += 1
 
 
 def _enter(place: str, entered: set[tuple[int, int]]) -> bool:

@@ -6,6 +6,7 @@ import getpass
 import json
 import math
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from snakemake.exceptions import WorkflowError
 
 # the library's modules that need nothing but Python
 sys.path.append(str(Path(workflow.basedir, "scripts")))
+from explanations.command import InputError
 from explanations.fingerprints import fingerprint
 from explanations.folders import holds_images
 
@@ -104,22 +106,16 @@ def tuning_split():
     return "tuning" if config["images"].get("tuning") else "train"
 
 
-def note_file(split):
-    """Where a split's list leaves the note by which plans know whether an image on disk has changed."""
-    return f"results/{EXPERIMENT}/notes/{'test' if split == 'val' else split}_images.txt"
-
-
-def note_flag(split):
-    """The flag for such a note; none for images that are generated, which are inputs."""
-    return "" if generated(split) else f"--note {note_file(split)}"
-
-
 @functools.cache
-def images_fingerprint(split):
-    """What changes when a split's images on disk do: added, deleted, renamed or with other content, but not touched."""
+def note_flags(split):
+    """The flags by which a split's list leaves a note for plans, of what its images on disk are: they change if these do.
+
+    None for images that are generated, which are inputs.
+    """
     if generated(split):
         return ""
-    return fingerprint(Path(image_folder(split)), Path(note_file(split)))
+    note = list_file(split).format(experiment=EXPERIMENT).replace(".csv", ".note")
+    return f"--note {note} --fingerprint {shlex.quote(fingerprint(Path(image_folder(split)), Path(note)))}"
 
 
 def read_images(split):
@@ -248,7 +244,11 @@ def check_images():
         wanted += ["val"] if wanted and not trained else ["val", "train"]
     for split in wanted:
         key, folder = "tuning" if split == "tuning" else "folder", image_folder(split)
-        if not holds_images(Path(folder)):
+        try:
+            found = holds_images(Path(folder))
+        except InputError as error:
+            raise WorkflowError(f"configuration: {error}") from None
+        if not found:
             raise WorkflowError(f"configuration: images.{key} is {images[key]}; {folder} must hold images")
     if images["source"] not in ("digits", *TRAIN_FOLDERS) and not images.get("tuning"):
         raise WorkflowError(f"configuration: images.tuning is missing; {images['source']} has no images to tune on")

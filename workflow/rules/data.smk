@@ -72,9 +72,8 @@ rule test_images:
         unreadable=lookup("images/unreadable", within=config),
         other_modes=lookup("images/other_modes", within=config),
         orientation=lookup("images/orientation", within=config, default="ignore"),
-        note=note_flag("val"),
         # an image that changes on disk makes the list anew
-        files=lambda wildcards: images_fingerprint("val"),
+        note=lambda wildcards: note_flags("val"),
     shell:
         "python scripts/list_images.py"
         " --source {params.source}"
@@ -85,7 +84,6 @@ rule test_images:
         " --other-modes {params.other_modes}"
         " --orientation {params.orientation}"
         " {params.note}"
-        " --fingerprint {params.files:q}"
         " --threads {threads}"
         " >{log:q} 2>&1"
 
@@ -110,8 +108,7 @@ use rule test_images as train_images with:
         unreadable=lookup("images/unreadable", within=config),
         other_modes=lookup("images/other_modes", within=config),
         orientation=lookup("images/orientation", within=config, default="ignore"),
-        note=note_flag("train"),
-        files=lambda wildcards: images_fingerprint("train"),
+        note=lambda wildcards: note_flags("train"),
 
 
 use rule test_images as tuning_images with:
@@ -130,8 +127,7 @@ use rule test_images as tuning_images with:
         unreadable=lookup("images/unreadable", within=config),
         other_modes=lookup("images/other_modes", within=config),
         orientation=lookup("images/orientation", within=config, default="ignore"),
-        note=note_flag("tuning"),
-        files=lambda wildcards: images_fingerprint("tuning"),
+        note=lambda wildcards: note_flags("tuning"),
 
 
 rule manifest:
