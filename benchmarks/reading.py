@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 from estimate_cost import read_gpu
 from explanations.cost import examine_all, expected_share, list_steps
-from explanations.framing import Framing
+from explanations.framing import Framing, Picture
 from explanations.images import read_batches
 from explanations.throughput import GPU
 
@@ -70,7 +70,8 @@ def write_photographs(folder: Path) -> list[Path]:
 
 def read_with_threads(paths: list[Path], count: int):
     """Batches as every step reads them."""
-    return read_batches([paths[k : k + BATCH] for k in range(0, IMAGES, BATCH)], Framing(224, 256), count)
+    pictures = [Picture(path) for path in paths]
+    return read_batches([pictures[k : k + BATCH] for k in range(0, IMAGES, BATCH)], Framing(224, 256), count)
 
 
 def read_with_workers(folder: Path, count: int):

@@ -1,6 +1,7 @@
 """Decay all biases of a network to zero while it is fine-tuned to keep its outputs (Supplementary C).
 
-In:  a network file, any folder of images to tune on (no labels are used), the manifest of test images and its folder.
+In:  a network file, the manifest of images to tune on (no labels are used) and its folder, the manifest of test images
+     and its folder.
 Out: the network file of its `decayed` variant, with its accuracy; and the record, tidy CSV with a row for each decay
      step: the biases' factor, the accuracy of the network as tuned so far, and that of the network as it came with its
      biases brought to the same factor by brute force.
@@ -22,7 +23,7 @@ from explanations.decay import Decay, plan_phases, run_decay
 from explanations.descriptions import file_hash
 from explanations.devices import PRECISIONS, compute_in, place_network, use_device
 from explanations.evaluation import LabelledImages
-from explanations.images import ON_UNREADABLE, find_images
+from explanations.manifests import read_manifest
 from explanations.networks import load_network, save_network
 from explanations.tables import write_table
 
@@ -30,6 +31,7 @@ from explanations.tables import write_table
 def main(
     network: Path,
     name: str,
+    tuning_images: Path,
     tuning: Path,
     test_images: Path,
     images: Path,
@@ -45,7 +47,6 @@ def main(
     batch: int,
     record_images: int,
     checkpoint_seconds: float,
-    unreadable: str,
     precision: str,
     seed: int,
     device: str,
@@ -62,28 +63,25 @@ def main(
     place = use_device(device, threads)
     classifier, description = load_network(network)
     place_network(classifier, place)
-    paths = find_images(tuning)
-    if batch > len(paths):
-        raise InputError(f"decay.batch is {batch}; {tuning} holds {len(paths)} images")
+    pictures = [row.picture(tuning) for row in read_manifest(tuning_images)]
+    if batch > len(pictures):
+        raise InputError(f"decay.batch is {batch}; {tuning_images} holds {len(pictures)} images")
     test = LabelledImages.read(test_images, images, description, threads).with_decisions(classifier)
     recorded = test.draw(record_images, seed)
     settings = {"profile": profile, "steps": steps, "floor": floor, "training_steps": training_steps}
     settings |= {"extra_steps": extra_steps, "temperature": temperature, "learning_rate": learning_rate}
     settings |= {"batch": batch, "precision": precision, "seed": seed}
-    skip = unreadable == "skip"
-    decay = Decay(
-        classifier, paths, description, temperature, learning_rate, batch, seed, threads, precision, skip=skip
-    )
+    decay = Decay(classifier, pictures, description, temperature, learning_rate, batch, seed, threads, precision)
     checkpoint = output.with_suffix(".checkpoint")
-    fingerprint = hashlib.sha256(f"{settings} {record_images} {file_hash(network)} {torch.__version__}".encode())
-    for path in (*paths, *recorded.paths):
-        fingerprint.update(f"{path}\n".encode())  # asking a million files for more takes minutes
+    files = [file_hash(path) for path in (network, tuning_images, test_images)]
+    made_of = f"{settings} {record_images} {files} {tuning} {images} {torch.__version__}"
 
     def measure(tuned: nn.Module) -> float:
         with compute_in(precision, place):
             return recorded.accuracy(tuned)
 
-    rows = run_decay(decay, phases, measure, checkpoint, fingerprint.hexdigest(), checkpoint_seconds)
+    fingerprint = hashlib.sha256(made_of.encode()).hexdigest()
+    rows = run_decay(decay, phases, measure, checkpoint, fingerprint, checkpoint_seconds)
     about = {"network": name, "profile": profile, "steps": steps, "temperature": temperature, "n": len(recorded)}
     tested = {**settings, **test.record_accuracy(classifier)}
     write_table(record, pd.DataFrame(rows), about)
@@ -95,7 +93,8 @@ if __name__ == "__main__":
     parser = step_parser(__doc__)
     parser.add_argument("--network", type=Path, required=True, help="network file")
     parser.add_argument("--name", required=True, help="the network's name in the record")
-    parser.add_argument("--tuning", type=Path, required=True, help="folder of images to tune on")
+    parser.add_argument("--tuning-images", type=Path, required=True, help="manifest of images to tune on")
+    parser.add_argument("--tuning", type=Path, required=True, help="folder that its paths are below")
     parser.add_argument("--test-images", type=Path, required=True, help="manifest of test images")
     parser.add_argument("--images", type=Path, required=True, help="folder that the manifest's paths are below")
     parser.add_argument("--output", type=Path, required=True, help="network file to write")
@@ -110,7 +109,6 @@ if __name__ == "__main__":
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--record-images", type=int, default=1000, help="test images behind the record's accuracies")
     parser.add_argument("--checkpoint-seconds", type=float, default=30, help="least time between two checkpoints")
-    parser.add_argument("--unreadable", choices=ON_UNREADABLE, default="stop", help="files that can't be read")
     parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the passes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:<n>")

@@ -60,7 +60,7 @@ def main(
         writer = ShardWriter(file, len(rows), identity, layers, operations, versions)
         with ProgressBar(f"{name} {description.variant}", len(rows), "image") as bar:
             blocks = [rows[start : start + batch] for start in range(0, len(rows), batch)]
-            files = ([images / row.path for row in block] for block in blocks)
+            files = ([row.picture(images) for row in block] for block in blocks)
             for block, loaded in zip(blocks, read_batches(files, description.framing, threads), strict=True):
                 # every pass has the same size: kernels differ by it, and so would an image's last digits by its block
                 filled = loaded[np.minimum(np.arange(batch), len(block) - 1)]

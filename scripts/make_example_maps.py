@@ -41,7 +41,7 @@ def main(
         classes = description.name_classes(rows)
         targets = [classes[target] for target in reader.read("target", chosen)]
         name = reader.identity["network"]
-    pixels = load_images([images / rows[index].path for index in chosen], description.framing)
+    pixels = load_images([rows[index].picture(images) for index in chosen], description.framing)
     with write_hdf5(output) as file:
         file["image"] = np.array(chosen)
         file["rgb"] = as_rgb(pixels)

@@ -70,7 +70,7 @@ def main(
     block = choose_block(rows, shard, shard_size, manifest)
     classifier, description = load_network(network)
     decide = decide_in(precision, classifier, place)
-    loaded = load_images([images / row.path for row in block], description.framing, threads)
+    loaded = load_images([row.picture(images) for row in block], description.framing, threads)
     inputs = preprocess(torch.from_numpy(loaded), description).to(place)
     chosen = [row.index for row in block]
     with ShardReader(shards, file_hash(network)) as reader:

@@ -24,7 +24,7 @@ from explanations.figures import (
     plain,
     write,
 )
-from explanations.images import load_image
+from explanations.images import load_images
 from explanations.manifests import read_manifest
 from explanations.pictures import as_rgb
 from explanations.shards import ShardReader, numbered
@@ -48,7 +48,7 @@ def main(
             explained = plain(description.name_classes(rows)[target])
             found.append((reader.identity["variant"], maps, score, explained))
             name = reader.identity["network"]
-    picture = as_rgb(load_image(images / rows[image].path, descriptions[0].framing))
+    picture = as_rgb(load_images([rows[image].picture(images)], descriptions[0].framing)[0])
     layers = len(found[0][1])
     half = math.ceil(layers / 2)
     height = TOP + TIER + ROW + SIDE + 0.05

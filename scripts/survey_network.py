@@ -69,7 +69,7 @@ def main(
             parts.append(ask(classifier, zeroed, description, pixels, labels, conditions, changed[part], fitted[part]))
             bar.advance(len(pixels))
     answers = join(parts)
-    names = np.array([path.relative_to(images).as_posix() for path in test.paths])
+    names = np.array([picture.path.relative_to(images).as_posix() for picture in test.pictures])
     about = {"network": name, "biases": count_biases(classifier, found.biases), "normalisation": found.normalisation}
     about["classes"] = len(description.classes)
     write_table(accuracy, tabulate_accuracy(answers), about)

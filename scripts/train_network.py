@@ -1,6 +1,6 @@
 """Train a network on a folder of labelled images.
 
-In:  a folder <class>/<file> to train on, the manifest of test images and its folder.
+In:  the manifest of training images and its folder, the manifest of test images and its folder.
 Out: a network file (safetensors), described in its metadata, with its accuracy on the test images.
 
 AdamW, a one-cycle learning rate, clipped gradients. The same seed on the same machine gives the same weights.
@@ -18,8 +18,9 @@ from explanations.command import InputError, ProgressBar, check_range, dictionar
 from explanations.descriptions import NetworkDescription
 from explanations.devices import place_network
 from explanations.evaluation import LabelledImages
-from explanations.images import list_images, read_batches
-from explanations.manifests import UNLABELLED
+from explanations.framing import Picture
+from explanations.images import read_batches
+from explanations.manifests import UNLABELLED, ManifestRow, read_manifest
 from explanations.networks import (
     build_network,
     check_outputs,
@@ -34,6 +35,7 @@ CLIP = 1.0  # the largest norm of a gradient
 
 
 def main(
+    train_images: Path,
     train: Path,
     test_images: Path,
     images: Path,
@@ -57,7 +59,8 @@ def main(
     check_range("--threads", threads, low=1)
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    classes, paths, labels = list_images(train)
+    rows = read_manifest(train_images)
+    classes = name_classes(rows, train_images)
     settings = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate, "weight_decay": weight_decay}
     check_classes(classes, train, arguments)
     arguments = {**training_arguments(source, constructor, arguments), "num_classes": len(classes)}
@@ -70,9 +73,23 @@ def main(
     test = LabelledImages.read(test_images, images, description, threads)
     if (test.labels == UNLABELLED).any():
         raise InputError(f"{test_images}: holds images without labels; a network that is trained here needs them")
-    fit(network, paths, torch.from_numpy(labels), description, epochs, batch, learning_rate, weight_decay)
-    record = {**settings, "seed": seed, "train_images": len(paths), **test.record_accuracy(network)}
+    pictures, labels = [row.picture(train) for row in rows], torch.tensor([row.label for row in rows])
+    fit(network, pictures, labels, description, epochs, batch, learning_rate, weight_decay)
+    record = {**settings, "seed": seed, "train_images": len(rows), **test.record_accuracy(network)}
     save_network(output, network, description.with_variant("original", "trained from scratch", "", record))
+
+
+def name_classes(rows: Sequence[ManifestRow], manifest: Path) -> list[str]:
+    """The names of the classes of a manifest, by label; InputError unless labels are 0, 1, … without a gap."""
+    names = {row.label: row.class_name for row in rows}
+    if UNLABELLED in names:
+        raise InputError(f"{manifest}: holds images without labels; a network can't be trained on them")
+    missing = set(range(max(names) + 1)) - names.keys()
+    if missing:
+        raise InputError(
+            f"{manifest}: holds no image with label {min(missing)}; allowed are labels 0, 1, … without a gap"
+        )
+    return [names[label] for label in range(len(names))]
 
 
 def check_classes(classes: Sequence[str], train: Path, arguments: dict) -> None:
@@ -86,7 +103,7 @@ def check_classes(classes: Sequence[str], train: Path, arguments: dict) -> None:
 
 def fit(
     network: nn.Module,
-    paths: Sequence[Path],
+    pictures: Sequence[Picture],
     labels: torch.Tensor,
     description: NetworkDescription,
     epochs: int,
@@ -94,18 +111,20 @@ def fit(
     learning_rate: float,
     weight_decay: float,
 ) -> None:
-    """Train in place on n image files and their (n,) labels; leaves evaluation mode on."""
+    """Train in place on n images and their (n,) labels; leaves evaluation mode on."""
     place_network(network.train(), "cpu")
-    steps = epochs * (len(paths) // batch)
+    steps = epochs * (len(pictures) // batch)
     if not steps:
-        raise InputError(f"training.batch is {batch}; allowed is at most the number of training images, {len(paths)}")
+        raise InputError(
+            f"training.batch is {batch}; allowed is at most the number of training images, {len(pictures)}"
+        )
     optimiser = torch.optim.AdamW(network.parameters(), learning_rate, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, steps)
     with ProgressBar("train", steps, "step") as bar:
         for _ in range(epochs):
             # batch normalisation is best fed with full batches
-            order = [chosen for chosen in torch.randperm(len(paths)).split(batch) if len(chosen) == batch]
-            pixels = read_batches(([paths[index] for index in chosen] for chosen in order), description.framing)
+            order = [chosen for chosen in torch.randperm(len(pictures)).split(batch) if len(chosen) == batch]
+            pixels = read_batches(([pictures[index] for index in chosen] for chosen in order), description.framing)
             for chosen, images in zip(order, map(torch.from_numpy, pixels), strict=True):
                 loss = nn.functional.cross_entropy(network(preprocess(images, description)), labels[chosen])
                 optimiser.zero_grad()
@@ -119,7 +138,8 @@ def fit(
 
 if __name__ == "__main__":
     parser = step_parser(__doc__)
-    parser.add_argument("--train", type=Path, required=True, help="folder of training images")
+    parser.add_argument("--train-images", type=Path, required=True, help="manifest of training images")
+    parser.add_argument("--train", type=Path, required=True, help="folder that its paths are below")
     parser.add_argument("--test-images", type=Path, required=True, help="manifest of test images")
     parser.add_argument("--images", type=Path, required=True, help="folder that the manifest's paths are below")
     parser.add_argument("--output", type=Path, required=True, help="network file to write")

@@ -13,14 +13,17 @@ from small import SIZE, build, describe
 from workflow_copy import MINIMAL, copy_workflow, snakemake
 
 import extract_attributions
-import list_test_images
+import list_images
 import make_digit_images
 import make_manifest
 import measure_removal
 from explanations.command import InputError
 from explanations.networks import save_network
 
-LISTING = {"labels": "folders", "unreadable": "stop", "other_modes": "convert", "threads": 1}
+LISTING = {
+    **{"labels": "folders", "unreadable": "stop", "other_modes": "convert", "orientation": "ignore"},
+    **{"note": None, "fingerprint": "", "threads": 1},
+}
 EXTRACTION = {"experiment": "tests", "shard": 0, "shard_size": 100, "batch": 8, "tolerance": 1e-4}
 REMOVAL = {
     **{"family": "layers", "upsampling": "bilinear", "shard": 0, "shard_size": 100, "grid": 6, "noise_maps": 1},
@@ -46,7 +49,7 @@ def world(tmp_path_factory) -> SimpleNamespace:
     root = tmp_path_factory.mktemp("world")
     images, masks = root / "images", root / "masks"
     make_digit_images.main("val", images, masks, 20, SIZE, 2, 0)
-    list_test_images.main("folder", images, root / "test_images.csv", **LISTING)
+    list_images.main("folder", images, root / "test_images.csv", **LISTING)
     make_manifest.main(root / "test_images.csv", root / "manifest.csv", 5, 2, "stop", 0)
     networks, shards = {}, {}
     for name in ("vgg16", "resnet50"):
@@ -95,7 +98,8 @@ def refused(step, *args, **flags) -> str:
 
 def images_of(world: SimpleNamespace) -> dict[str, Path]:
     """The flags of a decay that say which images it tunes and tests on."""
-    return {"tuning": world.images, "test_images": world.test_images, "images": world.images}
+    data = {"test_images": world.test_images, "images": world.images}
+    return {"tuning_images": world.test_images, "tuning": world.images, **data}
 
 
 def extract(world: SimpleNamespace, name: str, output: Path, **changes) -> Path:

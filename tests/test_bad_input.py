@@ -26,8 +26,10 @@ import summarise_removal
 import train_network
 import zero_biases
 from explanations.command import InputError
+from explanations.datasets import list_labelled
+from explanations.folders import list_folder
 from explanations.framing import Framing
-from explanations.images import list_images, load_image
+from explanations.images import load_image
 from explanations.manifests import UNLABELLED, ManifestRow, read_manifest, write_manifest
 from explanations.measurements import read_measurements
 from explanations.narrow import NARROW
@@ -130,7 +132,7 @@ def test_a_shard_beyond_the_manifest(world, output):
 DECAY = {
     **{"profile": "exponential", "steps": 2, "floor": 0.1, "training_steps": 1, "extra_steps": 0},
     **{"temperature": 100.0, "learning_rate": 1e-4, "batch": 4, "seed": 0, "threads": 1, "name": "vgg16"},
-    **{"record_images": 10, "checkpoint_seconds": 30.0, "unreadable": "stop", "device": "cpu", "precision": "float32"},
+    **{"record_images": 10, "checkpoint_seconds": 30.0, "device": "cpu", "precision": "float32"},
 }
 
 
@@ -156,7 +158,7 @@ def test_decay(world, output, flags, message):
     data = {"network": world.networks["vgg16"], **images_of(world)}
     with pytest.raises(InputError) as raised:
         decay_biases.main(**{**data, **DECAY, "output": output, "record": output.with_suffix(".csv"), **flags})
-    assert str(raised.value) == message.format(images=world.images)
+    assert str(raised.value) == message.format(images=world.test_images)
     assert not output.parent.exists()
 
 
@@ -189,7 +191,12 @@ TRAINING = {
     ],
 )
 def test_training(world, output, flags, message):
-    data = {"train": world.images, "test_images": world.test_images, "images": world.images}
+    data = {
+        "train_images": world.test_images,
+        "train": world.images,
+        "test_images": world.test_images,
+        "images": world.images,
+    }
     with pytest.raises(InputError) as raised:
         train_network.main(**{**data, **TRAINING, "output": output, **flags})
     assert str(raised.value) == message
@@ -199,11 +206,25 @@ def test_training(world, output, flags, message):
 def test_training_with_other_classes_to_test_on(world, output, tmp_path):
     manifest = tmp_path / "m.csv"
     write_manifest(manifest, [ManifestRow(0, "0/a.png", "0", 0), ManifestRow(1, "0/b.png", "1", 0)])
-    flags = {"train": world.images, "test_images": manifest, "images": world.images, **TRAINING, "output": output}
+    data = {"train_images": world.test_images, "train": world.images, "test_images": manifest, "images": world.images}
+    flags = {**data, **TRAINING, "output": output}
     message = f"{manifest}: class 1 has label 0, but 1 among the network's 10 classes"
     assert refused(train_network.main, **flags) == message
     write_manifest(manifest, [ManifestRow(0, "0/a.png", "", UNLABELLED)])
     assert "holds images without labels; a network that is trained" in refused(train_network.main, **flags)
+    assert not output.parent.exists()
+
+
+def test_training_without_an_image_of_a_class(world, output, tmp_path):
+    """As where unreadable files were left out: the labels that are left wouldn't be the outputs' places."""
+    manifest = tmp_path / "m.csv"
+    data = {"train_images": manifest, "train": world.images, "test_images": world.test_images, "images": world.images}
+    write_manifest(manifest, [ManifestRow(0, "0/a.png", "0", 0), ManifestRow(1, "2/b.png", "2", 2)])
+    message = f"{manifest}: holds no image with label 1; allowed are labels 0, 1, … without a gap"
+    assert refused(train_network.main, **data, **TRAINING, output=output) == message
+    write_manifest(manifest, [ManifestRow(0, "0/a.png", "", UNLABELLED)])
+    message = f"{manifest}: holds images without labels; a network can't be trained on them"
+    assert refused(train_network.main, **data, **TRAINING, output=output) == message
     assert not output.parent.exists()
 
 
@@ -325,32 +346,36 @@ def test_an_image_missing_half_way_leaves_no_shard(world, output, tmp_path):
 
 def test_folders_without_images(tmp_path):
     root = tmp_path / "images"
-    assert refused(list_images, root).startswith(f"images.folder: {root} is no folder; expected ")
+    assert refused(list_folder, root).startswith(f"images.folder: {root} is no folder; expected ")
     root.mkdir()
+    message = f"images.folder: {root} holds no images; allowed are files ending in .jpg .jpeg .png "
+    assert refused(list_folder, root).startswith(message)
     (root / "stray.png").write_bytes(b"")
-    assert (
-        refused(list_images, root)
-        == f"images.folder: {root} holds no class folders; expected images, as <class>/<file>"
-    )
+    files, _ = list_folder(root)
+    message = f"images.folder: {root} holds no class folders; expected images, as <class>/<file>"
+    assert refused(list_labelled, root, files, "folders") == message
     (root / "a").mkdir()
     (root / "a" / "notes.txt").write_text("")
-    assert refused(list_images, root).startswith(
-        f"images.folder: {root / 'a'} holds no images; allowed are files ending in .jpeg "
-    )
+    message = f"images.folder: {root / 'a'} holds no images; allowed are files ending in .jpg .jpeg .png "
+    assert refused(list_labelled, root, files, "folders").startswith(message)
+
+
+HEADING = "index,path,class,label,orientation,content"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "not a manifest; its columns must be index, path, class, label"),
-        ("path,class\na/1.png,a\n", "not a manifest; its columns must be index, path, class, label"),
-        ("index,path,class,label\n", "its rows must be numbered 0, 1, … and be at least one"),
-        ("index,path,class,label\n0,a/1.png,a,0\n2,a/2.png,a,0\n", "its rows must be numbered 0, 1, …"),
-        ("index,path,class,label\n0,a/1.png,a\n", "not a manifest (not enough values"),
-        ("index,path,class,label\n0,a/1.png,a,0,9\n", "not a manifest (too many values"),
-        ("index,path,class,label\nx,a/1.png,a,0\n", "not a manifest (invalid literal"),
-        ("index,path,class,label\n0," + 200_000 * "a" + ",a,0\n", "not a manifest (field larger than field limit"),
-        (b"index,path,class,label\n0,\xff\xfe,a,0\n", "not a manifest ('utf-8' codec"),
+        ("", "not a manifest; its columns must be index, path, class, label, orientation, content"),
+        ("index,path,class,label\n0,a/1.png,a,0\n", "not a manifest; its columns must be index, path, class, label, "),
+        (f"{HEADING}\n", "its rows must be numbered 0, 1, … and be at least one"),
+        (f"{HEADING}\n0,a/1.png,a,0,1,\n2,a/2.png,a,0,1,\n", "its rows must be numbered 0, 1, …"),
+        (f"{HEADING}\n0,a/1.png,a\n", "not a manifest (not enough values"),
+        (f"{HEADING}\n0,a/1.png,a,0,1,,9\n", "not a manifest (too many values"),
+        (f"{HEADING}\nx,a/1.png,a,0,1,\n", "not a manifest (invalid literal"),
+        (f"{HEADING}\n0,a/1.png,a,0,9,\n", "orientation 9 of a/1.png; allowed are 1 to 8"),
+        (f"{HEADING}\n0," + 200_000 * "a" + ",a,0,1,\n", "not a manifest (field larger than field limit"),
+        (f"{HEADING}\n0,".encode() + b"\xff\xfe,a,0,1,\n", "not a manifest ('utf-8' codec"),
     ],
 )
 def test_a_malformed_manifest(tmp_path, text, message):

@@ -3,23 +3,27 @@
 import hashlib
 import shutil
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import LISTING
 from photographs import write_photographs
+from PIL import Image
 from scipy import io
 from torchvision.datasets import Imagenette
 from torchvision.datasets import imagenet as torchvision_imagenet
 
-import list_test_images
+import list_images
 from explanations import datasets, imagenet
 from explanations.command import InputError
 from explanations.datasets import check_files, list_labelled, obtain
-from explanations.framing import Framing
+from explanations.folders import list_folder
+from explanations.framing import Framing, Picture
 from explanations.images import load_images
-from explanations.manifests import UNLABELLED, read_manifest
+from explanations.manifests import UNLABELLED, ManifestRow, read_manifest
 
-LISTING = {"labels": "imagenet", "unreadable": "stop", "other_modes": "convert", "threads": 2}
+LISTING = {**LISTING, "labels": "imagenet", "threads": 2}
 SYNSETS = ["n03888257", "n01440764", "n02979186"]
 
 
@@ -27,6 +31,10 @@ SYNSETS = ["n03888257", "n01440764", "n02979186"]
 def photographs(tmp_path_factory):
     """Four photographs of each of three classes of ImageNet, in its layout."""
     return write_photographs(tmp_path_factory.mktemp("imagenet") / "val", SYNSETS, 4)
+
+
+def labelled(images: Path, labels: str) -> list[ManifestRow]:
+    return list_labelled(images, list_folder(images)[0], labels)
 
 
 # --- classes -----------------------------------------------------------------------------------------------------
@@ -61,17 +69,17 @@ def test_imagenettes_classes_are_imagenets():
     [(SYNSETS, [0, 482, 701]), (["701", "0", "482"], [0, 482, 701]), (["tench", "parachute"], [0, 701])],
 )
 def test_labels_are_places_among_a_classifiers_outputs(tmp_path, folders, labels):
-    rows = list_labelled(write_photographs(tmp_path / "val", folders, 2), "imagenet")
+    rows = labelled(write_photographs(tmp_path / "val", folders, 2), "imagenet")
     assert [row.label for row in rows] == [label for label in labels for _ in range(2)]
     assert [row.index for row in rows] == list(range(len(rows)))
     assert {row.class_name for row in rows} <= {"tench", "cassette player", "parachute"}
 
 
 def test_labels_of_any_classes_and_of_none(photographs):
-    rows = list_labelled(photographs, "folders")
+    rows = labelled(photographs, "folders")
     assert [row.label for row in rows] == [0] * 4 + [1] * 4 + [2] * 4
     assert {row.class_name for row in rows} == set(SYNSETS)
-    rows = list_labelled(photographs.parent, "none")
+    rows = labelled(photographs.parent, "none")
     assert len(rows) == 12 and {(row.class_name, row.label) for row in rows} == {("", UNLABELLED)}
     assert rows[0].path.startswith("val/n01440764/")
 
@@ -81,9 +89,9 @@ def test_labels_of_any_classes_and_of_none(photographs):
 
 def test_a_listing_reads_what_imagenet_holds(photographs, tmp_path, capsys):
     """Sizes, formats and modes are mixed; what isn't RGB is named and converted."""
-    list_test_images.main("imagenet", photographs, tmp_path / "t.csv", **LISTING)
+    list_images.main("imagenet", photographs, tmp_path / "t.csv", **LISTING)
     rows = read_manifest(tmp_path / "t.csv")
-    pixels = load_images([photographs / row.path for row in rows], Framing(224, 256))
+    pixels = load_images([row.picture(photographs) for row in rows], Framing(224, 256))
     assert pixels.shape == (12, 3, 224, 224)
     said = capsys.readouterr().out
     assert said.count("converted: ") == said.count("its pixels are L, not RGB") + said.count("CMYK, not RGB") == 4
@@ -95,10 +103,10 @@ def test_other_modes(photographs, tmp_path, capsys, value):
     flags = {**LISTING, "other_modes": value}
     if value == "stop":
         with pytest.raises(InputError, match=r"its pixels are (L|CMYK), not RGB; images.other_modes: convert or skip"):
-            list_test_images.main("imagenet", photographs, tmp_path / "t.csv", **flags)
+            list_images.main("imagenet", photographs, tmp_path / "t.csv", **flags)
         assert not (tmp_path / "t.csv").exists()
         return
-    list_test_images.main("imagenet", photographs, tmp_path / "t.csv", **flags)
+    list_images.main("imagenet", photographs, tmp_path / "t.csv", **flags)
     assert len(read_manifest(tmp_path / "t.csv")) == 8
     assert capsys.readouterr().out.count("left out: ") == 4
 
@@ -112,31 +120,114 @@ def test_corrupt_files(photographs, tmp_path, capsys, value):
     flags = {**LISTING, "unreadable": value}
     if value == "stop":
         with pytest.raises(InputError) as raised:
-            list_test_images.main("imagenet", folder, tmp_path / "t.csv", **flags)
+            list_images.main("imagenet", folder, tmp_path / "t.csv", **flags)
         assert str(raised.value).startswith(f"{broken}: can't be read as an image (")
         assert str(raised.value).endswith("; images.unreadable: skip leaves such files out")
         assert not (tmp_path / "t.csv").exists()
         return
-    list_test_images.main("imagenet", folder, tmp_path / "t.csv", **flags)
+    list_images.main("imagenet", folder, tmp_path / "t.csv", **flags)
     rows = read_manifest(tmp_path / "t.csv")
     assert len(rows) == 11 and broken.name not in {row.path.rpartition("/")[2] for row in rows}
     said = capsys.readouterr().out
     assert f"left out: {broken}: " in said and "empty.JPEG: can't be read" in said
 
 
+@pytest.fixture
+def odd(tmp_path) -> Path:
+    """Images that need a word: floats, deep grey, one colour, two pages, one held sideways, among plain ones."""
+    folder = write_photographs(tmp_path / "val", SYNSETS[:2], 2)
+    place, ramp = folder / SYNSETS[0], np.arange(256, dtype=np.uint8).reshape(16, 16)
+    Image.fromarray(ramp.astype(np.float32)).save(place / "floats.tif")
+    Image.fromarray(ramp.astype(np.uint16) * 257).save(place / "deep.png")
+    Image.new("RGB", (16, 16), (3, 4, 5)).save(place / "flat.png")
+    pages = [Image.fromarray(np.dstack([values] * 3)) for values in (ramp, 255 - ramp)]
+    pages[0].save(place / "pages.tif", save_all=True, append_images=pages[1:])
+    exif = Image.Exif()
+    exif[274] = 6
+    pages[0].save(place / "sideways.jpg", exif=exif)
+    return folder
+
+
+def test_images_that_need_a_word(odd, tmp_path, capsys):
+    """Floats have no range to scale by; the rest is used, and named."""
+    place = odd / SYNSETS[0]
+    message = f"{place / 'floats.tif'}: its pixels are floats (F), whose range isn't known; allowed are images of 8 or"
+    with pytest.raises(InputError) as raised:
+        list_images.main("folder", odd, tmp_path / "t.csv", **LISTING)
+    assert str(raised.value) == f"{message} 16 bits; images.unreadable: skip leaves such files out"
+    with pytest.raises(InputError, match=r"; images.other_modes: (skip leaves|convert or skip allows) such files"):
+        list_images.main("folder", odd, tmp_path / "t.csv", **{**LISTING, "unreadable": "skip", "other_modes": "stop"})
+    capsys.readouterr()
+    assert not (tmp_path / "t.csv").exists()
+    list_images.main("folder", odd, tmp_path / "t.csv", **{**LISTING, "unreadable": "skip"})
+    rows = read_manifest(tmp_path / "t.csv")
+    names = {Path(row.path).name for row in rows}
+    assert names >= {"deep.png", "flat.png", "pages.tif", "sideways.jpg"} and "floats.tif" not in names
+    assert {row.orientation for row in rows} == {1}
+    said = capsys.readouterr().out
+    for line in (
+        f"left out: {message} 16 bits",
+        f"converted: {place / 'deep.png'}: its pixels are I;16, not RGB",
+        f"one colour: {place / 'flat.png'}",
+        f"first of 2 pages or frames: {place / 'pages.tif'}",
+        "1 images have an EXIF orientation other than as stored, and are used as stored; images.orientation: apply",
+    ):
+        assert said.count(line) == 1, line
+    list_images.main("folder", odd, tmp_path / "t.csv", **{**LISTING, "other_modes": "skip"})
+    assert not {"floats.tif", "deep.png"} & {Path(row.path).name for row in read_manifest(tmp_path / "t.csv")}
+
+
+def test_an_orientation_is_applied_by_the_list(odd, tmp_path, capsys):
+    """The list says how each image is turned, and whatever reads the list turns it."""
+    flags = {**LISTING, "unreadable": "skip", "orientation": "apply"}
+    list_images.main("folder", odd, tmp_path / "t.csv", **flags)
+    [row] = [row for row in read_manifest(tmp_path / "t.csv") if row.path.endswith("sideways.jpg")]
+    assert row.orientation == 6
+    assert "1 images have an EXIF orientation other than as stored, and are turned so" in capsys.readouterr().out
+    stored, turned = (
+        load_images([picture], Framing(16, 16)) for picture in (Picture(odd / row.path), row.picture(odd))
+    )
+    assert np.array_equal(turned[0], np.rot90(stored[0], -1, (1, 2))) and not np.array_equal(turned, stored)
+
+
+def test_a_class_of_which_nothing_is_left_is_named(photographs, tmp_path, capsys):
+    folder = shutil.copytree(photographs, tmp_path / "val")
+    for path in (folder / SYNSETS[0]).iterdir():
+        path.write_bytes(b"")
+    list_images.main("folder", folder, tmp_path / "t.csv", **{**LISTING, "unreadable": "skip"})
+    assert {row.label for row in read_manifest(tmp_path / "t.csv")} == {0, 482}
+    assert "left out: class parachute, none of whose images can be used" in capsys.readouterr().out
+
+
+def test_a_list_holds_a_hash_of_each_image(photographs, tmp_path):
+    list_images.main("imagenet", photographs, tmp_path / "t.csv", **LISTING)
+    for row in read_manifest(tmp_path / "t.csv"):
+        assert row.content == hashlib.sha256((photographs / row.path).read_bytes()).hexdigest()[:16]
+
+
 def test_nothing_is_left(tmp_path):
     (tmp_path / "val" / "a").mkdir(parents=True)
     (tmp_path / "val" / "a" / "x.png").touch()
     with pytest.raises(InputError, match="holds no image that can be used"):
-        check_files(list_labelled(tmp_path / "val", "folders"), tmp_path / "val", "skip", "convert", 1)
+        check_files(labelled(tmp_path / "val", "folders"), tmp_path / "val", "skip", "convert", "ignore", 1)
 
 
 def test_unknown_choices(photographs):
     for call, message in (
         (lambda: obtain("cifar", photographs), "images.source is cifar; allowed are folder, imagenet, "),
-        (lambda: list_labelled(photographs, "all"), "images.labels is all; allowed are folders, imagenet, none"),
-        (lambda: check_files([], photographs, "no", "skip", 1), "images.unreadable is no; allowed are stop, skip"),
-        (lambda: check_files([], photographs, "skip", "no", 1), "images.other_modes is no; allowed are convert, skip"),
+        (lambda: labelled(photographs, "all"), "images.labels is all; allowed are folders, imagenet, none"),
+        (
+            lambda: check_files([], photographs, "no", "skip", "ignore", 1),
+            "images.unreadable is no; allowed are stop, skip",
+        ),
+        (
+            lambda: check_files([], photographs, "skip", "no", "ignore", 1),
+            "images.other_modes is no; allowed are convert, skip",
+        ),
+        (
+            lambda: check_files([], photographs, "skip", "skip", "no", 1),
+            "images.orientation is no; allowed are ignore, apply",
+        ),
     ):
         with pytest.raises(InputError) as raised:
             call()
@@ -190,8 +281,8 @@ def with_gloss(synsets: np.ndarray) -> np.ndarray:
 
 
 def test_the_original_archives_are_unpacked(archives, photographs, tmp_path):
-    list_test_images.main("imagenet", archives / "val", tmp_path / "t.csv", **LISTING)
-    list_test_images.main("imagenet", photographs, tmp_path / "wanted.csv", **LISTING)
+    list_images.main("imagenet", archives / "val", tmp_path / "t.csv", **LISTING)
+    list_images.main("imagenet", photographs, tmp_path / "wanted.csv", **LISTING)
     assert (tmp_path / "t.csv").read_text() == (tmp_path / "wanted.csv").read_text()
     assert sorted(path.name for path in archives.iterdir()) == [
         *("ILSVRC2012_devkit_t12.tar.gz", "ILSVRC2012_img_val.tar", "val")
@@ -202,7 +293,7 @@ def test_damaged_archives_leave_nothing(archives, tmp_path):
     content = (archives / "ILSVRC2012_img_val.tar").read_bytes()
     (archives / "ILSVRC2012_img_val.tar").write_bytes(content[:-1])
     with pytest.raises(InputError, match=r"images.source is imagenet; .*ILSVRC2012_img_val.tar"):
-        list_test_images.main("imagenet", archives / "val", tmp_path / "t.csv", **LISTING)
+        list_images.main("imagenet", archives / "val", tmp_path / "t.csv", **LISTING)
     assert sorted(path.name for path in archives.iterdir()) == [
         *("ILSVRC2012_devkit_t12.tar.gz", "ILSVRC2012_img_val.tar")
     ]
@@ -231,7 +322,7 @@ def test_imagenette_downloads_itself(photographs, tmp_path, monkeypatch, serve):
     path = packed(tmp_path / "packed", tmp_path, "imagenette2-320", "w:gz")
     monkeypatch.setattr(Imagenette, "_ARCHIVES", {"320px": (serve(path), md5(path))})
     images = tmp_path / "data" / "imagenette2-320" / "val"
-    list_test_images.main("imagenette", images, tmp_path / "t.csv", **LISTING)
+    list_images.main("imagenette", images, tmp_path / "t.csv", **LISTING)
     assert {row.label for row in read_manifest(tmp_path / "t.csv")} == {0, 482, 701}
     assert (images.parent / "train" / "n01440764").is_dir()
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["imagenette2-320"]
@@ -253,7 +344,7 @@ def test_imagenet_v2_downloads_itself(tmp_path, monkeypatch, serve):
     monkeypatch.setattr(datasets, "IMAGENET_V2", serve(archive))
     monkeypatch.setattr(datasets, "IMAGENET_V2_HASH", hashlib.sha256(archive.read_bytes()).hexdigest())
     images = tmp_path / "data" / name
-    list_test_images.main("imagenet_v2", images, tmp_path / "t.csv", **LISTING)
+    list_images.main("imagenet_v2", images, tmp_path / "t.csv", **LISTING)
     rows = read_manifest(tmp_path / "t.csv")
     assert [row.label for row in rows] == [0, 0, 482, 482, 999, 999] and rows[-1].class_name == "toilet tissue"
     assert [path.name for path in (tmp_path / "data").iterdir() if not path.name.startswith(".")] == [name]

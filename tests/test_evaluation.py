@@ -35,20 +35,20 @@ def unlabelled(world, folder, every: int = 1) -> LabelledImages:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_accuracy_is_the_share_of_right_decisions(world, threads):
     network, test = build("vgg16"), LabelledImages.read(world.test_images, world.images, describe("vgg16"), threads)
-    pixels = torch.from_numpy(load_images(test.paths, describe("vgg16").framing))
+    pixels = torch.from_numpy(load_images(test.pictures, describe("vgg16").framing))
     decisions = predict_logits(network, pixels, describe("vgg16")).argmax(1).numpy()
     assert test.decisions(network).tolist() == decisions.tolist()
-    labels = [int(path.parent.name) for path in test.paths]
+    labels = [int(picture.path.parent.name) for picture in test.pictures]
     assert test.accuracy(network) == pytest.approx(np.mean(decisions == labels))
     assert test.record_accuracy(network) == {"accuracy": test.accuracy(network), "test_images": 20}
 
 
 def test_some_are_drawn_by_seed(world):
     test = read(world)
-    assert test.draw(7, 0).paths == test.draw(7, 0).paths != test.draw(7, 1).paths
+    assert test.draw(7, 0).pictures == test.draw(7, 0).pictures != test.draw(7, 1).pictures
     assert len(test.draw(7, 0)) == 7 and test.draw(20, 0) is test
     drawn = test.draw(7, 0)
-    assert [int(path.parent.name) for path in drawn.paths] == drawn.labels.tolist()
+    assert [int(picture.path.parent.name) for picture in drawn.pictures] == drawn.labels.tolist()
 
 
 @pytest.mark.parametrize("every", [1, 3])
@@ -99,9 +99,10 @@ from pathlib import Path
 import numpy as np
 from explanations.descriptions import NetworkDescription
 from explanations.evaluation import LabelledImages
+from explanations.framing import Picture
 count = int(sys.argv[3])
 description = NetworkDescription("narrow", "vgg16", {}, ("a",), 224, (0.5,) * 3, (0.5,) * 3, 256)
-test = LabelledImages([Path(sys.argv[2])] * count, np.zeros(count), description, threads=2)
+test = LabelledImages([Picture(Path(sys.argv[2]))] * count, np.zeros(count), description, threads=2)
 assert sum(len(pixels) for _, pixels in test.batches(16)) == count
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

@@ -18,6 +18,7 @@ from explanations.command import InputError
 from explanations.datasets import list_labelled
 from explanations.decomposition import Decomposition
 from explanations.descriptions import file_hash
+from explanations.folders import list_folder
 from explanations.hdf5 import open_hdf5
 from explanations.images import load_images
 from explanations.manifests import read_manifest, write_manifest
@@ -47,7 +48,7 @@ def noise(world, tmp_path_factory) -> SimpleNamespace:
     for k in range(6):
         (root / f"class{k % 2}").mkdir(exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (SIZE, SIZE, 3), np.uint8)).save(root / f"class{k % 2}" / f"{k}.png")
-    write_manifest(root / "manifest.csv", list_labelled(root, "folders"))
+    write_manifest(root / "manifest.csv", list_labelled(root, list_folder(root)[0], "folders"))
     return SimpleNamespace(**{**vars(world), "images": root, "manifest": root / "manifest.csv"})
 
 
@@ -55,7 +56,7 @@ def noise(world, tmp_path_factory) -> SimpleNamespace:
 def test_a_shard_holds_the_decomposition(noise, tmp_path, name):
     network, description = load_network(noise.networks[name])
     rows = read_manifest(noise.manifest)
-    loaded = load_images([noise.images / row.path for row in rows], description.framing)
+    loaded = load_images([row.picture(noise.images) for row in rows], description.framing)
     images = preprocess(torch.from_numpy(loaded), description)
     decomposition = Decomposition(network.double(), images[:1].double())
     wanted = decomposition(images.double())

@@ -66,7 +66,10 @@ def test_choosing_more_classes_than_there_are():
 
 
 def test_manifest_round_trip(tmp_path):
-    rows = [ManifestRow(0, "a/x, y.png", 'the "a"', 3), ManifestRow(1, "ü/1.png", "ü", UNLABELLED)]
+    rows = [
+        ManifestRow(0, "a/x, y.png", 'the "a"', 3, 6, "0123456789abcdef"),
+        ManifestRow(1, "ü/1.png", "ü", UNLABELLED),
+    ]
     write_manifest(tmp_path / "m.csv", rows)
     assert read_manifest(tmp_path / "m.csv") == rows
-    assert (tmp_path / "m.csv").read_text().splitlines()[0] == "index,path,class,label"
+    assert (tmp_path / "m.csv").read_text().splitlines()[0] == "index,path,class,label,orientation,content"

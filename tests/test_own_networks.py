@@ -12,14 +12,12 @@ import torch
 import torchvision
 import yaml
 from conftest import LISTING, extract, refused, remove
-from PIL import Image
 from small import ARGUMENTS, build, describe
 from test_pretrained import randomise_vectors
 from workflow_copy import copy_workflow, snakemake
 
-import explanations.images
 import fetch_network
-import list_test_images
+import list_images
 import make_example_maps
 import make_manifest
 import plot_variants_attributions
@@ -29,7 +27,6 @@ from explanations.classes import read_classes
 from explanations.cost import examine
 from explanations.descriptions import NetworkDescription, file_hash, read_description
 from explanations.evaluation import LabelledImages
-from explanations.images import frame
 from explanations.manifests import ManifestRow, write_manifest
 from explanations.networks import check_outputs, check_training, load_network, preprocess, save_network
 from explanations.pictures import as_rgb
@@ -53,7 +50,7 @@ def pairs(world, tmp_path_factory) -> dict[int, SimpleNamespace]:
         (root / "images").mkdir()
         for name in map(str, range(count)):
             (root / "images" / name).symlink_to(world.images / name)
-        list_test_images.main("folder", root / "images", root / "test_images.csv", **LISTING)
+        list_images.main("folder", root / "images", root / "test_images.csv", **LISTING)
         make_manifest.main(root / "test_images.csv", root / "manifest.csv", 2, 1, "stop", 0)
         made[count] = SimpleNamespace(
             **{"root": root, "images": root / "images", "networks": {}, "shards": {}},
@@ -317,21 +314,8 @@ def test_a_file_of_weights_that_changes_is_read_again(workflow):
 # --- channels ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def read_in_channels(monkeypatch):
-    """Images are read in as many channels as a network has."""
-
-    def load(path, framing):
-        with Image.open(path) as file:
-            image = file.convert({1: "L", 3: "RGB", 4: "RGBA"}[framing.channels])
-        return np.atleast_3d(np.asarray(frame(image, framing))).transpose(2, 0, 1)
-
-    monkeypatch.setattr(explanations.images, "load_image", load)
-    monkeypatch.setattr(plot_variants_attributions, "load_image", load)
-
-
 @pytest.mark.parametrize("channels", [1, 4])
-def test_own_weights_of_other_images(pairs, tmp_path, read_in_channels, channels):
+def test_own_weights_of_other_images(pairs, tmp_path, channels):
     """From the file to removal and figures."""
     arguments = {"in_chans": channels}
     network = randomise_vectors(timm.create_model("test_resnet", num_classes=2, **arguments))
@@ -403,7 +387,7 @@ def test_pictures_of_any_channels():
         ("narrow", "linear", {"size": 32, "channels": 1}),
     ],
 )
-def test_training_on_other_images(world, tmp_path, read_in_channels, source, constructor, arguments):
+def test_training_on_other_images(world, tmp_path, source, constructor, arguments):
     train(world, tmp_path, source=source, constructor=constructor, arguments=arguments)
     _, description = load_network(tmp_path / "n.safetensors")
     channels = count_channels(source, arguments)
@@ -420,7 +404,8 @@ def test_a_number_of_channels_that_is_not_the_networks():
 
 
 def train(world, folder: Path, **flags) -> Path:
-    data = {"train": world.images, "test_images": world.test_images, "images": world.images}
+    data = {"train_images": world.test_images, "train": world.images}
+    data |= {"test_images": world.test_images, "images": world.images}
     data |= {"source": "narrow", "constructor": "linear", "arguments": {"size": 32, "channels": 3}, "size": 32}
     data |= {"epochs": 1, "batch": 10, "learning_rate": 1e-3, "weight_decay": 0.0, "seed": 0, "threads": 1}
     train_network.main(**{**data, "output": folder / "n.safetensors", **flags})
@@ -467,7 +452,10 @@ def test_training_on_too_few_classes(pairs, tmp_path, asked, classes):
     for name in map(str, range(classes)):
         (folder / name).symlink_to(pairs[2].images / name)
     arguments = {"size": 32, "channels": 3} | ({"num_classes": asked} if asked else {})
-    message = refused(train, pairs[2], tmp_path, train=folder, arguments=arguments, batch=2)
+    listed = tmp_path / "train_images.csv"
+    list_images.main("folder", folder, listed, **LISTING)
+    flags = {"train_images": listed, "train": folder, "arguments": arguments, "batch": 2}
+    message = refused(train, pairs[2], tmp_path, **flags)
     wanted = f"{folder}: holds one class, 0; a network needs 2 or more to decide between"
     assert message == (f"arguments.num_classes is 5; {folder} holds 2 classes" if asked else wanted)
 

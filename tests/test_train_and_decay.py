@@ -5,7 +5,6 @@ import math
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,6 +23,7 @@ from explanations.command import ProgressBar, dictionary
 from explanations.decay import Decay, distillation_loss, plan_phases
 from explanations.descriptions import file_hash, read_description
 from explanations.evaluation import LabelledImages
+from explanations.framing import Picture
 from explanations.networks import build_network, load_network
 from train_network import fit
 
@@ -36,12 +36,12 @@ def images(count: int = COUNT) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def paths(tmp_path_factory) -> list[Path]:
+def pictures(tmp_path_factory) -> list[Picture]:
     """The files of the images above."""
     folder = tmp_path_factory.mktemp("images")
     for index, image in enumerate(images()):
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / f"{index:02d}.png")
-    return sorted(folder.iterdir())
+    return [Picture(path) for path in sorted(folder.iterdir())]
 
 
 def state(network: nn.Module) -> dict[str, torch.Tensor]:
@@ -55,26 +55,26 @@ def same(first: dict, second: dict) -> bool:
 # --- training ----------------------------------------------------------------------------------------------------
 
 
-def fitted(name: str, seed: int, paths: list[Path]) -> nn.Module:
+def fitted(name: str, seed: int, pictures: list[Picture]) -> nn.Module:
     torch.manual_seed(seed)
     network = build_network("narrow", name, ARGUMENTS[name])
-    fit(network, paths, torch.arange(COUNT) % 10, describe(name), 2, 5, 1e-2, 0.01)
+    fit(network, pictures, torch.arange(COUNT) % 10, describe(name), 2, 5, 1e-2, 0.01)
     return network
 
 
 @pytest.mark.parametrize("name", ["vgg16", "resnet50"])
-def test_the_same_seed_trains_the_same_weights(paths, name):
-    first = state(fitted(name, 0, paths))
-    assert same(first, state(fitted(name, 0, paths)))
-    assert not same(first, state(fitted(name, 1, paths)))
+def test_the_same_seed_trains_the_same_weights(pictures, name):
+    first = state(fitted(name, 0, pictures))
+    assert same(first, state(fitted(name, 0, pictures)))
+    assert not same(first, state(fitted(name, 1, pictures)))
 
 
-def test_training_lowers_the_loss_and_ends_in_evaluation_mode(paths):
+def test_training_lowers_the_loss_and_ends_in_evaluation_mode(pictures):
     torch.manual_seed(0)
     network, labels = build_network("narrow", "linear", ARGUMENTS["linear"]), torch.arange(COUNT) % 10
     inputs = (images().float() / 255 - 0.5) / 0.25
     before = nn.functional.cross_entropy(network(inputs), labels).item()
-    fit(network, paths, labels, describe("linear"), 5, 6, 1e-3, 0.0)
+    fit(network, pictures, labels, describe("linear"), 5, 6, 1e-3, 0.0)
     assert nn.functional.cross_entropy(network(inputs), labels).item() < 0.8 * before
     assert not network.training and not any(p.requires_grad for p in network.parameters())
 
@@ -83,7 +83,8 @@ def test_training_writes_a_described_network(world, tmp_path):
     output = tmp_path / "n.safetensors"
     arguments = {key: value for key, value in ARGUMENTS["vgg16"].items() if key != "num_classes"}
     train_network.main(
-        **{"train": world.images, "test_images": world.test_images, "images": world.images, "output": output},
+        **{"train_images": world.test_images, "train": world.images},
+        **{"test_images": world.test_images, "images": world.images, "output": output},
         **{"source": "narrow", "constructor": "vgg16"},
         **{"arguments": arguments, "size": 32, "epochs": 1, "batch": 5, "learning_rate": 1e-3, "weight_decay": 0.0},
         **{"seed": 3, "threads": 1},
@@ -105,9 +106,9 @@ def test_arguments_are_a_dictionary():
 # --- decay -------------------------------------------------------------------------------------------------------
 
 
-def decayed(paths: list[Path], name: str, schedule: list[float], seed: int = 0) -> nn.Module:
+def decayed(pictures: list[Picture], name: str, schedule: list[float], seed: int = 0) -> nn.Module:
     network = build(name)
-    decay = Decay(network, paths, describe(name), 100.0, 1e-3, 4, seed)
+    decay = Decay(network, pictures, describe(name), 100.0, 1e-3, 4, seed)
     with ProgressBar("decay", len(schedule)) as bar:
         for factor in schedule:
             decay.tune(factor, 1, bar)
@@ -115,8 +116,8 @@ def decayed(paths: list[Path], name: str, schedule: list[float], seed: int = 0) 
 
 
 @pytest.mark.parametrize("name", ["vgg16", "resnet50"])
-def test_decay_ends_without_biases_and_holds_scales_and_variances(paths, name):
-    before, after = state(build(name)), decayed(paths, name, [0.5, 0.5, 0.1, 0.0])
+def test_decay_ends_without_biases_and_holds_scales_and_variances(pictures, name):
+    before, after = state(build(name)), decayed(pictures, name, [0.5, 0.5, 0.1, 0.0])
     biases = module_biases(after).keys()
     for key, tensor in after.state_dict().items():
         if key in biases:
@@ -129,22 +130,22 @@ def test_decay_ends_without_biases_and_holds_scales_and_variances(paths, name):
 
 
 @pytest.mark.parametrize("name", ["vgg16", "resnet50"])
-def test_biases_are_held_at_their_factor_while_weights_are_tuned(paths, name):
-    before, after = state(build(name)), decayed(paths, name, [0.5, 0.25, 0.25])
+def test_biases_are_held_at_their_factor_while_weights_are_tuned(pictures, name):
+    before, after = state(build(name)), decayed(pictures, name, [0.5, 0.25, 0.25])
     for key, tensor in module_biases(after).items():
         torch.testing.assert_close(tensor.detach(), 0.25 * before[key])
 
 
-def test_the_same_seed_decays_to_the_same_weights(paths):
-    first = state(decayed(paths, "vgg16", [0.5, 0.0], 0))
-    assert same(first, state(decayed(paths, "vgg16", [0.5, 0.0], 0)))
-    assert not same(first, state(decayed(paths, "vgg16", [0.5, 0.0], 1)))
+def test_the_same_seed_decays_to_the_same_weights(pictures):
+    first = state(decayed(pictures, "vgg16", [0.5, 0.0], 0))
+    assert same(first, state(decayed(pictures, "vgg16", [0.5, 0.0], 0)))
+    assert not same(first, state(decayed(pictures, "vgg16", [0.5, 0.0], 1)))
 
 
-def test_decay_brings_outputs_back(paths):
+def test_decay_brings_outputs_back(pictures):
     """Tuned with its biases at 0 a network is closer to its former outputs than one whose biases are just zeroed."""
     inputs = (images().float() / 255 - 0.5) / 0.25
-    tuned = decayed(paths, "vgg16", [0.5] * 10 + [0.0] * 30)
+    tuned = decayed(pictures, "vgg16", [0.5] * 10 + [0.0] * 30)
     with torch.no_grad():
         wanted, zeroed, tuned = (network(inputs) for network in (build("vgg16"), build("vgg16", "zeroed"), tuned))
     wanted, zeroed, tuned = (logits - logits.mean(1, keepdim=True) for logits in (wanted, zeroed, tuned))
@@ -166,7 +167,7 @@ def test_distillation_loss(temperature):
 DECAY = {
     **{"profile": "exponential", "steps": 3, "floor": 0.1, "training_steps": 2, "extra_steps": 3},
     **{"temperature": 100.0, "learning_rate": 1e-3, "batch": 8, "record_images": 15, "seed": 0},
-    **{"unreadable": "stop", "precision": "float32", "device": "cpu", "threads": 1},
+    **{"precision": "float32", "device": "cpu", "threads": 1},
 }
 
 

@@ -73,7 +73,8 @@ def test_every_stage_is_a_target(fresh, stage, rules, later):
 
 
 def test_every_network_is_a_target(fresh):
-    assert planned_jobs(fresh, "alexnet") == {"digit_images": 2, "test_images": 1, "train": 1, "survey_network": 1}
+    images = {"digit_images": 2, "test_images": 1, "train_images": 1}
+    assert planned_jobs(fresh, "alexnet") == {**images, "train": 1, "survey_network": 1}
     jobs = planned_jobs(fresh, "vgg16")
     assert jobs["train"] == jobs["decay_biases"] == jobs["zero_biases"] == jobs["survey_network"] == 1
     assert jobs["extract_attributions"] == 3 and jobs["measure_removal"] == jobs["summarise_removal"] == 5
@@ -133,7 +134,7 @@ def test_any_network_can_be_explained(fresh):
 @pytest.mark.parametrize("figure", ["fig3", "figS1", "figS2", "figS3", "figS4", "figS5"])
 def test_the_zoos_figures_need_its_survey_alone(fresh, figure):
     jobs = planned_jobs(fresh, figure)
-    images = {"digit_images": 2, "test_images": 1}
+    images = {"digit_images": 2, "test_images": 1, "train_images": 1}
     assert jobs == {**images, "train": len(ZOO), "survey_network": len(ZOO), f"draw_{figure}": 1}
 
 
@@ -210,6 +211,7 @@ def test_shards_follow_the_configuration(fresh):
         ),
         ({"images": {"source": "imagenet"}}, "images.folder is ''; allowed is the path of a folder, since images are"),
         ({"images": {"unreadable": "ignore"}}, "configuration: images.unreadable is 'ignore'; allowed is stop or skip"),
+        ({"images": {"orientation": "exif"}}, "images.orientation is 'exif'; allowed is ignore or apply"),
         ({"removal": {"precision": "half"}}, "removal.precision is 'half'; allowed is float32, tf32 or bfloat16"),
         ({"networks": {"vgg11": {"explain": "yes"}}}, "networks.vgg11.explain is 'yes'; allowed is true or false"),
         ({"networks": {"vgg16": 3}}, "configuration: networks.vgg16 is 3; allowed is "),
@@ -407,7 +409,7 @@ GPU_LIST = '#!/bin/sh\nfor k in 0 1 2; do echo "GPU $k: Some GPU (UUID: GPU-$k)"
 def test_every_gpu_has_a_job_at_a_time(tmp_path, monkeypatch, jobs, visible, arguments):
     """As many jobs as nvidia-smi lists, as the command says, or as CUDA_VISIBLE_DEVICES has; without GPUs, any."""
     folder = copy_workflow(tmp_path / "copy")
-    for script in ("make_digit_images", "list_test_images", "train_network", "survey_network"):
+    for script in ("make_digit_images", "list_images", "train_network", "survey_network"):
         (folder / f"scripts/{script}.py").write_text(STUB)
     (tmp_path / "nvidia-smi").write_text(GPU_LIST)
     (tmp_path / "nvidia-smi").chmod(0o755)

@@ -1,4 +1,7 @@
-"""What every step's command line shares: one-line errors, progress, results that appear only when whole."""
+"""What every step's command line shares: one-line errors, progress, results that appear only when whole.
+
+Needs the standard library alone, but for a terminal's bar: the workflow's plan uses it too.
+"""
 
 import argparse
 import ast
@@ -10,8 +13,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from tqdm import tqdm
 
 LOG_INTERVAL = 10.0  # seconds between two progress lines in a log
 
@@ -109,7 +110,11 @@ class ProgressBar:
     def __init__(self, description: str, total: int, unit: str = "it"):
         self.description, self.total, self.unit = description, total, unit
         self.done, self.note = 0, ""
-        self.bar = tqdm(total=total, desc=description, unit=unit) if sys.stderr.isatty() else None
+        self.bar = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self.bar = tqdm(total=total, desc=description, unit=unit)
         self.start = self.printed = time.monotonic()
 
     def __enter__(self) -> "ProgressBar":

@@ -10,7 +10,7 @@ import torch
 from explanations.channels import count_channels
 from explanations.decay import plan_phases
 from explanations.decomposition import Decomposition
-from explanations.images import find_images
+from explanations.folders import list_folder
 from explanations.inference import SAMPLED, optimise_for_inference
 from explanations.networks import build_network, training_arguments
 from explanations.pretrained import look_up, own_classes, rebuilding_arguments
@@ -133,8 +133,8 @@ def count_test_images(config: dict) -> int:
         return images["val_count"]
     if images["source"] in TEST_IMAGES:
         return TEST_IMAGES[images["source"]]
-    folder = Path(images["folder"], "val")
-    return len(find_images(folder)) if folder.is_dir() else images["classes"] * images["per_class"]
+    folder = Path(images["folder"], "val").expanduser()
+    return len(list_folder(folder)[0]) if folder.is_dir() else images["classes"] * images["per_class"]
 
 
 def count_training_images(config: dict) -> int:
@@ -142,8 +142,10 @@ def count_training_images(config: dict) -> int:
     images = config["images"]
     if images["source"] == "digits":
         return images["train_count"]
-    folder = Path(images["folder"], "imagenette2-320/train" if images["source"] == "imagenette" else "train")
-    return len(find_images(folder)) if folder.is_dir() else 0
+    folder = Path(
+        images["folder"], "imagenette2-320/train" if images["source"] == "imagenette" else "train"
+    ).expanduser()
+    return len(list_folder(folder)[0]) if folder.is_dir() else 0
 
 
 def explained_variants(config: dict) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ from explanations.biases import bias_tensors, decay_factors, find_biases, scale_
 from explanations.command import ProgressBar, whole_file
 from explanations.descriptions import NetworkDescription
 from explanations.devices import compute_in
+from explanations.framing import Picture
 from explanations.images import read_batches
 from explanations.networks import preprocess
 from explanations.operations import CONVOLUTIONS
@@ -28,9 +29,8 @@ ADAM_STATE = ("exp_avg", "exp_avg_sq", "step")
 class Decay:
     """A network whose biases are scaled down while its weights are tuned in place, on image files.
 
-    Images are drawn in a random order, each once before any twice, and read ahead by `threads`; files that can't be
-    read stop the decay with an InputError, or are left out if `skip`. Computed where the network is, in `precision`;
-    weights and loss are float32.
+    Images are drawn in a random order, each once before any twice, and read ahead by `threads`; a file that can't be
+    read stops it with an InputError. Computed where the network is, in `precision`; weights and loss are float32.
 
     Cross-entropy between the outputs of the network as it came and of the tuned one, both softened at `temperature`,
     with Adam. Tuned are the weights of convolutions and linear maps; batch normalisation's γ and variance are held, and
@@ -40,7 +40,7 @@ class Decay:
     def __init__(
         self,
         network: nn.Module,
-        paths: Sequence[Path],
+        pictures: Sequence[Picture],
         description: NetworkDescription,
         temperature: float,
         learning_rate: float,
@@ -48,12 +48,10 @@ class Decay:
         seed: int,
         threads: int = 1,
         precision: str = "float32",
-        *,
-        skip: bool = False,
     ):
-        self.network, self.paths, self.description = network, paths, description
+        self.network, self.pictures, self.description = network, pictures, description
         self.temperature, self.batch, self.seed = temperature, batch, seed
-        self.threads, self.precision, self.skip = threads, precision, skip
+        self.threads, self.precision = threads, precision
         names = find_biases(network, description).biases
         self.biases = {name: tensor.clone() for name, tensor in bias_tensors(network, names).items()}
         self.teacher = copy.deepcopy(network)
@@ -87,14 +85,14 @@ class Decay:
     def _read(self) -> Iterator[np.ndarray]:
         """The images of the steps to come: the same for the same seed, however often the decay was broken off."""
         batches = islice(self._draw(), self.steps, None)
-        return read_batches(batches, self.description.framing, self.threads, skip=self.skip)
+        return read_batches(batches, self.description.framing, self.threads)
 
-    def _draw(self) -> Iterator[list[Path]]:
+    def _draw(self) -> Iterator[list[Picture]]:
         random = torch.Generator().manual_seed(self.seed)
         while True:
-            for chosen in torch.randperm(len(self.paths), generator=random).split(self.batch):
+            for chosen in torch.randperm(len(self.pictures), generator=random).split(self.batch):
                 if len(chosen) == self.batch:
-                    yield [self.paths[index] for index in chosen.tolist()]
+                    yield [self.pictures[index] for index in chosen.tolist()]
 
     @contextmanager
     def by_brute_force(self, factor: float) -> Iterator[nn.Module]:

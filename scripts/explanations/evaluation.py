@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from explanations.command import InputError
 from explanations.descriptions import NetworkDescription
+from explanations.framing import Picture
 from explanations.images import read_batches
 from explanations.manifests import UNLABELLED, ManifestRow, read_manifest
 from explanations.networks import predict_logits
@@ -57,7 +58,7 @@ def check_classes(rows: Sequence[ManifestRow], classes: Sequence[str], manifest:
 class LabelledImages:
     """Image files, as a network of `description` sees them, and their (n,) labels."""
 
-    paths: Sequence[Path]
+    pictures: Sequence[Picture]
     labels: np.ndarray
     description: NetworkDescription
     threads: int = 1
@@ -68,23 +69,23 @@ class LabelledImages:
         rows = read_manifest(manifest)
         check_number(rows, description, manifest)
         check_classes(rows, description.name_classes(rows), manifest)
-        paths = [folder / row.path for row in rows]
-        return cls(paths, np.array([row.label for row in rows]), description, threads)
+        pictures = [row.picture(folder) for row in rows]
+        return cls(pictures, np.array([row.label for row in rows]), description, threads)
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.pictures)
 
     def draw(self, count: int, seed: int) -> "LabelledImages":
         """`count` of the images, drawn by seed; all if there are fewer."""
         if count >= len(self):
             return self
         chosen = np.flatnonzero(mark(len(self), count, seed))
-        return replace(self, paths=[self.paths[index] for index in chosen], labels=self.labels[chosen])
+        return replace(self, pictures=[self.pictures[index] for index in chosen], labels=self.labels[chosen])
 
     def batches(self, size: int = BATCH) -> Iterator[tuple[slice, Tensor]]:
         """The images as (n, 3, H, W) uint8 tensors of at most `size`, and which they are."""
         parts = [slice(start, start + size) for start in range(0, len(self), size)]
-        pixels = read_batches((self.paths[part] for part in parts), self.description.framing, self.threads)
+        pixels = read_batches((self.pictures[part] for part in parts), self.description.framing, self.threads)
         return zip(parts, map(torch.from_numpy, pixels), strict=True)
 
     def decisions(self, network: nn.Module) -> np.ndarray:

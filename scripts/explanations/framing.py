@@ -1,6 +1,9 @@
-"""How image files become what networks see: the word alone; images.py does it, with libraries that few steps need."""
+"""How image files become what networks see: the words alone; images.py does it, with libraries that few steps need."""
 
 from dataclasses import dataclass
+from pathlib import Path
+
+AS_STORED, ORIENTATIONS = 1, range(1, 9)  # EXIF's: how a camera was held
 
 
 @dataclass(frozen=True)
@@ -8,7 +11,7 @@ class Framing:
     """How an image becomes a network's square of `size` pixels: resized, then its centre cut out.
 
     The short side is resized to `resize` pixels, or both sides if `squash`, as torchvision does it with PIL images.
-    channels: 1 grey, 3 RGB, 4 RGBA.
+    Pixels have 1 channel (grey), 3 (RGB) or 4 (RGB and alpha).
     """
 
     size: int
@@ -16,3 +19,11 @@ class Framing:
     interpolation: str = "bilinear"
     squash: bool = False
     channels: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image file, and the EXIF orientation that is undone when it is read; AS_STORED leaves it as it is."""
+
+    path: Path
+    orientation: int = AS_STORED

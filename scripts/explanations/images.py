@@ -1,84 +1,102 @@
-"""Image files: folders of them, what is wrong with them, and their pixels as a network sees them."""
+"""Image files: what is wrong with them, and their pixels as a network sees them."""
 
-import os
+import struct
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
+from PIL.ExifTags import Base
+from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION
 
 from explanations.command import InputError
-from explanations.framing import Framing
+from explanations.framing import AS_STORED, ORIENTATIONS, Framing, Picture
 
-EXTENSIONS = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+T, R = TypeVar("T"), TypeVar("R")
 INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # PIL's, by number of channels
+TURNS = {  # what undoes an EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what PIL raises for a bad file
-ON_UNREADABLE = ("stop", "skip")
-AHEAD = 2  # batches that are being read while one is used
-
-
-# --- folders -----------------------------------------------------------------------------------------------------
-
-
-def list_images(folder: Path) -> tuple[list[str], list[Path], np.ndarray]:
-    """The class names, the image files and their (n,) labels of a folder <class>/<file>, all in sorted order."""
-    if not folder.is_dir():
-        raise InputError(f"images.folder: {folder} is no folder; expected a folder of images, one subfolder per class")
-    classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if not classes:
-        raise InputError(f"images.folder: {folder} holds no class folders; expected images, as <class>/<file>")
-    paths, labels = [], []
-    for label, name in enumerate(classes):
-        files = find_images(folder / name)
-        paths += files
-        labels += [label] * len(files)
-    return classes, paths, np.array(labels)
-
-
-def find_images(folder: Path) -> list[Path]:
-    """The image files of a folder and of all folders in it, whatever their names, in sorted order."""
-    if not folder.is_dir():
-        raise InputError(f"images.folder: {folder} is no folder; expected a folder of images")
-    found = []
-    for place, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(place, name) for name in files if name.lower().endswith(EXTENSIONS)]
-    if not found:
-        raise InputError(f"images.folder: {folder} holds no images; allowed are files ending in {' '.join(EXTENSIONS)}")
-    return sorted(found)
+BAD_EXIF = (OSError, SyntaxError, ValueError, KeyError, TypeError, struct.error)  # and for an orientation that is none
+WHITE_IS_ZERO = 0  # of TIFF: large values are dark, which PIL undoes of 8 bits but not of 16
+AHEAD = 2  # batches that are being worked on while one is used
 
 
 # --- files -------------------------------------------------------------------------------------------------------
 
 
-def inspect_image(path: Path) -> str:
-    """The mode that a file's pixels are in (RGB, L, CMYK, …); InputError, naming it, if it can't be read whole."""
+@dataclass(frozen=True)
+class Inspection:
+    """What is known of an image file that was read to its end.
+
+    `mode` is that of its pixels (RGB, L, CMYK, …); `problem` says why they can't be used, empty if they can. `pages`
+    counts its pages or frames, of which the first is used; `one_colour` is true if that is a single colour in RGB.
+    """
+
+    mode: str
+    problem: str
+    orientation: int
+    pages: int
+    one_colour: bool
+
+
+def inspect_image(path: Path) -> Inspection:
+    """Read a file to its end; InputError, naming it, if that can't be done."""
     try:
         with Image.open(path) as file:
-            mode = file.mode
+            mode, size = file.mode, file.size
             file.draft(None, (1, 1))  # a JPEG is read to its end, but not transformed at full size
             file.load()
+            pages, orientation, problem = getattr(file, "n_frames", 1), read_orientation(file), find_problem(file)
+            one_colour = not problem and is_one_colour(file)
+            drafted = file.size not in (size, size[::-1])
+        if one_colour and drafted:  # what is one colour in small need not be
+            with Image.open(path) as file:
+                one_colour = is_one_colour(file)
     except UNREADABLE as error:
         raise _unreadable(path, error) from None
-    return mode
+    return Inspection(mode, problem, orientation, pages, one_colour)
 
 
-def load_image(path: Path, framing: Framing) -> np.ndarray:
-    """Read one image as (3, size, size) uint8 RGB; InputError, naming the file, if it is missing or unreadable."""
+def load_image(path: Path, framing: Framing, orientation: int = AS_STORED) -> np.ndarray:
+    """Read one image as (channels, size, size) uint8, its EXIF orientation undone if it is given.
+
+    InputError, naming the file, if it is missing or can't be used.
+    """
+    if framing.channels not in MODES:
+        allowed = "allowed are 1 (grey), 3 (RGB) and 4 (RGB and alpha)"
+        raise InputError(f"images can't be read in {framing.channels} channels; {allowed}")
     try:
         with Image.open(path) as file:
-            image = file.convert("RGB")
+            file.load()
+            problem = find_problem(file)
+            image = None if problem else convert(file, framing.channels)
     except UNREADABLE as error:
         raise _unreadable(path, error) from None
-    return np.asarray(frame(image, framing)).transpose(2, 0, 1)
+    if image is None:
+        raise InputError(f"{path}: {problem}")
+    if orientation != AS_STORED:
+        image = image.transpose(TURNS[orientation])
+    pixels = np.asarray(frame(image, framing))
+    return pixels.reshape(framing.size, framing.size, framing.channels).transpose(2, 0, 1)
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
@@ -97,50 +115,95 @@ def frame(image: Image.Image, framing: Framing) -> Image.Image:
     return image.crop((left, top, left + size, top + size))
 
 
+# --- pixels ------------------------------------------------------------------------------------------------------
+
+
+def find_problem(file: Image.Image) -> str:
+    """Why the pixels of a loaded file can't become 8-bit numbers; empty if they can."""
+    if file.mode in ("I", "F") and largest_value(file) is None:
+        kind = "32-bit integers" if file.mode == "I" else "floats"
+        return f"its pixels are {kind} ({file.mode}), whose range isn't known; allowed are images of 8 or 16 bits"
+    return ""
+
+
+def largest_value(file: Image.Image) -> int | None:
+    """The largest value that a grey pixel of more than 8 bits can have in a loaded file, as the file states it."""
+    if file.mode.startswith("I;16"):
+        bits = file.tag_v2.get(BITSPERSAMPLE, (16,))[0] if file.format == "TIFF" else 16
+        return 2**bits - 1
+    return 2**16 - 1 if (file.mode, file.format) == ("I", "PPM") else None  # PIL stretches them to that
+
+
+def convert(file: Image.Image, channels: int) -> Image.Image:
+    """The pixels of a loaded file in 1 (grey), 3 (RGB) or 4 channels (RGBA), 8 bits each.
+
+    More than 8 bits are scaled by their range: 65535 becomes 255. An alpha channel is dropped, or added as opaque.
+    """
+    top = largest_value(file)
+    image: Image.Image = file
+    if top is not None:
+        values = np.asarray(file)
+        if file.format == "TIFF" and file.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO:
+            values = top - values
+        image = Image.fromarray(np.rint(values * (255 / top)).astype(np.uint8))
+    elif "transparency" in file.info or file.mode in ("LA", "PA", "La"):
+        image = file.convert("RGBA")
+    elif file.mode not in ("L", *MODES.values()):
+        image = file.convert("RGB")
+    return image.convert(MODES[channels])
+
+
+def is_one_colour(file: Image.Image) -> bool:
+    """Whether all pixels of a loaded file are the same in RGB."""
+    return all(low == high for low, high in convert(file, 3).getextrema())
+
+
+def read_orientation(file: Image.Image) -> int:
+    """The EXIF orientation of a loaded file, 1 if it has none; of TIFF, which PIL turns itself, it is 1."""
+    try:
+        orientation = file.getexif().get(Base.Orientation, AS_STORED)
+    except BAD_EXIF:
+        return AS_STORED
+    return int(orientation) if orientation in ORIENTATIONS else AS_STORED
+
+
 # --- many files --------------------------------------------------------------------------------------------------
 
 
-def load_images(paths: Sequence[Path], framing: Framing, threads: int = 1) -> np.ndarray:
-    """Read images as (n, 3, size, size) uint8."""
-    return next(read_batches([paths], framing, threads))
+def load_images(pictures: Sequence[Picture], framing: Framing, threads: int = 1) -> np.ndarray:
+    """Read images as (n, channels, size, size) uint8."""
+    return next(read_batches([pictures], framing, threads))
 
 
-def read_batches(
-    batches: Iterable[Sequence[Path]], framing: Framing, threads: int = 1, *, skip: bool = False
-) -> Iterator[np.ndarray]:
-    """Read batches of image files, each as (n, 3, size, size) uint8, in the order given.
+def read_batches(batches: Iterable[Sequence[Picture]], framing: Framing, threads: int = 1) -> Iterator[np.ndarray]:
+    """Read batches of images, each as (n, channels, size, size) uint8, in the order given.
 
-    `threads` read ahead of what is used, some batches at most: memory does not grow with the number of images. A file
-    that can't be read raises InputError; if `skip` it is named on standard output and its batch is smaller.
+    A file that can't be read raises InputError.
+    """
+
+    def load(picture: Picture) -> np.ndarray:
+        return load_image(picture.path, framing, picture.orientation)
+
+    return map(np.stack, map_batches(load, batches, threads))
+
+
+def map_batches(work: Callable[[T], R], batches: Iterable[Sequence[T]], threads: int) -> Iterator[list[R]]:
+    """What a function makes of each item of each batch, batch by batch, in the order given.
+
+    `threads` work ahead of what is used, some batches at most: memory does not grow with the number of items.
     """
     if threads == 1:
-        for paths in batches:
-            yield _stack([_try_image(path, framing, skip) for path in paths], framing)
+        yield from (list(map(work, batch)) for batch in batches)
         return
     with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[list[Future]] = deque()
+        waiting: deque[list[Future[R]]] = deque()
         batches = iter(batches)
         try:
             while True:
-                for paths in islice(batches, AHEAD + 1 - len(waiting)):
-                    waiting.append([pool.submit(_try_image, path, framing, skip) for path in paths])
+                for batch in islice(batches, AHEAD + 1 - len(waiting)):
+                    waiting.append([pool.submit(work, item) for item in batch])
                 if not waiting:
                     return
-                yield _stack([future.result() for future in waiting.popleft()], framing)
+                yield [future.result() for future in waiting.popleft()]
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _try_image(path: Path, framing: Framing, skip: bool) -> np.ndarray | None:
-    try:
-        return load_image(path, framing)
-    except InputError as error:
-        if not skip:
-            raise
-        print(f"left out: {error}", flush=True)
-        return None
-
-
-def _stack(images: Sequence[np.ndarray | None], framing: Framing) -> np.ndarray:
-    images = [image for image in images if image is not None]
-    return np.stack(images) if images else np.empty((0, 3, framing.size, framing.size), np.uint8)

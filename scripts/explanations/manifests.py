@@ -2,29 +2,39 @@
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
 
 from explanations.command import InputError, check_range, whole_file
+from explanations.framing import AS_STORED, ORIENTATIONS, Picture
 
-COLUMNS = ("index", "path", "class", "label")
+COLUMNS = ("index", "path", "class", "label", "orientation", "content")
 UNLABELLED = -1  # the label of an image whose class isn't known
 SHORT_CLASSES = ("stop", "skip")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ManifestRow:
     """One image: its place in the manifest, its file below the folder of images, its class and label.
 
     The label is the class's place among a network's outputs; UNLABELLED, with an empty class, if it isn't known.
+    `orientation` is the EXIF orientation, 1 to 8, that is undone when the image is read; 1 leaves pixels as they are
+    stored. `content` is a hash of the file, so that whatever is made from a manifest is made again if an image changes.
     """
 
     index: int
     path: str
     class_name: str
     label: int
+    orientation: int = AS_STORED
+    content: str = ""
+
+    def picture(self, folder: Path) -> Picture:
+        """The image's file, in the folder that the manifest's paths are below, and how it is turned."""
+        return Picture(folder / self.path, self.orientation)
 
 
 def choose_images(
@@ -64,15 +74,15 @@ def choose_images(
 
 def _renumber(rows: Sequence[ManifestRow], *groups: np.ndarray) -> list[ManifestRow]:
     chosen = [rows[k] for group in groups for k in np.sort(group)]
-    return [ManifestRow(index, row.path, row.class_name, row.label) for index, row in enumerate(chosen)]
+    return [replace(row, index=index) for index, row in enumerate(chosen)]
 
 
 def write_manifest(path: Path, rows: Sequence[ManifestRow]) -> None:
-    """Write a manifest as CSV: index, path, class, label."""
+    """Write a manifest as CSV, with COLUMNS."""
     with whole_file(path) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows((row.index, row.path, row.class_name, row.label) for row in rows)
+        writer.writerows(map(attrgetter(*ManifestRow.__slots__), rows))
 
 
 def read_manifest(path: Path) -> list[ManifestRow]:
@@ -82,7 +92,10 @@ def read_manifest(path: Path) -> list[ManifestRow]:
             reader = csv.reader(file)
             if tuple(next(reader, ())) != COLUMNS:
                 raise InputError(f"{path}: not a manifest; its columns must be {', '.join(COLUMNS)}")
-            rows = [ManifestRow(int(index), file_, name, int(label)) for index, file_, name, label in reader]
+            rows = [
+                ManifestRow(int(index), name, kind, int(label), int(orientation), content)
+                for index, name, kind, label, orientation, content in reader
+            ]
     except FileNotFoundError:
         raise InputError(f"{path}: no such manifest") from None
     except (ValueError, csv.Error) as error:
@@ -91,6 +104,9 @@ def read_manifest(path: Path) -> list[ManifestRow]:
         raise InputError(f"{path}: not a manifest ({error})") from None
     if [row.index for row in rows] != list(range(len(rows))) or not rows:
         raise InputError(f"{path}: its rows must be numbered 0, 1, … and be at least one")
+    turned = [row for row in rows if row.orientation not in ORIENTATIONS]
+    if turned:
+        raise InputError(f"{path}: orientation {turned[0].orientation} of {turned[0].path}; allowed are 1 to 8")
     return rows
 
 

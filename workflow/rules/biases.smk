@@ -1,7 +1,8 @@
 """Variants of a network without biases.
 
 zero_biases    models/<network>/original -> zeroed: all biases set to 0
-decay_biases   models/<network>/original, images -> decayed: biases decayed to 0 while the network is fine-tuned, and
+decay_biases   models/<network>/original, train_images.csv or tuning_images.csv, test_images.csv
+               -> decayed: biases decayed to 0 while the network is fine-tuned, and
                decay/<network>/decayed.csv: the record
 decay_trial    the same with another number of steps or temperature -> decay/<network>/<key>-<value>: network, record
 """
@@ -31,8 +32,9 @@ rule zero_biases:
 rule decay_biases:
     input:
         network="results/{experiment}/models/{network}/original.safetensors",
-        test_images="results/{experiment}/test_images.csv",
-        train=generated("train"),
+        tuning_images=list_file(tuning_split()),
+        test_images=list_file("val"),
+        train=generated(tuning_split()),
         val=generated("val"),
         code=sources("decay_biases.py"),
     output:
@@ -53,15 +55,15 @@ rule decay_biases:
         gpu=int(GPUS > 0),
     params:
         decay=lookup("networks/{network}/decay", within=config),
-        tuning=read_tuning,
+        tuning=read_images(tuning_split()),
         images=read_images("val"),
-        unreadable=lookup("images/unreadable", within=config),
         seed=lookup("seed", within=config),
         device=lookup("device", within=config),
     shell:
         "python scripts/decay_biases.py"
         " --network {input.network:q}"
         " --name {wildcards.network}"
+        " --tuning-images {input.tuning_images:q}"
         " --tuning {params.tuning:q}"
         " --test-images {input.test_images:q}"
         " --images {params.images:q}"
@@ -77,7 +79,6 @@ rule decay_biases:
         " --batch {params.decay[batch]}"
         " --record-images {params.decay[record_images]}"
         " --precision {params.decay[precision]}"
-        " --unreadable {params.unreadable}"
         " --seed {params.seed}"
         " --device {params.device}"
         " --threads {threads}"
@@ -95,8 +96,7 @@ use rule decay_biases as decay_trial with:
     priority: LATER
     params:
         decay=trial_settings,
-        tuning=read_tuning,
+        tuning=read_images(tuning_split()),
         images=read_images("val"),
-        unreadable=lookup("images/unreadable", within=config),
         seed=lookup("seed", within=config),
         device=lookup("device", within=config),

@@ -7,6 +7,7 @@ import getpass
 import json
 import math
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,8 +17,11 @@ import jsonschema
 import yaml
 from snakemake.exceptions import WorkflowError
 
+# the library's modules that need nothing but Python
 sys.path.append(str(Path(workflow.basedir, "scripts")))
-
+from explanations.command import InputError
+from explanations.fingerprints import fingerprint
+from explanations.folders import holds_images
 from explanations.methods import parse_method
 
 # what YAML makes of text that isn't in quotes, such as 2024, no, null and 2024-05-01
@@ -83,9 +87,18 @@ TEST_FOLDERS = {
 TRAIN_FOLDERS = {"folder": "train", "imagenet": "train", "imagenette": "imagenette2-320/train"}
 
 
+def expand_folders(config):
+    """Bring the folders that a configuration names to paths without ~, as a shell has it."""
+    for section, key in (("images", "folder"), ("images", "tuning"), ("linear", "folder")):
+        if key in config[section]:
+            config[section][key] = os.path.expanduser(config[section][key])
+
+
 def image_folder(split):
-    """The folder of a split's images, `train` or `val`: generated, or the data set's."""
+    """The folder of a split's images, `train`, `val` or `tuning`: generated, the data set's, or one of its own."""
     source = config["images"]["source"]
+    if split == "tuning":
+        return config["images"]["tuning"]
     if source == "digits":
         return f"results/{EXPERIMENT}/images/{split}"
     folders = TEST_FOLDERS if split == "val" else TRAIN_FOLDERS
@@ -93,8 +106,30 @@ def image_folder(split):
 
 
 def generated(split):
-    """The folder of a split's images if it is made here: then it is an input; what is on disk is listed once."""
-    return image_folder(split) if config["images"]["source"] == "digits" else []
+    """The folder of a split's images if it is made here: then it is an input; of what is on disk, its list is one."""
+    return image_folder(split) if config["images"]["source"] == "digits" and split != "tuning" else []
+
+
+def list_file(split):
+    """The list of a split's images that can be used, one for all steps."""
+    return f"results/{{experiment}}/{'test' if split == 'val' else split}_images.csv"
+
+
+def tuning_split():
+    """The split whose images decay tunes networks on: images of their own, or those to train on."""
+    return "tuning" if config["images"].get("tuning") else "train"
+
+
+@functools.cache
+def note_flags(split):
+    """The flags by which a split's list leaves a note for plans, of what its images on disk are: they change if these do.
+
+    None for images that are generated, which are inputs.
+    """
+    if generated(split):
+        return ""
+    note = list_file(split).format(experiment=EXPERIMENT).replace(".csv", ".note")
+    return f"--note {note} --fingerprint {shlex.quote(fingerprint(Path(image_folder(split)), Path(note)))}"
 
 
 def read_images(split):
@@ -102,13 +137,13 @@ def read_images(split):
     return lambda wildcards, input: str(input.get(split) or image_folder(split))
 
 
-def read_tuning(wildcards, input):
-    """Where a job finds the images that decay tunes networks on: a folder of their own, or the training images."""
-    return config["images"].get("tuning") or read_images("train")(wildcards, input)
+def trained_here():
+    """The networks that are trained here, not pretrained."""
+    return [name for name, network in config["networks"].items() if "training" in network]
 
 
 def labels():
-    """What the names of class folders mean: their own order, ImageNet's classes, or nothing."""
+    """What the names of test images' class folders mean: their own order, ImageNet's classes, or nothing."""
     if config["images"]["source"].startswith("imagenet"):
         return "imagenet"
     return config["images"].get("labels", "folders")
@@ -215,14 +250,20 @@ def trial_records(setting):
 def check_images():
     """Stop with one line unless a folder of the user's own holds images, and a data set has images to tune on."""
     images = config["images"]
-    trained = [name for name, network in config["networks"].items() if "training" in network]
+    trained = trained_here()
     if trained and "size" not in images:
         raise WorkflowError(f"configuration: images.size is missing; networks.{trained[0]} is trained here")
+    wanted = ["tuning"] if images.get("tuning") else []
     if images["source"] == "folder":
-        own = None if trained else images.get("tuning")
-        for folder in (image_folder("val"), own or image_folder("train")):
-            if not any(Path(folder).glob("**/*.*")):
-                raise WorkflowError(f"configuration: images.folder is {images['folder']}; {folder} must hold images")
+        wanted += ["val"] if wanted and not trained else ["val", "train"]
+    for split in wanted:
+        key, folder = "tuning" if split == "tuning" else "folder", image_folder(split)
+        try:
+            found = holds_images(Path(folder))
+        except InputError as error:
+            raise WorkflowError(f"configuration: {error}") from None
+        if not found:
+            raise WorkflowError(f"configuration: images.{key} is {images[key]}; {folder} must hold images")
     if images["source"] not in ("digits", *TRAIN_FOLDERS) and not images.get("tuning"):
         raise WorkflowError(f"configuration: images.tuning is missing; {images['source']} has no images to tune on")
 
@@ -257,6 +298,7 @@ def check_choices():
 
 
 check_config(config, "workflow/schemas/config.schema.yaml")
+expand_folders(config)
 EXPERIMENT = config["experiment"]
 GPUS = count_gpus()
 THREADS = config["threads"]  # of jobs that run networks

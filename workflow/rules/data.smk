@@ -1,7 +1,9 @@
 """The images.
 
 digit_images      nothing -> images/<split>, masks/<split>: the embedded experiment's generated images
-test_images       images/val, or the data set's -> test_images.csv: all test images, each checked
+test_images       images/val, or the data set's -> test_images.csv: the test images that can be used, each checked
+train_images      images/train, or the data set's -> train_images.csv: likewise, of those to train on
+tuning_images     images.tuning -> tuning_images.csv: likewise, of those to tune on, if they are in a folder of their own
 manifest          test_images.csv -> manifest.csv: the images that are evaluated
 mnist             nothing, or a folder that holds it -> mnist.npz: scans of digits
 linear_classifier mnist.npz, or nothing -> linear.h5: figure 1's classifier and its decompositions
@@ -48,10 +50,10 @@ rule digit_images:
 
 rule test_images:
     input:
-        val=image_folder("val") if config["images"]["source"] in ("digits", "folder") else [],
-        code=sources("list_test_images.py"),
+        val=generated("val"),
+        code=sources("list_images.py"),
     output:
-        "results/{experiment}/test_images.csv",
+        list_file("val"),
     log:
         "results/{experiment}/logs/test_images.log",
     benchmark:
@@ -69,16 +71,63 @@ rule test_images:
         labels=labels(),
         unreadable=lookup("images/unreadable", within=config),
         other_modes=lookup("images/other_modes", within=config),
+        orientation=lookup("images/orientation", within=config, default="ignore"),
+        # an image that changes on disk makes the list anew
+        note=lambda wildcards: note_flags("val"),
     shell:
-        "python scripts/list_test_images.py"
+        "python scripts/list_images.py"
         " --source {params.source}"
         " --images {params.images:q}"
         " --output {output:q}"
         " --labels {params.labels}"
         " --unreadable {params.unreadable}"
         " --other-modes {params.other_modes}"
+        " --orientation {params.orientation}"
+        " {params.note}"
         " --threads {threads}"
         " >{log:q} 2>&1"
+
+
+use rule test_images as train_images with:
+    input:
+        train=generated("train"),
+        # which downloads both splits
+        test_images=branch(config["images"]["source"] == "imagenette", then=list_file("val")),
+        code=sources("list_images.py"),
+    output:
+        list_file("train"),
+    log:
+        "results/{experiment}/logs/train_images.log",
+    benchmark:
+        "results/{experiment}/benchmarks/train_images.tsv"
+    params:
+        source="folder",
+        images=read_images("train"),
+        # of a network that is trained here, classes are the folders
+        labels="folders" if trained_here() else "none",
+        unreadable=lookup("images/unreadable", within=config),
+        other_modes=lookup("images/other_modes", within=config),
+        orientation=lookup("images/orientation", within=config, default="ignore"),
+        note=lambda wildcards: note_flags("train"),
+
+
+use rule test_images as tuning_images with:
+    input:
+        code=sources("list_images.py"),
+    output:
+        list_file("tuning"),
+    log:
+        "results/{experiment}/logs/tuning_images.log",
+    benchmark:
+        "results/{experiment}/benchmarks/tuning_images.tsv"
+    params:
+        source="folder",
+        images=read_images("tuning"),
+        labels="none",
+        unreadable=lookup("images/unreadable", within=config),
+        other_modes=lookup("images/other_modes", within=config),
+        orientation=lookup("images/orientation", within=config, default="ignore"),
+        note=lambda wildcards: note_flags("tuning"),
 
 
 rule manifest:

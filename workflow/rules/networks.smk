@@ -1,6 +1,6 @@
 """The networks.
 
-train           images/train, test_images.csv -> models/<network>/original.safetensors
+train           train_images.csv, test_images.csv -> models/<network>/original.safetensors
 fetch_network   nothing, or weights of one's own -> the same, of networks with weights
 """
 
@@ -13,7 +13,8 @@ rule train:
     input:
         train=generated("train"),
         val=generated("val"),
-        test_images="results/{experiment}/test_images.csv",
+        train_images=list_file("train"),
+        test_images=list_file("val"),
         code=sources("train_network.py"),
     output:
         "results/{experiment}/models/{network}/original.safetensors",
@@ -42,6 +43,7 @@ rule train:
         images=read_images("val"),
     shell:
         "python scripts/train_network.py"
+        " --train-images {input.train_images:q}"
         " --train {params.train:q}"
         " --test-images {input.test_images:q}"
         " --images {params.images:q}"

@@ -1,0 +1,105 @@
+"""Whether a folder's images are what they were when they were listed: asked whenever the workflow is planned.
+
+A listing leaves a note of all image files: the folder's fingerprint as the plan had it, a sum of the files' states, and
+a line for each file with the hash of its content, its size, time and path. While the files have the sizes and times of
+the note, or its contents, their fingerprint stays what it was: a file that is only touched changes nothing. Needs the
+standard library alone.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from explanations.command import InputError, whole_file
+from explanations.folders import ImageFile, list_folder, walk_images
+
+DIGITS = 16  # of a SHA-256 in hexadecimal; enough to tell files apart
+NO_CONTENT = "-"  # of a file that can't be opened
+
+
+class Note(NamedTuple):
+    """What a listing noted of a folder: its fingerprint, its image files, the hash of each one's content."""
+
+    fingerprint: str
+    files: Sequence[ImageFile]
+    contents: Sequence[str]
+
+
+def fingerprint(folder: Path, path: Path) -> str:
+    """What stands for the names and contents of a folder's images: that of the note at `path` while they are the same.
+
+    What isn't there can't have changed. Files of which only the time differs are read, and their new times noted.
+    """
+    known, noted = read_heading(path)
+    if not folder.is_dir():
+        return known or "not there yet"
+    try:
+        state = sum_states(walk_images(folder, Counter()))
+        if known and state == noted:
+            return known
+        note, files = read_note(path), list_folder(folder)[0]
+    except InputError as error:
+        return str(error)  # which the listing stops with
+    if note and is_same(folder, files, note):
+        write_note(path, note._replace(files=files))
+        return note.fingerprint
+    return state
+
+
+def sum_states(files: Iterable[ImageFile]) -> str:
+    """How many files there are, and a hash of their paths, sizes and times, whatever their order."""
+    count = total = 0
+    for path, size, time in files:
+        line = f"{size} {time} {path}".encode(errors="surrogateescape")
+        total += int.from_bytes(hashlib.blake2b(line, digest_size=16).digest())
+        count += 1
+    return f"{count} files {total % 2**64:016x}"
+
+
+def is_same(folder: Path, files: Sequence[ImageFile], note: Note) -> bool:
+    """Whether a folder's files are those of a note, by path and size, and by time or content."""
+    if [(file.path, file.size) for file in files] != [(file.path, file.size) for file in note.files]:
+        return False
+    return all(
+        now.time == then.time or hash_content(folder / now.path) == content
+        for now, then, content in zip(files, note.files, note.contents, strict=True)
+    )
+
+
+def hash_content(path: Path) -> str:
+    """The first digits of the SHA-256 of a file's content, in hexadecimal; NO_CONTENT if it can't be opened."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS]
+    except OSError:
+        return NO_CONTENT
+
+
+def write_note(path: Path, note: Note) -> None:
+    """Write a note as text."""
+    with whole_file(path) as temporary, open(temporary, "w") as file:
+        file.write(f"{note.fingerprint}\n{sum_states(note.files)}")
+        for (name, size, time), content in zip(note.files, note.contents, strict=True):
+            file.write(f"\n{content} {size} {time} {name}")
+
+
+def read_heading(path: Path) -> tuple[str, str]:
+    """A note's fingerprint, and what `sum_states` says of its files; empty if there is no note."""
+    try:
+        with open(path) as file:
+            return file.readline().rstrip("\n"), file.readline().rstrip("\n")
+    except FileNotFoundError:
+        return "", ""
+
+
+def read_note(path: Path) -> Note | None:
+    """Read a note; none if there is none, or no whole one."""
+    try:
+        known, _, *lines = path.read_text().split("\n")
+        parts = [line.split(" ", 3) for line in lines]
+        files = [ImageFile(name, int(size), int(time)) for _, size, time, name in parts]
+    except (FileNotFoundError, ValueError):
+        return None
+    return Note(known, files, [content for content, *_ in parts])
