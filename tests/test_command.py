@@ -117,6 +117,16 @@ def test_help_shows_docstring_and_defaults():
     assert "Do it.\n\nIn:  a file." in text and "how many (default: 3)" in text
 
 
+@pytest.mark.parametrize("text", ["-1e-05", "-2", "-.5", "-1.5E+3", "2e10"])
+def test_numbers_as_python_writes_them(text):
+    parser = step_parser("")
+    parser.add_argument("--fill", type=float)
+    parser.add_argument("--shifts", type=float, nargs="+")
+    assert vars(parser.parse_args(["--fill", text, "--shifts", text, text])) == {
+        **{"fill": float(text), "shifts": [float(text)] * 2}
+    }
+
+
 # --- progress ----------------------------------------------------------------------------------------------------
 
 

@@ -1,9 +1,13 @@
 """HDF5 files need no locks of the file system, and are whole or not there."""
 
 import fcntl
+import os
+import resource
+from contextlib import suppress
 
 import h5py
 import pytest
+from conftest import refused
 from workflow_copy import ROOT
 
 from explanations.hdf5 import open_hdf5, write_hdf5
@@ -41,3 +45,23 @@ def test_nothing_is_left_of_a_failure(tmp_path):
 def test_every_file_is_opened_without_locks():
     opening = [path.name for path in (ROOT / "scripts").rglob("*.py") if "h5py.File(" in path.read_text()]
     assert opening == ["hdf5.py"]
+
+
+def test_more_files_than_may_be_open(tmp_path):
+    path = tmp_path / "a.h5"
+    with write_hdf5(path):
+        pass
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, hard))
+    held = []
+    try:
+        with suppress(OSError):
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+        message = refused(open_hdf5, path)
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    many = "as many files as the system allows are open already"
+    assert message == f"{path}: {many}; a larger attributions.shard_size makes fewer shards"

@@ -7,6 +7,7 @@ import argparse
 import ast
 import math
 import os
+import re
 import shutil
 import sys
 import time
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 LOG_INTERVAL = 10.0  # seconds between two progress lines in a log
+NEGATIVE_NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$", re.IGNORECASE)
 
 
 class InputError(ValueError):
@@ -36,7 +38,10 @@ def step_parser(description: str | None) -> argparse.ArgumentParser:
     class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
         pass
 
-    return argparse.ArgumentParser(description=description, formatter_class=Formatter)
+    parser = argparse.ArgumentParser(description=description, formatter_class=Formatter)
+    # before Python 3.14, -1e-05 is no number to it, but a flag that it doesn't know
+    parser._negative_number_matcher = NEGATIVE_NUMBER
+    return parser
 
 
 def dictionary(text: str) -> dict:
