@@ -61,6 +61,11 @@ ADDED = {
     "difference": (lambda self, x: self.a - x, {"a"}),
     "in place": (lambda self, x: x.clone().sub_(self.a), {"a"}),
     "scaled": (lambda self, x: torch.addcmul(self.b, self.a, x), {"b"}),
+    "scaled by a constant": (lambda self, x: torch.addcmul(x, self.a, torch.full((1, 4, 1, 1), 0.5)), {"a"}),
+    "each image's": (
+        lambda self, x: torch.addmm(x.mean((2, 3)), torch.ones(len(x), 1), self.a[0, :, :, 0].T),
+        {"a"},
+    ),
     "after a product": (lambda self, x: x * self.a + self.b, {"b"}),
     "cut off": (lambda self, x: torch.maximum(x, self.a), {"a"}),
     "clamped": (lambda self, x: x.clamp(min=self.a), {"a"}),
@@ -124,6 +129,7 @@ def test_each_bias_of_a_network_is_named_once_in_its_order():
     [
         (lambda self, x: x + self.a.exp(), "a"),
         (lambda self, x: x + self.a * self.b, "a, b"),
+        (lambda self, x: torch.addcmul(x, self.a, self.b), "a, b"),
         (lambda self, x: x * self.a + self.a, "a"),
         (lambda self, x: x + (1 + self.a), "a"),
         (lambda self, x: torch.lerp(x, self.a, 0.3), "a"),

@@ -256,6 +256,7 @@ def test_published_weights_are_asked_for_with_flags_that_say_nothing(workflow):
     [
         ({}, "networks.own.weights.name is missing; only weights of your own, with classes, do without"),
         ({"classes": ["a"]}, "networks.own.classes is ['a']; allowed is a list of two or more different names, a file"),
+        ({"classes": "1"}, "networks.own.classes is 1; allowed is a number of at least 2"),
         ({"classes": 1}, "networks.own.classes is 1; allowed is a list of two or more different names"),
         (
             {"classes": ["a", False]},
@@ -271,6 +272,11 @@ def test_published_weights_are_asked_for_with_flags_that_say_nothing(workflow):
             {"classes": 2, "weights": {"url": "~/none.pth"}},
             "networks.own.weights.url is ~/none.pth; there is no such file",
         ),
+        (
+            {"classes": 2, "weights": {"url": "{network}.pth"}},
+            "networks.own.weights.url is {network}.pth; allowed is a path without { and }",
+        ),
+        ({"classes": "{a}.txt"}, "networks.own.classes is {a}.txt; allowed is a path without { and }"),
         (
             {"classes": "names.txt", "arguments": {"num_classes": 3}},
             "networks.own.arguments.num_classes is 3; networks.own.classes are 2",

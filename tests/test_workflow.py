@@ -233,6 +233,12 @@ def test_shards_follow_the_configuration(fresh):
         ({"device": "gpu"}, "configuration: device is 'gpu'; allowed is auto, cpu, cuda or cuda:<n>"),
         ({"device": "cpu\n"}, "configuration: device is 'cpu\\n'; allowed is auto, cpu, cuda or cuda:<n>"),
         ({5: 1, "five": 2}, "configuration: 5, five is not a known key; allowed are whole, experiment, "),
+        ({"networks": "my-net"}, "configuration: networks is 'my-net'; allowed is a mapping of names to networks"),
+        ({"survey": 5}, "configuration: survey is 5; allowed is a mapping of scales, shifts, change_images, fits"),
+        (
+            {"networks": {"mine": {**MINE, "constructor": "alexnet x"}}},
+            "configuration: networks.mine.constructor is 'alexnet x'; allowed is ",
+        ),
         # names
         (
             {"networks": {"my-net": MINE}},

@@ -193,9 +193,13 @@ class _Watcher(TorchDispatchMode):
         tags = [tag for _, _, tag in tensors if tag is not None]
         flows = [tag for tag in tags if isinstance(tag, _Flow)]
         if flows:
-            for key, tensor, tag in tensors:
-                if isinstance(tag, _Made):
-                    self._meet(name, key, tensor, tag)
+            if (product := _added_product(name, tensors)) is not None:
+                value = function(torch.zeros_like(args[0]), *args[1:], **kwargs)
+                self._added.append((product, _varies(value) > 1, not value.any()))
+            else:
+                for key, tensor, tag in tensors:
+                    if isinstance(tag, _Made):
+                        self._meet(name, key, tensor, tag)
             self._normalise(name, tensors)
             made = self._flow_on(name, tensors, args)
         elif tags:
@@ -255,6 +259,14 @@ class _Watcher(TorchDispatchMode):
             kinds |= {"batch"}
         negative = name == "pow" and isinstance(args[-1], int | float) and args[-1] < 0
         return _Flow(kinds, name in ("rsqrt", "reciprocal") or negative or any(flow.inverse for flow in flows))
+
+
+def _added_product(name: str, tensors: list) -> _Made | None:
+    """What of addcmul, addmm and the like is a product of learned tensors, added to activities; None if it isn't."""
+    if ADDED.get(name) != ("self",) or not isinstance(tensors[0][2], _Flow):
+        return None
+    factors = [tag for _, _, tag in tensors[1:] if tag is not None]
+    return _Made("product", tuple(factors)) if factors and not any(isinstance(tag, _Flow) for tag in factors) else None
 
 
 def _combine(name: str, tensors: list) -> _Made:

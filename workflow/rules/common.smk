@@ -51,7 +51,8 @@ def check_config(config, schema_file):
     if error.validator == "required":
         takes = f"; it takes {known}" if known else ""
         raise WorkflowError(f"configuration: {key or 'the top level'}: {error.message}{takes}")
-    allowed = error.schema.get("description", error.message)
+    mapping = f"a mapping of {known}" if known and error.validator == "type" else error.message
+    allowed = error.schema.get("description", mapping)
     if kind and error.schema.get("type") == "string":
         raise WorkflowError(f"configuration: {key} is {error.instance}, {kind}; allowed is {allowed}, {quoted}")
     raise WorkflowError(f"configuration: {key} is {error.instance!r}; allowed is {allowed}")

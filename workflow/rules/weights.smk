@@ -48,6 +48,9 @@ def check_networks():
             )
         if not weights.get("name") and classes is None:
             raise WorkflowError(f"{where}.weights.name is missing; only weights of your own, with classes, do without")
+        for key, path in (("weights.url", weights.get("url", "")), ("classes", classes)):
+            if isinstance(path, str) and file_of(path) and not {"{", "}"}.isdisjoint(path):
+                raise WorkflowError(f"{where}.{key} is {path}; allowed is a path without {{ and }}")
         file = file_of(weights.get("url", ""))
         if file and not Path(file).is_file():
             raise WorkflowError(f"{where}.weights.url is {weights['url']}; there is no such file")
@@ -63,6 +66,8 @@ def count_classes(where, classes):
     if isinstance(classes, list):
         return len(classes)
     if str(classes).isdecimal():
+        if int(classes) < 2:
+            raise WorkflowError(f"{where} is {classes}; allowed is a number of at least 2")
         return int(classes)
     try:
         names = Path(classes).expanduser().read_text("utf-8-sig").rstrip().splitlines()
