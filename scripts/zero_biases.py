@@ -4,7 +4,7 @@ In:  a network file.
 Out: the network file of its `zeroed` variant.
 
 Biases are all parameters that are added to the network's activities, and batch normalisation's means; what scales, such
-as its γ and variance, stays, as do position embeddings and tokens. The log names what is added by position and stays.
+as its γ and variance, stays, as do position embeddings and tokens. The log names those two.
 """
 
 from pathlib import Path
@@ -23,8 +23,9 @@ def main(network: Path, output: Path) -> None:
     zeroed = description.with_variant("zeroed", "biases set to zero", file_hash(network), record)
     save_network(output, classifier, zeroed)
     print(f"{record['zeroed_biases']} biases in {len(found.biases)} tensors set to zero")
-    if found.by_position:
-        print(f"left as they are, since they differ by position: {', '.join(found.by_position)}")
+    for kept, why in ((found.by_position, "added with values that differ by position"), (found.joined, "joined")):
+        if kept:
+            print(f"left as they are, since they are {why}: {', '.join(kept)}")
 
 
 if __name__ == "__main__":

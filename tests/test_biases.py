@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import FrozenBatchNorm2d
 
-from explanations.additions import find_additions
+from explanations.additions import Additions, find_additions
 from explanations.biases import count_biases, zero_biases
 
 SIZE = (4, 6, 6)
@@ -40,7 +40,7 @@ OPERATIONS = {
     "batch normalisation": (nn.BatchNorm2d(4), {"bias", "running_mean"}),
     "without affine": (nn.BatchNorm2d(4, affine=False), {"running_mean"}),
     "of the batch": (nn.BatchNorm2d(4, track_running_stats=False), {"bias"}),
-    "frozen": (FrozenBatchNorm2d(4), {"bias", "running_mean"}),
+    "frozen": (nn.Sequential(nn.PReLU(), FrozenBatchNorm2d(4)), {"1.bias", "1.running_mean"}),
     "layer normalisation": (nn.LayerNorm(6), {"bias"}),
     "of whole images": (nn.LayerNorm(SIZE), {"bias"}),
     "root mean square": (nn.RMSNorm(6), set()),
@@ -84,6 +84,11 @@ ADDED = {
         lambda self, x: self.a + torch.cat([self.a.expand(2, -1, 6, 1), x], 3).mean((2, 3), True),
         set(),
     ),
+    "token in a tensor of its own": (
+        lambda self, x: torch.cat([torch.zeros_like(x) + self.a, x], 3).mean((2, 3)),
+        set(),
+    ),
+    "mapped from a one": (lambda self, x: x.mean((2, 3)) + x.new_ones(len(x), 1) @ self.a[0, :, :, 0].T, {"a"}),
     "input beside the image": (lambda self, x: x * self.a.exp(), set()),
 }
 BY_POSITION = {
@@ -147,6 +152,32 @@ def test_constants_are_no_biases():
     assert found(network) == set()
 
 
+class Prepared(nn.Module):
+    """The image is made ready inside, by a mean and deviation that are stored, not learned."""
+
+    def __init__(self):
+        super().__init__()
+        self.top = nn.Conv2d(4, 4, 1)
+        self.register_buffer("mean", torch.full((1, 4, 1, 1), 0.5))
+        self.register_buffer("std", torch.full((1, 4, 1, 1), 0.25))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.top((x - self.mean) / self.std)
+
+
+def test_making_the_image_ready_is_no_part_of_a_network():
+    assert find_additions(Prepared(), SIZE) == Additions(("top.bias",), (), (), ("top.weight",), "none")
+
+
+def test_maps_are_found_wherever_they_are():
+    network = Called(attend, attention=nn.MultiheadAttention(4, 2, batch_first=True))
+    assert find_additions(network, SIZE).maps == ("attention.in_proj_weight", "attention.out_proj.weight")
+    network = Called(
+        lambda self, x: F.conv2d(x * self.a, self.w * self.gain), w=torch.ones(4, 4, 1, 1), gain=torch.ones(4, 1, 1, 1)
+    )
+    assert find_additions(network, SIZE).maps == ("w",)
+
+
 def test_searching_changes_nothing():
     network = nn.Sequential(nn.Conv2d(4, 4, 1), nn.Dropout(), nn.BatchNorm2d(4)).train()
     before = {key: value.clone() for key, value in network.state_dict().items()}
@@ -170,7 +201,7 @@ def test_zeroed_batch_normalisation_only_scales():
 
 NORMALISATIONS = {
     "both": (nn.Sequential(nn.LayerNorm(6), nn.BatchNorm2d(4)), "batch"),
-    "frozen": (FrozenBatchNorm2d(4), "batch"),
+    "frozen": (nn.Sequential(nn.PReLU(), FrozenBatchNorm2d(4)), "batch"),
     "group": (nn.Sequential(nn.Conv2d(4, 4, 1), nn.GroupNorm(1, 4)), "layer"),
     "instance": (nn.InstanceNorm2d(4), "layer"),
     "root mean square": (nn.RMSNorm(6), "layer"),

@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from explanations.additions import find_additions
-from explanations.biases import bias_tensors, zero_biases
+from explanations.biases import named_tensors, zero_biases
 from explanations.command import InputError
 from explanations.decomposition import Decomposition
 from explanations.graph import trace_network
@@ -109,7 +109,7 @@ def test_zeroing_leaves_nothing_that_is_added(name):
     assert any(bias.endswith(OWN_BIASES.get(name, "")) for bias in biases - module_biases(network).keys()) or (
         name not in OWN_BIASES
     )
-    assert all(tensor.any() for tensor in bias_tensors(network, biases).values())
+    assert all(tensor.any() for tensor in named_tensors(network, biases).values())
     kind = "none" if name in WITHOUT_NORMALISATION else "batch" if name in OF_BATCHES else "layer"
     assert additions.normalisation == kind
     zero_biases(network, biases)

@@ -129,6 +129,15 @@ def test_decay_ends_without_biases_and_holds_scales_and_variances(pictures, name
     assert not after.training and not any(p.requires_grad for p in after.parameters())
 
 
+def test_attention_is_tuned_too(pictures):
+    before, after = state(build("vit")), decayed(pictures, "vit", [0.5, 0.0])
+    kept = {"class_token", "encoder.pos_embedding"}
+    maps = {key for key, tensor in after.state_dict().items() if tensor.dim() > 1} - kept
+    assert any(key.endswith("in_proj_weight") for key in maps)
+    for key, tensor in after.state_dict().items():
+        assert torch.equal(tensor, before[key]) == (key not in maps | module_biases(after).keys()), key
+
+
 @pytest.mark.parametrize("name", ["vgg16", "resnet50"])
 def test_biases_are_held_at_their_factor_while_weights_are_tuned(pictures, name):
     before, after = state(build(name)), decayed(pictures, name, [0.5, 0.25, 0.25])

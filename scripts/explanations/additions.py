@@ -8,7 +8,7 @@ classes, and networks that torch.fx can't trace are seen as well.
 import copy
 from collections.abc import Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,8 @@ ADDED = {
     **dict.fromkeys(("addmm", "addmv", "addbmm", "baddbmm", "addcmul", "addcdiv", "addr"), ("self",)),
     **dict.fromkeys(("clamp", "clamp_min", "clamp_max"), ("min", "max")),
 }
+MATRIX_PRODUCTS = ("mm", "bmm", "mv", "addmm", "addmv", "baddbmm", "addbmm")  # linear maps, in their parts
+SHAPED = ("zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full", "new_empty")
 OWN = ("bias", "running_mean")  # arguments of convolutions and normalisations, which are biases whatever their shape
 JOINED = ("cat", "stack", "copy", "index_put", "slice_scatter", "select_scatter", "scatter", "masked_scatter", "where")
 MULTIPLIED = ("mul", "div", "mm", "bmm", "mv", "dot", "pow", "prelu_kernel", "embedding")
@@ -49,13 +51,16 @@ LAYER_NORMALISATIONS = ("native_layer_norm", "native_group_norm", "fused_rms_nor
 class Additions:
     """What is added to a network's activities: names of learned tensors, as in its state and in its order.
 
-    `biases` are added to all positions alike, or cut values off there; `by_position` are added too, but differ from
-    position to position, as position embeddings do. `normalisation`: what the activities are divided by: statistics of
-    the training images (`batch`), of the image itself (`layer`), or `none`.
+    `biases` are added to all positions alike, or cut values off there. What stays: `by_position`, which are added with
+    values that differ along more than one dimension, as position embeddings do, and `joined` with activities, as tokens
+    are. `maps` are weights of convolutions and linear maps, which activities are mapped by. `normalisation`: what the
+    activities are divided by: statistics of the training images (`batch`), of the image itself (`layer`), or `none`.
     """
 
     biases: tuple[str, ...]
     by_position: tuple[str, ...]
+    joined: tuple[str, ...]
+    maps: tuple[str, ...]
     normalisation: str
 
 
@@ -82,9 +87,8 @@ def find_additions(network: nn.Module, size: tuple[int, int, int]) -> Additions:
             f"the network's {left} can't be told to be a bias or none: it is added to the activities after "
             "operations that don't leave 0 as 0; allowed are sums, and products with what else multiplies activities"
         )
-    by_position = watcher.by_position() - biases
-    ordered = (tuple(name for name in learned if name in names) for names in (biases, by_position))
-    return Additions(*ordered, watcher.normalisation)
+    found = (biases, watcher.by_position() - biases, watcher.joined, watcher.maps)
+    return Additions(*(tuple(name for name in learned if name in names) for names in found), watcher.normalisation)
 
 
 def _randomise(tensors: Iterable[Tensor]) -> None:
@@ -137,10 +141,14 @@ class _Made:
 
 @dataclass(frozen=True)
 class _Flow:
-    """A value computed from the image: the kinds of statistics that it is made of, and whether it is one over them."""
+    """A value computed from the image: the kinds of statistics that it is made of, and whether it is one over them.
+
+    `raw`: no parameter has met it yet. What buffers do to it is part of making the image ready, as a fixed mean is.
+    """
 
     statistics: frozenset[str] = frozenset()
     inverse: bool = False
+    raw: bool = False
 
 
 class _Watcher(TorchDispatchMode):
@@ -150,14 +158,16 @@ class _Watcher(TorchDispatchMode):
         super().__init__()
         self._tags: dict[int, _Made | _Flow] = {}  # by the memory that values lie in, which views share
         self._pinned: list[StorageWeakRef] = []  # while they are held, no other memory is taken for one of these
+        self._learned = learned
         self._buffers = {name for name, tensor in learned.items() if not isinstance(tensor, nn.Parameter)}
         self._added: list[tuple[_Made, bool, bool]] = []  # what, whether by position, whether it is 0
         self._multiplied: set[str] = set()
-        self._joined: set[str] = set()
+        self.joined: set[str] = set()
+        self.maps: set[str] = set()
         self.normalisation = KINDS[0]
         for name, tensor in learned.items():
             self._tag(tensor, _Made("tensor", name=name))
-        self._tag(images, _Flow())
+        self._tag(images, _Flow(raw=True))
 
     def biases(self) -> set[str]:
         """The learned tensors that are added to all positions alike."""
@@ -176,7 +186,7 @@ class _Watcher(TorchDispatchMode):
     def _added_everywhere(self) -> list[tuple[_Made, bool]]:
         """What is added to all positions alike, and whether it is 0; no tokens, which are joined with others too."""
         added = ((made, is_zero) for made, by_position, is_zero in self._added if not by_position)
-        return [(made, is_zero) for made, is_zero in added if not made.names() & self._joined]
+        return [(made, is_zero) for made, is_zero in added if not made.names() & self.joined]
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         """Run an operation, and note what it makes of the image and of learned tensors."""
@@ -192,16 +202,20 @@ class _Watcher(TorchDispatchMode):
         ]
         tags = [tag for _, _, tag in tensors if tag is not None]
         flows = [tag for tag in tags if isinstance(tag, _Flow)]
+        if name in SHAPED:
+            return function(*args, **kwargs)  # its values are no others' but the caller's
+        raw = bool(flows) and all(flow.raw for flow in flows)
         if flows:
             if (product := _added_product(name, tensors)) is not None:
                 value = function(torch.zeros_like(args[0]), *args[1:], **kwargs)
                 self._added.append((product, _varies(value) > 1, not value.any()))
             else:
                 for key, tensor, tag in tensors:
-                    if isinstance(tag, _Made):
+                    if isinstance(tag, _Made) and not (raw and key not in OWN and tag.names() <= self._buffers):
                         self._meet(name, key, tensor, tag)
-            self._normalise(name, tensors)
-            made = self._flow_on(name, tensors, args)
+            raw = raw and not any(isinstance(tag, _Made) and tag.names() - self._buffers for tag in tags)
+            self._normalise(name, tensors, raw=raw)
+            made = replace(self._flow_on(name, tensors, args), raw=raw)
         elif tags:
             made = _combine(name, tensors)
         result = function(*args, **kwargs)
@@ -225,15 +239,19 @@ class _Watcher(TorchDispatchMode):
             self._added.append((made, key not in OWN and _varies(value) > 1, not value.any()))
         elif name in MULTIPLIED or key in FACTORS:
             self._multiplied |= made.names()
+            if name == "convolution":  # of weights, which may be standardised first, not of their gains
+                self.maps |= {each for each in made.names() if self._learned[each][0].numel() > 1}
+            elif name in MATRIX_PRODUCTS and made.kind == "tensor":
+                self.maps.add(made.name)
         elif name in JOINED:
-            self._joined |= made.names()
+            self.joined |= made.names()
         else:
             raise InputError(
                 f"the network's {', '.join(sorted(made.names()))} meets activities in the operation {name}, of which "
                 "it is not known whether it adds or multiplies"
             )
 
-    def _normalise(self, name: str, tensors: list) -> None:
+    def _normalise(self, name: str, tensors: list, *, raw: bool) -> None:
         kinds = set()
         if name in LAYER_NORMALISATIONS:
             kinds.add("layer")
@@ -244,7 +262,7 @@ class _Watcher(TorchDispatchMode):
             for index, (_, _, tag) in enumerate(tensors):
                 if isinstance(tag, _Flow) and (tag.inverse if name == "mul" else index == 1):
                     kinds |= tag.statistics
-                elif isinstance(tag, _Made) and tag.names() & self._buffers:
+                elif isinstance(tag, _Made) and tag.names() & self._buffers and not raw:
                     kinds.add("batch")
         self.normalisation = max([self.normalisation, *kinds], key=KINDS.index)
 

@@ -20,7 +20,7 @@ def find_biases(network: nn.Module, description: NetworkDescription) -> Addition
     return find_additions(network, (len(description.mean), description.size, description.size))
 
 
-def bias_tensors(network: nn.Module, names: Iterable[str]) -> dict[str, Tensor]:
+def named_tensors(network: nn.Module, names: Iterable[str]) -> dict[str, Tensor]:
     """A network's tensors of these names."""
     state = network.state_dict(keep_vars=True)
     return {name: state[name] for name in names}
@@ -28,19 +28,19 @@ def bias_tensors(network: nn.Module, names: Iterable[str]) -> dict[str, Tensor]:
 
 def count_biases(network: nn.Module, names: Iterable[str]) -> int:
     """The number of bias parameters of a network (fig. 3): batch normalisation has two for each channel, β and μ."""
-    return sum(tensor.numel() for tensor in bias_tensors(network, names).values())
+    return sum(tensor.numel() for tensor in named_tensors(network, names).values())
 
 
 @torch.no_grad()
 def scale_biases(network: nn.Module, factor: float, reference: dict[str, Tensor]) -> None:
     """Set every bias of a network to `factor` times its value in `reference`, by name."""
-    for name, tensor in bias_tensors(network, reference).items():
+    for name, tensor in named_tensors(network, reference).items():
         tensor.copy_(factor * reference[name])
 
 
 def zero_biases(network: nn.Module, names: Iterable[str]) -> None:
     """Set biases of a network to zero, in place."""
-    scale_biases(network, 0.0, bias_tensors(network, names))
+    scale_biases(network, 0.0, named_tensors(network, names))
 
 
 def decay_factors(profile: str, steps: int, floor: float) -> list[float]:

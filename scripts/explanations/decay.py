@@ -14,14 +14,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from explanations.biases import bias_tensors, decay_factors, find_biases, scale_biases
+from explanations.biases import decay_factors, find_biases, named_tensors, scale_biases
 from explanations.command import ProgressBar, whole_file
 from explanations.descriptions import NetworkDescription
 from explanations.devices import compute_in
 from explanations.framing import Picture
 from explanations.images import read_batches
 from explanations.networks import preprocess
-from explanations.operations import CONVOLUTIONS
 
 ADAM_STATE = ("exp_avg", "exp_avg_sq", "step")
 
@@ -33,8 +32,8 @@ class Decay:
     read stops it with an InputError. Computed where the network is, in `precision`; weights and loss are float32.
 
     Cross-entropy between the outputs of the network as it came and of the tuned one, both softened at `temperature`,
-    with Adam. Tuned are the weights of convolutions and linear maps; batch normalisation's γ and variance are held, and
-    biases are held at their factor.
+    with Adam. Tuned are the weights of all convolutions and linear maps, attention's among them; what scales, such as
+    batch normalisation's γ and variance, is held, and biases are held at their factor.
     """
 
     def __init__(
@@ -52,11 +51,10 @@ class Decay:
         self.network, self.pictures, self.description = network, pictures, description
         self.temperature, self.batch, self.seed = temperature, batch, seed
         self.threads, self.precision = threads, precision
-        names = find_biases(network, description).biases
-        self.biases = {name: tensor.clone() for name, tensor in bias_tensors(network, names).items()}
+        found = find_biases(network, description)
+        self.biases = {name: tensor.clone() for name, tensor in named_tensors(network, found.biases).items()}
         self.teacher = copy.deepcopy(network)
-        modules = ((name, m) for name, m in network.named_modules() if isinstance(m, (*CONVOLUTIONS, nn.Linear)))
-        self.weights = {f"{name}.weight": module.weight for name, module in modules}
+        self.weights = named_tensors(network, found.maps)
         network.requires_grad_(False)
         self.optimiser = torch.optim.Adam(self.weights.values(), learning_rate)
         self.steps = 0  # taken so far
