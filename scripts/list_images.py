@@ -21,7 +21,7 @@ from explanations.datasets import (
 )
 from explanations.fingerprints import Note, hash_content, write_note
 from explanations.folders import check_names, list_folder
-from explanations.manifests import write_manifest
+from explanations.manifests import UNLABELLED, write_manifest
 
 
 def main(
@@ -47,8 +47,9 @@ def main(
     write_manifest(output, kept)
     if note:
         hashes = [contents.get(file.path) or hash_content(images / file.path) for file in files]
-        write_note(note, Note(fingerprint, files, hashes))
-    print(f"{len(kept)} images of {len({row.label for row in kept})} classes")
+        write_note(note, Note(fingerprint, str(images), files, hashes))
+    known = len({row.label for row in kept} - {UNLABELLED})
+    print(f"{len(kept)} images {f'of {known} classes' if known else 'without labels'}")
 
 
 if __name__ == "__main__":

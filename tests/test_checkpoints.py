@@ -124,6 +124,11 @@ def test_two_networks_in_a_larger_module(tmp_path, capsys):
     assert same(read(tmp_path, beside, "teacher"), weights(5.0))
 
 
+def test_what_is_no_tensor_beside_the_weights_is_left_out(tmp_path, capsys):
+    assert same(read(tmp_path, {**weights(), "epoch": 5}), weights())
+    assert "left out, which are no tensors: epoch" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("content", "key", "message"),
     [
@@ -207,3 +212,10 @@ def test_broken_files_are_said_to_be_so_in_plain_letters(tmp_path, content):
     message = refused(read_checkpoint, tmp_path / "w.pth", NAMES)
     assert message.startswith(f"{tmp_path / 'w.pth'}: not a file of weights")
     assert message.isprintable() and len(message) < 300
+
+
+@pytest.mark.parametrize("content", [b"<!DOCTYPE html><html>", b""])
+def test_files_of_something_else_are_said_to_be_so(tmp_path, content):
+    (tmp_path / "w.pth").write_bytes(content)
+    message = refused(read_checkpoint, tmp_path / "w.pth", NAMES)
+    assert message.endswith("w.pth: not a file of weights (torch.save didn't write it, or it is cut off)")

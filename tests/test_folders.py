@@ -219,7 +219,7 @@ def test_a_folder_that_comes_and_goes(tmp_path):
     note, images = tmp_path / "note", tmp_path / "val"
     before = fingerprint(images, note)
     files = list_folder(fill(images, "a/1.png"))[0]
-    write_note(note, Note(before, files, [hash_content(images / "a/1.png")]))
+    write_note(note, Note(before, str(images), files, [hash_content(images / "a/1.png")]))
     assert fingerprint(images, note) == before
     images.rename(tmp_path / "away")
     assert fingerprint(images, note) == before
@@ -227,13 +227,28 @@ def test_a_folder_that_comes_and_goes(tmp_path):
     assert "holds no images" in fingerprint(images, note)
 
 
-@pytest.mark.parametrize("text", ["", "x", "x\ny\nz", "x\ny\n- a b c"])
+@pytest.mark.parametrize("text", ["", "x", "x\ny\nz", "x\ny\nz\n- a b c"])
 def test_a_damaged_note_is_none(noted, text):
     images, note, known = noted
     note.write_text(text)
     assert fingerprint(images, note) == known  # of the same sizes and times
     touch(images / "a/1.png")
     assert fingerprint(images, note) != known
+
+
+def test_another_folder_that_is_not_there(noted):
+    """A folder that is gone can't have changed; one that was never listed is another."""
+    images, note, known = noted
+    images.rename(images.with_name("away"))
+    assert fingerprint(images, note) == known
+    assert fingerprint(images.with_name("other"), note) == f"{images.with_name('other')} isn't there yet"
+    assert fingerprint(images.with_name("away"), note) == known  # the same images
+
+
+def test_a_pipe_is_no_image(tmp_path):
+    images = fill(tmp_path / "val", "a/1.png")
+    os.mkfifo(images / "a/2.png")
+    assert [file.path for file in list_folder(images)[0]] == ["a/1.png"]
 
 
 def test_a_note_is_read_back(noted):

@@ -3,11 +3,13 @@
 import hashlib
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
+from conftest import refused
 from small import ARGUMENTS, SIZE, build, describe, inputs, module_biases, randomise
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models.convnext import LayerNorm2d
 from torchvision.ops import SqueezeExcitation
 
@@ -16,7 +18,7 @@ from explanations.command import InputError
 from explanations.decomposition import Decomposition
 from explanations.descriptions import NetworkDescription, file_hash, read_description
 from explanations.narrow import NARROW
-from explanations.networks import build_network, load_network, predict_logits, preprocess, save_network
+from explanations.networks import build_network, load_network, load_state, predict_logits, preprocess, save_network
 from explanations.operations import BATCH_NORMS, CONVOLUTIONS
 
 # --- files -------------------------------------------------------------------------------------------------------
@@ -234,6 +236,20 @@ def test_zeroing_sets_biases_and_nothing_else(name):
         else:
             assert torch.equal(tensor, before[key]), key
     assert any("running_var" in key for key in before) == (name == "resnet50")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (Tensor.to_sparse, "is sparse, quantised or without values; allowed are plain tensors"),
+        (lambda tensor: tensor.to("meta"), "is sparse, quantised or without values; allowed are plain tensors"),
+        (lambda tensor: tensor.to(torch.complex64), "is of torch.complex64; expected torch.float32"),
+    ],
+)
+def test_weights_that_are_no_plain_numbers(change, message):
+    network = build("vgg16")
+    state = {**network.state_dict(), "classifier.6.bias": change(network.classifier[6].bias.detach())}
+    assert refused(load_state, network, state, Path("w.pth"), "vgg16") == f"w.pth: classifier.6.bias {message}"
 
 
 def test_scaling_is_of_the_reference():

@@ -256,6 +256,10 @@ def test_published_weights_are_asked_for_with_flags_that_say_nothing(workflow):
     [
         ({}, "networks.own.weights.name is missing; only weights of your own, with classes, do without"),
         ({"classes": ["a"]}, "networks.own.classes is ['a']; allowed is a list of two or more different names, a file"),
+        (
+            {"source": "narrow", "constructor": "alexnet", "classes": 2},
+            "networks.own.source is narrow, of which there are no weights; allowed is training",
+        ),
         ({"classes": "1"}, "networks.own.classes is 1; allowed is a number of at least 2"),
         ({"classes": 1}, "networks.own.classes is 1; allowed is a list of two or more different names"),
         (

@@ -234,6 +234,15 @@ def test_shards_follow_the_configuration(fresh):
         ({"device": "cpu\n"}, "configuration: device is 'cpu\\n'; allowed is auto, cpu, cuda or cuda:<n>"),
         ({5: 1, "five": 2}, "configuration: 5, five is not a known key; allowed are whole, experiment, "),
         ({"networks": "my-net"}, "configuration: networks is 'my-net'; allowed is a mapping of names to networks"),
+        ({"removal": {"fill": float("nan")}}, "configuration: removal.fill is nan; allowed is a number that is finite"),
+        (
+            {"survey": {"scales": [10, float("inf")]}},
+            "configuration: survey.scales.1 is inf; allowed is a number that is finite",
+        ),
+        (
+            {"figures": {"fig7": {"methods": {"vgg_16": ["input"]}}}},
+            "configuration: figures.fig7.methods.vgg_16: no such network; there are vgg16, resnet50, ",
+        ),
         ({"survey": 5}, "configuration: survey is 5; allowed is a mapping of scales, shifts, change_images, fits"),
         (
             {"networks": {"mine": {**MINE, "constructor": "alexnet x"}}},

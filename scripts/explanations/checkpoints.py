@@ -91,6 +91,8 @@ def explain(error: Exception, path: Path) -> str:
     """Why a file can't be read, in plain words: torch's are many lines, some of them in colour."""
     found = REFUSED_TYPE.search(str(error)) if isinstance(error, pickle.UnpicklingError) else None
     if found is None:
+        if isinstance(error, KeyError | EOFError | pickle.UnpicklingError):  # their texts mean nothing to a reader
+            return "not a file of weights (torch.save didn't write it, or it is cut off)"
         text = UNPRINTABLE.sub("", (str(error).splitlines() or [type(error).__name__])[0])
         return f"not a file of weights ({text.partition('. ')[0]})"
     if any(name.startswith("torch.nn.modules.") for name in pickled_types(path)):
@@ -131,6 +133,12 @@ def choose(content: dict, path: Path, key: str) -> tuple[Weights, str]:
     if holds_weights(content):
         return content, key
     found = list_weights(content)
+    tensors = {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    if not found and tensors:  # beside a count of epochs, say
+        print(
+            f"{path}: left out, which are no tensors: {shorten(str(name) for name in content.keys() - tensors.keys())}"
+        )
+        return tensors, key
     if not found:
         held = f"holds {shorten(map(str, content))}" if content else "is empty"
         raise InputError(f"{path}: not a file of weights; expected tensors by name, alone or under a key; it {held}")

@@ -1,9 +1,9 @@
 """Whether a folder's images are what they were when they were listed: asked whenever the workflow is planned.
 
-A listing leaves a note of all image files: the folder's fingerprint as the plan had it, a sum of the files' states, and
-a line for each file with the hash of its content, its size, time and path. While the files have the sizes and times of
-the note, or its contents, their fingerprint stays what it was: a file that is only touched changes nothing. Needs the
-standard library alone.
+A listing leaves a note of all image files: the folder's fingerprint as the plan had it, a sum of the files' states, the
+folder's path, and a line for each file with the hash of its content, its size, time and path. While the files have the
+sizes and times of the note, or its contents, their fingerprint stays what it was: a file that is only touched changes
+nothing. Needs the standard library alone.
 """
 
 import hashlib
@@ -20,9 +20,10 @@ NO_CONTENT = "-"  # of a file that can't be opened
 
 
 class Note(NamedTuple):
-    """What a listing noted of a folder: its fingerprint, its image files, the hash of each one's content."""
+    """What a listing noted of a folder: its fingerprint, its path, its image files, the hash of each one's content."""
 
     fingerprint: str
+    folder: str
     files: Sequence[ImageFile]
     contents: Sequence[str]
 
@@ -30,11 +31,12 @@ class Note(NamedTuple):
 def fingerprint(folder: Path, path: Path) -> str:
     """What stands for the names and contents of a folder's images: that of the note at `path` while they are the same.
 
-    What isn't there can't have changed. Files of which only the time differs are read, and their new times noted.
+    A folder that isn't there any more can't have changed. Files of which only the time differs are read, and their new
+    times noted.
     """
-    known, noted = read_heading(path)
+    known, noted, place = read_heading(path)
     if not folder.is_dir():
-        return known or "not there yet"
+        return known if known and place == str(folder) else f"{folder} isn't there yet"
     try:
         state = sum_states(walk_images(folder, Counter()))
         if known and state == noted:
@@ -43,7 +45,7 @@ def fingerprint(folder: Path, path: Path) -> str:
     except InputError as error:
         return str(error)  # which the listing stops with
     if note and is_same(folder, files, note):
-        write_note(path, note._replace(files=files))
+        write_note(path, note._replace(files=files, folder=str(folder)))
         return note.fingerprint
     return state
 
@@ -80,26 +82,26 @@ def hash_content(path: Path) -> str:
 def write_note(path: Path, note: Note) -> None:
     """Write a note as text."""
     with whole_file(path) as temporary, open(temporary, "w") as file:
-        file.write(f"{note.fingerprint}\n{sum_states(note.files)}")
+        file.write(f"{note.fingerprint}\n{sum_states(note.files)}\n{note.folder}")
         for (name, size, time), content in zip(note.files, note.contents, strict=True):
             file.write(f"\n{content} {size} {time} {name}")
 
 
-def read_heading(path: Path) -> tuple[str, str]:
-    """A note's fingerprint, and what `sum_states` says of its files; empty if there is no note."""
+def read_heading(path: Path) -> tuple[str, str, str]:
+    """A note's fingerprint, what `sum_states` says of its files, and its folder; empty if there is no note."""
     try:
         with open(path) as file:
-            return file.readline().rstrip("\n"), file.readline().rstrip("\n")
+            return file.readline().rstrip("\n"), file.readline().rstrip("\n"), file.readline().rstrip("\n")
     except FileNotFoundError:
-        return "", ""
+        return "", "", ""
 
 
 def read_note(path: Path) -> Note | None:
     """Read a note; none if there is none, or no whole one."""
     try:
-        known, _, *lines = path.read_text().split("\n")
+        known, _, folder, *lines = path.read_text().split("\n")
         parts = [line.split(" ", 3) for line in lines]
         files = [ImageFile(name, int(size), int(time)) for _, size, time, name in parts]
     except (FileNotFoundError, ValueError):
         return None
-    return Note(known, files, [content for content, *_ in parts])
+    return Note(known, folder, files, [content for content, *_ in parts])

@@ -118,7 +118,7 @@ def _walk_past_links(
                     links.append((entry.path, f"{below}/"))
                 elif _enter(entry.path, entered):
                     waiting.append((entry.path, f"{below}/"))
-            elif ending in ENDINGS:
+            elif ending in ENDINGS and (entry.is_file() or entry.is_symlink()):  # a pipe would never end
                 yield ImageFile(below, *_look_at(entry))
             else:
                 passed_over[ending or "without an ending"] += 1

@@ -176,6 +176,10 @@ def load_state(network: nn.Module, state: dict[str, Tensor], path: Path, constru
         found, expected = (str(tuple(s[name].shape)) if name in s else "absent" for s in (state, wanted))
         if found != expected:
             raise InputError(f"{path}: not a {constructor}: {name} is {found}; expected {expected}")
+        if state[name].layout is not torch.strided or state[name].is_quantized or state[name].is_meta:
+            raise InputError(f"{path}: {name} is sparse, quantised or without values; allowed are plain tensors")
+        if state[name].is_complex() != wanted[name].is_complex():
+            raise InputError(f"{path}: {name} is of {state[name].dtype}; expected {wanted[name].dtype}")
         if state[name].is_floating_point() and not torch.isfinite(state[name]).all():
             raise InputError(f"{path}: {name} holds NaN or infinite values; all weights must be finite")
     wanted.update(state)  # keeps the versions of modules, which safetensors drops and MNASNet asks for

@@ -35,6 +35,7 @@ def check_config(config, schema_file):
     errors = jsonschema.Draft202012Validator(schema).iter_errors(config)
     error = min(errors, key=lambda found: [str(part) for part in found.absolute_path], default=None)
     if error is None:
+        check_numbers(config, "")
         return
     key = ".".join(str(part) for part in error.absolute_path)
     known = ", ".join(error.schema.get("properties", {}))
@@ -56,6 +57,15 @@ def check_config(config, schema_file):
     if kind and error.schema.get("type") == "string":
         raise WorkflowError(f"configuration: {key} is {error.instance}, {kind}; allowed is {allowed}, {quoted}")
     raise WorkflowError(f"configuration: {key} is {error.instance!r}; allowed is {allowed}")
+
+
+def check_numbers(values, key):
+    """Stop with one line that names the key unless all numbers of a configuration are finite: .nan and .inf are none."""
+    if isinstance(values, float) and not math.isfinite(values):
+        raise WorkflowError(f"configuration: {key} is {values}; allowed is a number that is finite")
+    items = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
+    for part, value in items:
+        check_numbers(value, f"{key}.{part}" if key else str(part))
 
 
 @functools.cache
@@ -279,6 +289,9 @@ def check_choices():
         if image >= held:
             raise WorkflowError(f"configuration: figures.{key} is {image}; allowed is a whole number below {product}")
     for network, methods in figures["fig7"]["methods"].items():
+        if network not in config["networks"]:
+            known = ", ".join(config["networks"])
+            raise WorkflowError(f"configuration: figures.fig7.methods.{network}: no such network; there are {known}")
         for place, method in enumerate(methods):
             try:
                 parse_method(method)

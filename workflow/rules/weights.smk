@@ -42,6 +42,8 @@ def check_networks():
                     f"{where}.classes goes with weights; of what is trained here, folders are the classes"
                 )
             continue
+        if network["source"] == "narrow":
+            raise WorkflowError(f"{where}.source is narrow, of which there are no weights; allowed is training")
         if classes is not None and not weights.get("url"):
             raise WorkflowError(
                 f"{where}.weights.url is missing; classes are those of weights of your own, at that url"
