@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -47,7 +48,7 @@ def wait_for_networks(folder: Path) -> None:
 
 
 def wait_for_step(folder: Path, script: str, benchmark: str | None = None) -> psutil.Process:
-    """The process of a step that runs in a folder; after a quarter of the time that it took before, if benchmarked."""
+    """The process of a step that runs in a folder; half way by the CPU time that it took before, if benchmarked."""
 
     def find() -> psutil.Process | None:
         for process in psutil.process_iter(["cmdline"]):
@@ -61,6 +62,8 @@ def wait_for_step(folder: Path, script: str, benchmark: str | None = None) -> ps
 
     process = wait_for(f"{script} never started", find)
     if benchmark:
-        before = pd.read_csv(folder / RESULTS / f"benchmarks/{benchmark}.tsv", sep="\t").s[0]
-        time.sleep(before / 4)  # the machine may be less busy now
+        before = pd.read_csv(folder / RESULTS / f"benchmarks/{benchmark}.tsv", sep="\t").cpu_time[0]
+        with suppress(psutil.NoSuchProcess):  # the machine may be busier now than then: seconds say nothing
+            while sum(process.cpu_times()[:2]) < before / 2:
+                time.sleep(0.05)
     return process

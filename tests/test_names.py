@@ -27,6 +27,7 @@ import plot_zoo_accuracy
 import summarise_removal
 from explanations import claim_tests, figures
 from explanations.datasets import list_labelled
+from explanations.folders import list_folder
 from explanations.hdf5 import write_hdf5
 from explanations.manifests import ManifestRow, read_manifest, write_manifest
 from explanations.measurements import SETTINGS, STORED, write_measurements
@@ -191,7 +192,7 @@ def test_classes_of_a_manifest(tmp_path):
     for name in NAMES:
         (tmp_path / "val" / name).mkdir(parents=True)
         Image.new("RGB", (4, 4)).save(tmp_path / "val" / name / "NA.png")
-    rows = list_labelled(tmp_path / "val", "folders")
+    rows = list_labelled(tmp_path / "val", list_folder(tmp_path / "val")[0], "folders")
     assert [row.class_name for row in rows] == sorted(NAMES)
     rows.append(ManifestRow(len(rows), "NA", "", -1))
     write_manifest(tmp_path / "m.csv", rows)
