@@ -2,13 +2,18 @@
 
 JPEG files like ImageNet's (500×375, about 100 kB) are read as VGG-16 and ResNet-50 see them (short side 256,
 centre 224), by explanations.images.read_batches and by torchvision's ImageFolder with torch's DataLoader, on the same
-number of CPUs. What each step of config/imagenet.yaml needs is estimated as `snakemake cost` does it.
+number of CPUs. What each step of config/imagenet.yaml needs is estimated as `snakemake cost` does it. Then what a file
+costs when its split is listed and checked, and whenever the workflow is planned.
 """
 
 import argparse
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +28,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 from estimate_cost import read_gpu
 from explanations.cost import examine_all, expected_share, list_steps
+from explanations.datasets import check_files, list_labelled
+from explanations.fingerprints import sum_states
+from explanations.folders import list_folder, walk_images
 from explanations.framing import Framing, Picture
 from explanations.images import read_batches
 from explanations.throughput import GPU
@@ -46,6 +54,8 @@ def main(gpu: GPU, threads: list[int]) -> None:
             other = max(time_reading(read_with_workers(Path(folder), count)) for _ in range(REPEATS))
             rates.append(own / count)
             print(f"{count:>6} {own:>14.0f} {other:>12.0f} {own / other:>7.2f}")
+        listing, planning = (min(time_file(look, Path(folder)) for _ in range(REPEATS)) for look in (check, plan))
+        print(f"\na file on one CPU: listed and checked in {listing * 1e3:.2f} ms, in a plan {planning * 1e6:.1f} µs")
     print(f"\nasked for by one {gpu.name}, at {rates[-1]:.0f} images per second and CPU:")
     print(f"{'step':<14} {'network':<20} {'images/s':>9} {'CPUs':>6}")
     config = yaml.safe_load(CONFIG.read_text())
@@ -79,6 +89,25 @@ def read_with_workers(folder: Path, count: int):
     dataset = torchvision.datasets.ImageFolder(folder, ImageClassification(crop_size=224))
     loader = DataLoader(dataset, BATCH, num_workers=count)
     return (images for images, _ in loader)
+
+
+def check(folder: Path) -> None:
+    """List a split's images and check each, as scripts/list_images.py does."""
+    rows = list_labelled(folder, list_folder(folder)[0], "folders")
+    with redirect_stderr(StringIO()):  # progress
+        check_files(rows, folder, "stop", "convert", "ignore", 1)
+
+
+def plan(folder: Path) -> None:
+    """Look whether any image has changed, as every plan does."""
+    sum_states(walk_images(folder, Counter()))
+
+
+def time_file(look: Callable[[Path], None], folder: Path) -> float:
+    """Seconds that a look at a folder takes for each of its files."""
+    start = time.perf_counter()
+    look(folder)
+    return (time.perf_counter() - start) / IMAGES
 
 
 def time_reading(batches) -> float:
