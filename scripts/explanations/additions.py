@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from explanations.command import InputError
+from explanations.operations import attention_in_parts
 
 KINDS = ("none", "layer", "batch")  # of normalisation; where there are two, the later one counts
 # Operations by torch's name, without the underscore of those that overwrite their input. Of each, what is added to its
@@ -104,16 +104,11 @@ def _watch(network: nn.Module, learned: dict[str, Tensor], size: tuple[int, int,
     dtype = next((tensor.dtype for tensor in learned.values()), torch.get_default_dtype())
     images = torch.rand(2, *size, generator=torch.Generator().manual_seed(0)).to(dtype)
     watcher = _Watcher(learned, images)
-    # attention and recurrent maps are to be seen in their parts
-    fused = torch.backends.mha.get_fastpath_enabled()
+    # recurrent maps are to be seen in their parts too
     recurrent = any(isinstance(module, nn.RNNBase) for module in network.modules())
     in_parts = torch.backends.mkldnn.flags(enabled=False) if recurrent else nullcontext()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), in_parts, watcher:
-            network(images)
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
+    with torch.no_grad(), attention_in_parts(), in_parts, watcher:
+        network(images)
     return watcher
 
 
@@ -193,6 +188,8 @@ class _Watcher(TorchDispatchMode):
         kwargs = kwargs or {}
         schema = function._schema
         name = schema.name.removeprefix("aten::").strip("_")
+        if name in SHAPED:
+            return function(*args, **kwargs)  # its values are no others' but the caller's
         given = [(argument.name, value) for argument, value in zip(schema.arguments, args, strict=False)]
         tensors = [
             (key, tensor, self._tags.get(tensor.untyped_storage()._cdata))
@@ -202,8 +199,6 @@ class _Watcher(TorchDispatchMode):
         ]
         tags = [tag for _, _, tag in tensors if tag is not None]
         flows = [tag for tag in tags if isinstance(tag, _Flow)]
-        if name in SHAPED:
-            return function(*args, **kwargs)  # its values are no others' but the caller's
         raw = bool(flows) and all(flow.raw for flow in flows)
         if flows:
             if (product := _added_product(name, tensors)) is not None:
@@ -291,7 +286,7 @@ def _combine(name: str, tensors: list) -> _Made:
     """What an operation makes of learned tensors."""
     parts = {key: tag for key, _, tag in tensors if tag is not None}
     made = tuple(tag for _, _, tag in tensors if tag is not None)
-    if name in ADDED and len(ADDED[name]) == 1:  # a product, and what is added to it
+    if ADDED.get(name) == ("self",):  # a product, and what is added to it
         product = tuple(tag for key, tag in parts.items() if key != "self")
         return _Made("sum", (*([parts["self"]] if "self" in parts else []), _Made("product", product)))
     if name == "convolution":

@@ -8,17 +8,15 @@ known; elsewhere forward-mode differentiation finds J_m(u)·u.
 import inspect
 import math
 import operator
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torchvision.ops import stochastic_depth
 
-from explanations.operations import BATCH_NORMS, CONVOLUTIONS
+from explanations.operations import BATCH_NORMS, CONVOLUTIONS, attention_in_parts
 from explanations.positions import MATRIX_PRODUCTS, MOVING_CALLS
 
 ADDITIONS = (operator.add, torch.add, "add")
@@ -314,7 +312,7 @@ def _differentiated(module: fx.GraphModule, node: fx.Node) -> Remainder:
         inputs = tuple(values[source] for source in sources)
         if _needs_order(module, node):
             inputs = tuple(value.contiguous() for value in inputs)
-        with _differentiable_attention():
+        with attention_in_parts():
             output, tangent = torch.func.jvp(call, inputs, inputs)
         return output - tangent
 
@@ -326,18 +324,6 @@ def _needs_order(module: fx.GraphModule, node: fx.Node) -> bool:
     leaf = leaf_module(module, node)
     opaque = leaf is not None and not type(leaf).__module__.startswith("torch.nn")
     return opaque or isinstance(leaf, nn.GroupNorm) or node.target in (F.group_norm, torch.group_norm)
-
-
-@contextmanager
-def _differentiable_attention() -> Iterator[None]:
-    """Fused attention has no forward-mode derivative; its plain form has."""
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
 
 
 def _evaluate(module: fx.GraphModule, node: fx.Node, values: Values) -> Tensor:
