@@ -6,6 +6,7 @@ if not config.get("whole"):
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/start.smk"
 include: "workflow/rules/weights.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/networks.smk"
@@ -25,6 +26,7 @@ report: "workflow/report/workflow.rst"
 
 onstart:
     refuse_second_writers()
+    compare_space()
 
 
 rule all:

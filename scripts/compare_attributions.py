@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 
 from explanations.attribution_maps import ShardMaps
-from explanations.command import run_command, step_parser, whole_file
+from explanations.command import run_command, step_parser
 from explanations.saliency import layer_bias
 from explanations.shards import ShardReader
 from explanations.statistics import pearson
+from explanations.writing import whole_file
 
 VARIANTS = ("original", "zeroed", "decayed")
 BLOCK = 100  # images whose maps are in memory at a time

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from explanations.command import InputError, check_range, run_command, step_parser, whole_file
+from explanations.command import InputError, check_range, run_command, step_parser
 from explanations.measurements import Measurements, read_measurements
 from explanations.methods import layers_of
 from explanations.statistics import adjust_holm, compare
+from explanations.writing import whole_file
 
 MEASURES = ("delta_e_minus", "e_minus", "delta_e_plus", "e_plus", "delta_e_delta", "e_delta")
 FAMILIES = {

@@ -15,6 +15,7 @@ from explanations.command import InputError, check_range, run_command, step_pars
 from explanations.cost import (
     NetworkFacts,
     Step,
+    count_planned_bytes,
     count_removal_bytes,
     count_scans,
     count_test_images,
@@ -25,12 +26,13 @@ from explanations.cost import (
     removal_runs,
 )
 from explanations.throughput import ARITHMETIC, GPU, GPUS, MEMORY, TRAINING
+from explanations.writing import describe_size
 
 READ_RATE = 300  # JPEG files of ImageNet's size that a core reads in a second, see benchmarks/reading.py
 TOGETHER = ("training", "survey")  # steps that are one line for all networks
 
 
-def main(config: str, gpu: GPU, mean_share: float | None) -> None:
+def main(config: str, gpu: GPU, mean_share: float | None, planned: list | None = None) -> None:
     if mean_share is not None:
         check_range("--mean-share", mean_share, low=0, high=1, open_low=True)
     try:
@@ -38,6 +40,9 @@ def main(config: str, gpu: GPU, mean_share: float | None) -> None:
     except (OSError, json.JSONDecodeError) as error:
         raise InputError(f"--config: can't be read as JSON ({error})") from None
     warnings.filterwarnings("ignore")
+    if planned is not None:
+        print(count_planned_bytes(settings, planned))
+        return
     facts = examine_all(settings)
     print(f"experiment {settings['experiment']}\n")
     print(describe(settings, facts, gpu, mean_share or expected_share(settings)))
@@ -134,11 +139,6 @@ def collapse(rows: list[tuple[str, ...]], column: int) -> list[tuple[str, ...]]:
     return [(*run[0][:column], name, *run[0][column + 1 :]) for run, name in zip(runs, names, strict=True)]
 
 
-def describe_size(size: float) -> str:
-    """Bytes as text."""
-    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
-
-
 def scientific(value: float) -> str:
     """A large number in two digits."""
     return f"{value:.1e}".replace("e+", "e")
@@ -187,4 +187,5 @@ if __name__ == "__main__":
         help=f"{', '.join(GPUS)}; or a data sheet's TFLOP/s in float32, tf32, bfloat16 and TB/s: 67,494,989,3.35",
     )
     parser.add_argument("--mean-share", type=float, help="of the grid, at which a scan ends; left out: as expected")
+    parser.add_argument("--planned", type=json.loads, help="say the bytes that these jobs will write, and nothing else")
     run_command(parser, main)

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from torchvision.datasets import MNIST
 
-from explanations.command import InputError, run_command, step_parser, whole_file, whole_folder
+from explanations.command import InputError, run_command, step_parser
+from explanations.writing import whole_file, whole_folder
 
 
 def main(folder: Path, output: Path) -> None:
@@ -18,7 +19,6 @@ def main(folder: Path, output: Path) -> None:
         if not place.exists():
             with whole_folder(place) as temporary:
                 MNIST(temporary, download=True)
-                (temporary / "MNIST").rename(place)
         found = {split: MNIST(folder, train=split == "train") for split in ("train", "test")}
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(f"linear.folder is {folder}; MNIST: {' '.join(str(error).split())}") from None

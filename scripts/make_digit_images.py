@@ -8,7 +8,7 @@ photograph, with two scraps of other digits as distractors below it. Scans and p
 neither a scan nor a photograph's pixel is both in train and in val.
 """
 
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from PIL import Image
 from sklearn.datasets import load_digits, load_sample_images
 
 from explanations.command import InputError, check_range, progress, run_command, step_parser
+from explanations.writing import whole_folder
 
 SPLITS = ("train", "val")
 VAL_SHARE = 0.2  # of the scans of each class, and of each photograph's width
@@ -36,20 +37,33 @@ def main(split: str, images: Path, masks: Path, count: int, size: int, scraps: i
     rng = np.random.default_rng([seed, SPLITS.index(split)])
     scans, labels = split_scans(split, seed)
     photographs = [split_photograph(photograph, split) for photograph in load_sample_images().images]
-    for folder in (images, masks):
-        shutil.rmtree(folder, ignore_errors=True)
-        for label in range(10):
-            (folder / str(label)).mkdir(parents=True)
-    for index in progress(range(count), f"{split} images", unit="image"):
+    painted = paint_images(scans, labels, photographs, count, size, scraps, rng)
+    with whole_folder(masks) as new_masks, whole_folder(images) as new_images:
+        for index, (label, *pictures) in enumerate(progress(painted, f"{split} images", count, "image")):
+            for folder, pixels in zip((new_images / images.name, new_masks / masks.name), pictures, strict=True):
+                path = folder / str(label) / f"{index:06d}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(path, compress_level=1)
+
+
+def paint_images(
+    scans: np.ndarray,
+    labels: np.ndarray,
+    photographs: list[np.ndarray],
+    count: int,
+    size: int,
+    scraps: int,
+    rng: np.random.Generator,
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Labels, (size, size, 3) images and (size, size) masks, both uint8, from (n, 8, 8) scans with (n,) labels."""
+    for index in range(count):
         label = index % 10  # the classes are balanced
         canvas = crop(photographs[rng.integers(len(photographs))], size, rng)
         for _ in range(scraps):
             other = scans[rng.choice(np.flatnonzero(labels != label))]
             canvas, _ = paint(canvas, scrap(other, rng), rng, SCRAP_HEIGHT)
         canvas, alpha = paint(canvas, scans[rng.choice(np.flatnonzero(labels == label))], rng, DIGIT_HEIGHT)
-        name = f"{label}/{index:06d}.png"
-        Image.fromarray(canvas.round().astype(np.uint8)).save(images / name, compress_level=1)
-        Image.fromarray((255 * (alpha > 0.5)).astype(np.uint8)).save(masks / name, compress_level=1)
+        yield label, canvas.round().astype(np.uint8), (255 * (alpha > 0.5)).astype(np.uint8)
 
 
 def split_scans(split: str, seed: int) -> tuple[np.ndarray, np.ndarray]:

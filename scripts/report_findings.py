@@ -10,9 +10,10 @@ from pathlib import Path
 import pandas as pd
 
 from explanations.claims import CLAIMS, Evidence
-from explanations.command import run_command, step_parser, whole_file
+from explanations.command import run_command, step_parser
 from explanations.descriptions import read_description
 from explanations.tables import read_tables
+from explanations.writing import whole_file
 
 NETWORKS = ("vgg16", "resnet50")
 PAGE = """<!doctype html>

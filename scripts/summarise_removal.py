@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from explanations.command import check_range, run_command, step_parser, whole_file
+from explanations.command import check_range, run_command, step_parser
 from explanations.measurements import MEASURES, NEVER, Measurements, read_measurements
 from explanations.statistics import summarise
+from explanations.writing import whole_file
 
 
 def main(measurements: list[Path], output: Path, resamples: int, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""Every step's command line: one-line errors, results that appear only when whole, progress."""
+"""Every step's command line: one-line errors, an end that leaves nothing behind, progress."""
 
 import argparse
 import io
@@ -7,44 +7,8 @@ import sys
 import pytest
 
 from explanations import command
-from explanations.command import InputError, ProgressBar, check_range, progress, run_command, step_parser, whole_file
+from explanations.command import InputError, ProgressBar, check_range, progress, run_command, step_parser
 from explanations.devices import use_device
-
-
-@pytest.mark.parametrize("error", [InputError, RuntimeError, KeyboardInterrupt])
-def test_a_failure_leaves_nothing(tmp_path, error):
-    def fail():
-        with whole_file(tmp_path / "new" / "r.h5") as temporary:
-            temporary.write_text("half")
-            raise error("stop")
-
-    with pytest.raises(error):
-        fail()
-    assert list((tmp_path / "new").iterdir()) == []
-
-
-def test_a_failure_keeps_the_former_result(tmp_path):
-    (tmp_path / "r.csv").write_text("former")
-
-    def fail():
-        with whole_file(tmp_path / "r.csv") as temporary:
-            temporary.write_text("half")
-            raise ValueError
-
-    with pytest.raises(ValueError):  # noqa: PT011
-        fail()
-    assert (tmp_path / "r.csv").read_text() == "former"
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-def test_a_result_appears_only_when_whole(tmp_path):
-    path = tmp_path / "r.csv"
-    with whole_file(path) as temporary:
-        temporary.write_text("whole")
-        assert not path.exists()
-        assert temporary.parent == tmp_path and temporary.suffix == ".csv" and temporary.name.startswith(".")
-    assert path.read_text() == "whole"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(

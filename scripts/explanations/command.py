@@ -1,4 +1,4 @@
-"""What every step's command line shares: one-line errors, progress, results that appear only when whole.
+"""What every step's command line shares: its flags, one-line errors, an end that leaves nothing behind, progress.
 
 Needs the standard library alone, but for a terminal's bar: the workflow's plan uses it too.
 """
@@ -6,14 +6,13 @@ Needs the standard library alone, but for a terminal's bar: the workflow's plan 
 import argparse
 import ast
 import math
-import os
 import re
-import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+
+from explanations.locks import hold_steps_lock
 
 LOG_INTERVAL = 10.0  # seconds between two progress lines in a log
 NEGATIVE_NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$", re.IGNORECASE)
@@ -24,12 +23,35 @@ class InputError(ValueError):
 
 
 def run_command(parser: argparse.ArgumentParser, main: Callable[..., None]) -> None:
-    """Parse the flags, call `main` with them by name, and turn an InputError into one line and exit status 1."""
+    """Parse the flags and call `main` with them by name.
+
+    An InputError becomes one line and exit status 1, and so does an error of the system's, such as a folder that can't
+    be written. SIGTERM, which clusters send, and SIGHUP end the step as Ctrl-C does: what is half written is removed.
+    """
     flags = vars(parser.parse_args())
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # not under nohup
+            signal.signal(number, _end)
+    lock = hold_steps_lock(parser.prog)
     try:
         main(**flags)
     except InputError as error:
         sys.exit(f"{parser.prog}: error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{parser.prog}: interrupted")
+    except OSError as error:
+        if error.errno is None:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"{parser.prog}: error: {where}{error.strerror}")
+    finally:
+        if lock is not None:
+            lock.close()
+
+
+def _end(number: int, frame: object) -> None:
+    print(f"ended by {signal.Signals(number).name}", file=sys.stderr, flush=True)
+    sys.exit(128 + number)
 
 
 def step_parser(description: str | None) -> argparse.ArgumentParser:
@@ -67,37 +89,6 @@ def check_range(
     bounds = [] if low is None else [f"{'>' if open_low else '>='} {low:g}"]
     bounds += [] if high is None else [f"<= {high:g}"]
     raise InputError(f"{name} is {value:g}; allowed is a number {' and '.join(bounds) or 'that is finite'}")
-
-
-@contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; rename it to `path` on success, remove it on any failure.
-
-    What a killed process left there is overwritten by the next run.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder beside `path`, for what is to become it; remove what is left of it, on any failure too.
-
-    Rename what was made there to `path` before the context ends.
-    """
-    temporary = path.with_name(f".{path.name}.part")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def progress(items: Iterable, description: str, total: int | None = None, unit: str = "it") -> Iterator:

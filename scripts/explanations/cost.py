@@ -23,6 +23,8 @@ TEST_IMAGES = {"imagenet": 50_000, "imagenette": 3_925, "imagenet_v2": 10_000}
 BACKWARD = 2  # in forward passes
 PER_IMAGE_BYTES = 16  # its number and label, in a shard and in removal's results
 RESULT_BYTES = 8  # of each e and each flip in removal's results
+MAKE_NETWORKS = ("train", "fetch_network", "zero_biases", "decay_biases", "decay_trial")  # rules
+BY_IMAGE = {"extract_attributions": "attributions", "measure_removal": "removal"}  # and their sections
 # Where a scan ends, in shares of the grid, on average: in the embedded experiment; in the paper, by its e (figs 14, 15)
 MEASURED_SHARE = 0.4
 PAPERS_SIGNALS = {"e_minus": 0.30, "e_minus_noise": 0.15, "e_plus": 0.04, "e_plus_noise": 0.12}
@@ -190,11 +192,35 @@ def count_scans(config: dict, facts: dict[str, NetworkFacts], run: tuple[str, st
 
 
 def count_removal_bytes(config: dict, facts: dict[str, NetworkFacts]) -> int:
-    """Bytes of all of removal's results: e of both orders with and without noise maps, and all scans' flips."""
+    """Bytes of all of removal's results."""
     evaluated = config["images"]["classes"] * config["images"]["per_class"]
-    values = 4 + 2 * (1 + config["removal"]["noise_maps"])  # for each image and method
-    sizes = (facts[name].methods[family] * values * RESULT_BYTES for name, _, _, family in removal_runs(config))
-    return evaluated * sum(size + PER_IMAGE_BYTES for size in sizes)
+    return evaluated * sum(removal_bytes(config, facts[name], family) for name, _, _, family in removal_runs(config))
+
+
+def removal_bytes(config: dict, facts: NetworkFacts, family: str) -> int:
+    """Bytes of an image's results: e of both orders with and without noise maps, and all scans' flips."""
+    values = 4 + 2 * (1 + config["removal"]["noise_maps"])  # for each method
+    return facts.methods[family] * values * RESULT_BYTES + PER_IMAGE_BYTES
+
+
+def count_planned_bytes(config: dict, planned: Sequence[tuple[str, str | None, str | None, int]]) -> int:
+    """Bytes that a run writes: of networks, shards and results of removal, which is nearly all.
+
+    `planned` are its jobs: a rule, a network and a family of methods, if it has them, and how many there are.
+    """
+    images = config["images"]
+    evaluated, size, classes = images["classes"] * images["per_class"], images.get("size", 0), images["classes"]
+    explained = {name for rule, name, _, _ in planned if rule in BY_IMAGE}
+    names = {name for rule, name, _, _ in planned if rule in (*MAKE_NETWORKS, *BY_IMAGE)}
+    facts = {name: examine(config["networks"][name], size, classes, name in explained) for name in names}
+    total = 0
+    for rule, name, family, count in planned:
+        if rule in MAKE_NETWORKS:
+            total += count * facts[name].weights
+        elif rule in BY_IMAGE:
+            block = min(config[BY_IMAGE[rule]]["shard_size"], evaluated)
+            total += count * block * (removal_bytes(config, facts[name], family) if family else facts[name].shard)
+    return total
 
 
 def removed_share(signal: float) -> float:

@@ -7,13 +7,14 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from explanations.command import InputError, progress, whole_folder
+from explanations.command import InputError, progress
 from explanations.downloads import fetch_file
 from explanations.fingerprints import hash_content
 from explanations.folders import ENDINGS, ImageFile, is_litter
 from explanations.framing import AS_STORED
 from explanations.images import Inspection, inspect_image, map_batches
 from explanations.manifests import UNLABELLED, ManifestRow
+from explanations.writing import whole_folder
 
 SOURCES = ("folder", "imagenet", "imagenette", "imagenet_v2")
 LABELS = ("folders", "imagenet", "none")
@@ -57,7 +58,6 @@ def _unpack_imagenet(images: Path) -> None:
             (temporary / name).symlink_to((folder / name).resolve())
         imagenet.parse_devkit_archive(temporary)
         imagenet.parse_val_archive(temporary)
-        (temporary / "val").rename(images)
 
 
 def _download_imagenette(images: Path) -> None:
@@ -66,7 +66,6 @@ def _download_imagenette(images: Path) -> None:
     folder = images.parent  # it holds both splits
     with whole_folder(folder) as temporary:
         Imagenette(temporary, split="val", size="320px", download=True)
-        (temporary / folder.name).rename(folder)
 
 
 def _download_imagenet_v2(images: Path) -> None:
@@ -74,7 +73,6 @@ def _download_imagenet_v2(images: Path) -> None:
     with whole_folder(images) as temporary, tarfile.open(archive) as file:
         # Python 3.11's first versions, Debian's among them, have no filters; the archive is known by its hash
         file.extractall(temporary, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
-        (temporary / images.name).rename(images)
     archive.unlink()
 
 

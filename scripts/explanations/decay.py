@@ -15,12 +15,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from explanations.biases import decay_factors, find_biases, named_tensors, scale_biases
-from explanations.command import ProgressBar, whole_file
+from explanations.command import ProgressBar
 from explanations.descriptions import NetworkDescription
 from explanations.devices import compute_in
 from explanations.framing import Picture
 from explanations.images import read_batches
 from explanations.networks import preprocess
+from explanations.writing import whole_file
 
 ADAM_STATE = ("exp_avg", "exp_avg_sq", "step")
 

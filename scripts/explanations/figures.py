@@ -13,8 +13,9 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from explanations.command import InputError, check_range, step_parser, whole_file
+from explanations.command import InputError, check_range, step_parser
 from explanations.methods import layers_of
+from explanations.writing import whole_file
 
 SINGLE_COLUMN, DOUBLE_COLUMN = 3.25, 6.75  # inches
 STYLE = {

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from explanations.command import InputError, whole_file
+from explanations.command import InputError
 from explanations.folders import ImageFile, list_folder, walk_images
+from explanations.writing import whole_file
 
 DIGITS = 16  # of a SHA-256 in hexadecimal; enough to tell files apart
 NO_CONTENT = "-"  # of a file that can't be opened

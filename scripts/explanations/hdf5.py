@@ -10,7 +10,8 @@ from pathlib import Path
 
 import h5py
 
-from explanations.command import InputError, whole_file
+from explanations.command import InputError
+from explanations.writing import whole_file
 
 
 @contextmanager

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from explanations.command import InputError, check_range, whole_file
+from explanations.command import InputError, check_range
 from explanations.framing import AS_STORED, ORIENTATIONS, Picture
+from explanations.writing import whole_file
 
 COLUMNS = ("index", "path", "class", "label", "orientation", "content")
 UNLABELLED = -1  # the label of an image whose class isn't known

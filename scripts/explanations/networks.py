@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from explanations.channels import CHANNELS
 from explanations.classes import FEWEST
-from explanations.command import InputError, whole_file
+from explanations.command import InputError
 from explanations.descriptions import NetworkDescription, read_description
 from explanations.narrow import NARROW
+from explanations.writing import whole_file
 
 SOURCES = ("narrow", "torchvision", "timm")
 INCEPTIONS = ("googlenet", "inception_v3")  # of torchvision: with auxiliary heads unless told otherwise

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from explanations.command import InputError, whole_file
+from explanations.command import InputError
+from explanations.writing import whole_file
 
 TEXT_COLUMNS = (  # a network may be called NA, 101 or 1e5
     *("experiment", "network", "variant", "upsampling", "method", "measure", "family", "comparison", "change"),

@@ -3,7 +3,6 @@
 import ast
 import datetime
 import functools
-import getpass
 import json
 import math
 import os
@@ -22,7 +21,9 @@ sys.path.append(str(Path(workflow.basedir, "scripts")))
 from explanations.command import InputError
 from explanations.fingerprints import fingerprint
 from explanations.folders import holds_images
+from explanations.locks import STEPS_LOCK, take_lock
 from explanations.methods import parse_method
+from explanations.writing import describe_size, free_space, unwritable
 
 # what YAML makes of text that isn't in quotes, such as 2024, no, null and 2024-05-01
 UNQUOTED = {bool: "a truth value", int: "a number", float: "a number", type(None): "nothing"}
@@ -198,23 +199,6 @@ def share_gpus():
         workflow.register_resource("gpu", GPUS)
 
 
-def refuse_second_writers():
-    """Stop while Slurm has jobs of an earlier run in this folder: they would write what this run's jobs write."""
-    if workflow.executor_plugin.name != "slurm":
-        return
-    squeue = ["squeue", "--user", getpass.getuser(), "--noheader", "--format=%i|%Z|%k"]
-    try:
-        listed = subprocess.run(squeue, text=True, capture_output=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        said = getattr(error, "stderr", "").strip().splitlines()[-1:] or [str(error)]
-        raise WorkflowError(f"squeue can't tell whether jobs of an earlier run are left: {said[0]}") from None
-    rows = [line.split("|", 2) for line in listed.splitlines()]
-    # the executor's comment on a job says which rule or group of rules it runs
-    jobs = [job for job, folder, comment in rows if folder == os.getcwd() and comment.startswith(("rule_", "group_"))]
-    if jobs:
-        raise WorkflowError(f"jobs of an earlier run are still there; end them first: scancel {' '.join(jobs)}")
-
-
 def growing(amount):
     """What a job asks for, memory or time: `amount` at first, and as much again each time it is tried again."""
     return lambda wildcards, attempt: amount * attempt
@@ -327,7 +311,10 @@ SHARDS = blocks(config["attributions"]["shard_size"])
 REMOVAL_SHARDS = blocks(config["removal"]["shard_size"])
 # glibc gives large blocks back to the system at once and asks for them again: for batches of activities that is a fifth
 # of the time. Other C libraries ignore these.
-shell.prefix("export MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648; ")
+shell.prefix(
+    "export MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648"
+    f" {STEPS_LOCK}=results/{EXPERIMENT}/.steps; "
+)
 
 
 wildcard_constraints:

@@ -1,0 +1,121 @@
+"""What a run looks at before its first job: who else writes this experiment's files, and the space on its disk."""
+
+import getpass
+import socket
+from collections import Counter
+from contextlib import suppress
+
+import psutil
+from snakemake.settings.types import DeploymentMethod
+
+RUN_LOCK = Path("results", EXPERIMENT, ".run")
+STEPS = RUN_LOCK.with_name(".steps")
+LONG = 10  # jobs that extract or remove; a run of fewer is short
+HELD = []  # the lock on this run's experiment, for as long as this process lives
+
+
+def refuse_second_writers():
+    """Stop while another run, or steps of an earlier one, are at work: they would write what this run's jobs write.
+
+    A run holds a lock for as long as it lasts, and its steps share another, on any executor; a file system that has no
+    locks is passed over. Slurm is asked for its jobs, too: those that wait hold nothing yet.
+    """
+    try:
+        RUN_LOCK.parent.mkdir(parents=True, exist_ok=True)
+        RUN_LOCK.touch()
+    except OSError as error:
+        raise WorkflowError(str(unwritable(RUN_LOCK, error))) from None
+    try:
+        lock = take_lock(RUN_LOCK)
+        if lock is None:
+            said = RUN_LOCK.read_text().strip()
+            raise WorkflowError(f"another run is at work in {RUN_LOCK.parent} ({said}); wait until it ends, or end it")
+        lock.truncate(0)
+        print(f"process {os.getpid()} on {socket.gethostname()}", file=lock, flush=True)
+        HELD.append(lock)
+    except OSError:
+        pass
+    if workflow.executor_plugin.name == "slurm":
+        refuse_slurm_jobs()
+    refuse_steps()
+
+
+def refuse_steps():
+    """Stop if steps of an earlier run are at work, whose Snakemake was killed: on this machine, or anywhere by their lock."""
+    left = find_steps()
+    named = [f"{script} (process {process})" for process, script in left]
+    try:
+        lock = take_lock(STEPS)
+        if lock is None:
+            lines = [line.split(" ", 2) for line in STEPS.read_text().splitlines()]
+            others = [line for line in lines if line[0] != socket.gethostname()]
+            named += [f"{script} (process {process} on {machine})" for machine, process, script in others]
+        else:
+            lock.truncate(0)
+            lock.close()
+    except OSError:
+        lock = STEPS  # without locks, this machine's processes are what can be seen
+    if left or lock is None:
+        kill = f": kill {' '.join(str(process) for process, _ in left)}" if left else ""
+        said = ", ".join(named) or "which ones can't be seen from here"
+        raise WorkflowError(
+            f"steps of an earlier run are still at work in {RUN_LOCK.parent}: {said}; end them first{kill}"
+        )
+
+
+def find_steps():
+    """Steps of this folder's experiment that are at work on this machine: their processes' numbers, and their scripts."""
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        command = process.info["cmdline"] or []
+        script = next((Path(part).name for part in command[1:3] if part.startswith("scripts/")), None)
+        with suppress(psutil.Error):
+            if script and any(f"results/{EXPERIMENT}/" in part for part in command) and process.cwd() == os.getcwd():
+                found.append((process.pid, script))
+    return found
+
+
+def refuse_slurm_jobs():
+    """Stop while Slurm has jobs of an earlier run in this folder, at work or waiting."""
+    squeue = ["squeue", "--user", getpass.getuser(), "--noheader", "--format=%i|%Z|%k"]
+    try:
+        listed = subprocess.run(squeue, text=True, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = getattr(error, "stderr", "").strip().splitlines()[-1:] or [str(error)]
+        raise WorkflowError(f"squeue can't tell whether jobs of an earlier run are left: {said[0]}") from None
+    rows = [line.split("|", 2) for line in listed.splitlines()]
+    # the executor's comment on a job says which rule or group of rules it runs
+    jobs = [job for job, folder, comment in rows if folder == os.getcwd() and comment.startswith(("rule_", "group_"))]
+    if jobs:
+        raise WorkflowError(f"jobs of an earlier run are still there; end them first: scancel {' '.join(jobs)}")
+
+
+def compare_space():
+    """Stop a long run before its first job if the disk hasn't the space for what it will write, by the cost's estimate.
+
+    The estimate is made where extraction's jobs run, since it needs torch too. Where that can't be, as where jobs run in
+    containers, nothing is compared.
+    """
+    jobs = list(workflow.dag.needrun_jobs())
+    long = [job for job in jobs if job.rule.name in ("extract_attributions", "measure_removal")]
+    if len(long) < LONG:
+        return
+    counted = Counter((job.rule.name, *map(job.wildcards.get, ("network", "family"))) for job in jobs)
+    planned = json.dumps([[*job, count] for job, count in counted.items()])
+    settings = json.dumps(config)
+    in_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+    try:
+        said = shell(
+            "python scripts/estimate_cost.py --config {settings:q} --planned {planned:q} 2>/dev/null",
+            read=True,
+            conda_env=long[0].conda_env.address if in_conda else None,
+        )
+        needed = int(said)
+    except (subprocess.CalledProcessError, ValueError):
+        return
+    free = free_space(RUN_LOCK)
+    if needed > free:
+        raise WorkflowError(
+            f"no space left on the disk of {RUN_LOCK.parent}: needed about {describe_size(needed)}, "
+            f"{describe_size(free)} are free; `snakemake --cores 1 cost` says what for"
+        )
