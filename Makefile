@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 EXPERIMENT ?= embedded
-CHECKS ?= scale or conda or slurm
+CHECKS ?= scale or conda or faults or slurm
 
 .PHONY: help setup reproduce test check bench costs times lint format gallery lock clean
 
@@ -26,7 +26,7 @@ reproduce: $(READY) ## run the embedded experiment: figures, findings, report
 test: $(READY) ## pass the tests
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n 2 --dist loadfile
 
-check: $(READY) ## pass the slow tests: whole networks, conda environments, a Slurm cluster where Slurm is installed
+check: $(READY) ## pass the slow tests: whole networks, conda environments, faults, a Slurm cluster where Slurm is installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -m "$(CHECKS)"
 
 bench: $(READY) ## time the extraction against a plain pass and against Captum, and the reading of images

@@ -107,7 +107,7 @@ def assert_same_results(first: Path, second: Path) -> None:
     """All that two runs of the minimal experiment made is equal, bit for bit: networks, arrays, tables and pictures."""
 
     def made(folder: Path) -> list[Path]:
-        files = (path.relative_to(folder) for path in (folder / RESULTS).rglob("*") if path.is_file())
+        files = (path.relative_to(folder) for path in (folder / RESULTS).rglob("[!.]*") if path.is_file())
         return sorted(path for path in files if path.relative_to(RESULTS).parts[0] not in ("logs", "benchmarks"))
 
     assert made(first) == made(second)

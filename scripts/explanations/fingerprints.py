@@ -9,6 +9,7 @@ nothing. Needs the standard library alone.
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,7 +47,8 @@ def fingerprint(folder: Path, path: Path) -> str:
     except InputError as error:
         return str(error)  # which the listing stops with
     if note and is_same(folder, files, note):
-        write_note(path, note._replace(files=files, folder=str(folder)))
+        with suppress(InputError):  # the note saves time alone: what is only read can be planned too
+            write_note(path, note._replace(files=files, folder=str(folder)))
         return note.fingerprint
     return state
 

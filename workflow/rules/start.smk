@@ -14,6 +14,14 @@ LONG = 10  # jobs that extract or remove; a run of fewer is short
 HELD = []  # the lock on this run's experiment, for as long as this process lives
 
 
+def check_writable():
+    """Stop with one line unless Snakemake can keep its own files, which even a plan needs."""
+    folder = Path(".snakemake")
+    folder = folder if folder.exists() else Path.cwd()
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise WorkflowError(f"{folder} can't be written; Snakemake keeps what it knows of runs there, of plans too")
+
+
 def refuse_second_writers():
     """Stop while another run, or steps of an earlier one, are at work: they would write what this run's jobs write.
 
@@ -119,3 +127,6 @@ def compare_space():
             f"no space left on the disk of {RUN_LOCK.parent}: needed about {describe_size(needed)}, "
             f"{describe_size(free)} are free; `snakemake --cores 1 cost` says what for"
         )
+
+
+check_writable()

@@ -1,0 +1,273 @@
+"""The minimal experiment, disturbed by faults: afterwards its numbers are the undisturbed run's, bit for bit.
+
+`make check CHECKS=faults`. Slurm's faults are in test_slurm.py.
+"""
+
+import os
+import re
+import shutil
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+from faults import full_disk, read_only
+from interrupted import kill_snakemake, start_snakemake, wait_for, wait_for_networks, wait_for_step
+from workflow_copy import (
+    LONGEST,
+    MINIMAL,
+    RESULTS,
+    ROOT,
+    assert_same,
+    assert_same_results,
+    copy_workflow,
+    read_arrays,
+    snakemake,
+)
+
+pytestmark = [pytest.mark.workflow, pytest.mark.faults]
+SHARD = RESULTS / "attributions/vgg16/original/0.h5"
+REMOVAL = RESULTS / "removal/vgg16/original-bilinear/layers-0.h5"
+BENCHMARKS = {
+    SHARD: "extract_attributions/vgg16-original-0",
+    REMOVAL: "measure_removal/vgg16-original-bilinear-layers-0",
+}
+# Python reads it at its start: each step's first process is killed when half of what it writes is on the disk
+KILLER = """
+import os, signal, sys
+
+def kill_once(event, arguments):
+    if event != "os.rename" or not sys.argv[0].startswith("scripts/") or ".part/" not in str(arguments[0]):
+        return
+    mark = os.path.join(os.environ["KILLED"], os.path.basename(sys.argv[0]))
+    if not os.path.exists(mark):
+        open(mark, "w").close()
+        if os.path.isfile(arguments[0]):
+            os.truncate(arguments[0], os.path.getsize(arguments[0]) // 2)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(kill_once)
+"""
+
+
+@pytest.fixture
+def folder(finished, tmp_path) -> Path:
+    """A copy of the finished run, to disturb."""
+    shutil.copytree(finished, tmp_path / "copy", symlinks=True)
+    return tmp_path / "copy"
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """What writers have begun and not removed."""
+    return [*(folder / RESULTS).rglob(".*.part")]
+
+
+def switch_off(folder: Path, check: str) -> None:
+    """Take a check out of what a run looks at before its first job."""
+    rules = folder / "workflow/rules/start.smk"
+    rules.write_text(rules.read_text().replace(f"def {check}():", f"def {check}():\n    return\n"))
+
+
+def steps_that_write() -> set[str]:
+    """The scripts of all rules that make files of the minimal experiment."""
+    rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    named = set(re.findall(r"python scripts/(\w+\.py)", rules))
+    return named - {"estimate_cost.py", "fetch_network.py", "fetch_mnist.py"}  # which write none, or nothing here
+
+
+def test_every_step_may_be_killed_while_it_writes(finished, tmp_path, monkeypatch):
+    folder, hook, killed = copy_workflow(tmp_path / "copy"), tmp_path / "hook", tmp_path / "killed"
+    for made in (hook, killed):
+        made.mkdir()
+    (hook / "sitecustomize.py").write_text(KILLER)
+    monkeypatch.setenv("PYTHONPATH", str(hook))
+    monkeypatch.setenv("KILLED", str(killed))
+    for _ in range(20):
+        if snakemake(folder, "--cores", "2", *MINIMAL, check=False).returncode == 0:
+            break
+    assert {path.name for path in killed.iterdir()} == steps_that_write()
+    assert leftovers(folder) == []
+    assert_same_results(finished, folder)
+
+
+# --- two and three runs at once ----------------------------------------------------------------------------------
+
+
+def test_other_runs_wait_for_the_first(finished, tmp_path):
+    """Snakemake's own lock is gone as soon as any run in the folder has ended; ours lasts as long as its run."""
+    folder = copy_workflow(tmp_path)
+    first = start_snakemake(folder, str(SHARD), "--cores", "1", *MINIMAL)
+    wait_for("no run", (folder / RESULTS / ".run").exists)
+    for _ in range(2):
+        refused = snakemake(folder, "fig1", "--cores", "1", *MINIMAL, "--nolock", check=False)
+        assert refused.returncode != 0
+        assert f"another run is at work in {RESULTS} (process {first.pid} on " in refused.stdout
+    assert first.wait(LONGEST) == 0, (folder / "said.txt").read_text()
+    snakemake(folder, "fig1", "--cores", "1", *MINIMAL)
+    assert_same(read_arrays(finished / SHARD), read_arrays(folder / SHARD))
+
+
+def test_two_runs_without_any_lock_make_the_right_result(finished, folder):
+    """As where the file system has no locks: both write the same shard, at the same time."""
+    before = read_arrays(folder / SHARD)
+    (folder / SHARD).unlink()
+    rules = folder / "workflow/rules/start.smk"
+    rules.write_text(
+        rules.read_text().replace("def refuse_second_writers():", "def refuse_second_writers():\n    return\n")
+    )
+    runs = [start_snakemake(folder, str(SHARD), "--cores", "1", "--nolock", *MINIMAL) for _ in range(3)]
+    assert 0 in [run.wait(LONGEST) for run in runs]  # one may remove what it takes for another's incomplete result
+    snakemake(folder, str(SHARD), "--cores", "2", *MINIMAL)
+    assert_same(before, read_arrays(folder / SHARD))
+    assert leftovers(folder) == []
+
+
+# --- a run that is killed ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+@pytest.mark.parametrize("result", [SHARD, REMOVAL])
+def test_steps_that_outlive_their_run_are_named(folder, result, number):
+    """A suspended step used to go on later, and write into the file that the next run had made."""
+    before = read_arrays(folder / result)
+    (folder / result).unlink()
+    script = f"{STEPS[result]}.py"
+    run = start_snakemake(folder, str(result), "--cores", "2", *MINIMAL)
+    step = wait_for_step(folder, script, BENCHMARKS[result])
+    step.suspend()
+    run.send_signal(number)
+    run.wait(LONGEST)
+    snakemake(folder, *MINIMAL, "--unlock")
+    refused = snakemake(folder, str(result), "--cores", "2", *MINIMAL, check=False)
+    assert refused.returncode != 0
+    assert f"{script} (process {step.pid}); end them first: kill {step.pid}" in refused.stdout
+    assert not (folder / result).exists()
+    step.terminate()
+    step.resume()
+    psutil.wait_procs([step], 60)
+    snakemake(folder, str(result), "--cores", "2", *MINIMAL)
+    assert_same(before, read_arrays(folder / result))
+    assert leftovers(folder) == []
+
+
+def test_a_step_that_goes_on_after_the_next_run_changes_nothing(folder):
+    """Even if nothing names it: it writes into a file of its own, finds the result made, and leaves it."""
+    before = read_arrays(folder / SHARD)
+    (folder / SHARD).unlink()
+    run = start_snakemake(folder, str(SHARD), "--cores", "2", *MINIMAL)
+    step = wait_for_step(folder, "extract_attributions.py", BENCHMARKS[SHARD])
+    step.suspend()
+    run.kill()
+    run.wait(LONGEST)
+    snakemake(folder, *MINIMAL, "--unlock")
+    switch_off(folder, "refuse_steps")
+    snakemake(folder, str(SHARD), "--cores", "2", *MINIMAL)
+    made = (folder / SHARD).stat()
+    step.resume()
+    psutil.wait_procs([step], 120)
+    assert (folder / SHARD).stat() == made
+    assert_same(before, read_arrays(folder / SHARD))
+    assert leftovers(folder) == []
+
+
+def test_a_whole_run_killed_half_way_ends_the_same(finished, tmp_path):
+    folder = copy_workflow(tmp_path)
+    run = start_snakemake(folder, "--cores", "2", *MINIMAL)
+    wait_for_networks(folder)
+    kill_snakemake(run)
+    snakemake(folder, *MINIMAL, "--unlock")
+    snakemake(folder, "--cores", "2", *MINIMAL)
+    assert_same_results(finished, folder)
+    assert leftovers(folder) == []
+
+
+# --- disks -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("result", "size"), [(SHARD, "300k"), (RESULTS / "models/vgg16/original.safetensors", "16k"), (REMOVAL, "4k")]
+)
+def test_a_full_disk_is_one_line_and_leaves_nothing(folder, result, size):
+    whole = (folder / result).read_bytes()
+    shutil.rmtree(folder / result.parent)
+    with full_disk(folder / result.parent, size) as disk:
+        run = snakemake(folder, str(result), "--cores", "2", *MINIMAL, check=False)
+        assert run.returncode != 0
+        assert f"error: no space left on the disk of {result.parent}: {result.name}: " in run.stdout
+        assert "Traceback" not in run.stdout and "Exception ignored" not in run.stdout
+        assert list(disk.iterdir()) == []
+    snakemake(folder, str(result), "--cores", "2", *MINIMAL)
+    assert (folder / result).read_bytes() == whole
+
+
+def test_a_long_run_is_stopped_before_it_begins_if_the_disk_is_too_small(tmp_path):
+    folder = copy_workflow(tmp_path / "copy")
+    (folder / RESULTS).parent.mkdir()
+    with full_disk(folder / RESULTS, "1m") as disk:
+        run = snakemake(folder, "removal", "--cores", "2", *MINIMAL, check=False)
+        assert run.returncode != 0
+        line = re.search(
+            r"^no space left on the disk of (.*): needed about ([\d.]+) MB, ([\d.]+) MB are free", run.stdout, re.M
+        )
+        assert line and float(line[1]) > float(line[2])
+        assert {path.name for path in disk.iterdir()} <= {".run", ".steps"}
+
+
+@pytest.mark.parametrize("place", [".snakemake", ".", "results"])
+def test_a_folder_that_is_read_only_is_one_line(tmp_path, place):
+    folder = copy_workflow(tmp_path / "copy")
+    for made in (".snakemake/log", "results"):
+        (folder / made).mkdir(parents=True)
+    with read_only(folder / place):
+        run = snakemake(folder, "fig1", "--cores", "1", *MINIMAL, check=False)
+    assert run.returncode != 0
+    assert "can't be written" in run.stdout
+    assert "Traceback" not in run.stdout
+
+
+# --- flipped bits ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("damaged", "next_step"),
+    [
+        ("models/vgg16/original.safetensors", SHARD),
+        ("models/resnet50/decayed.safetensors", RESULTS / "attributions/resnet50/decayed/0.h5"),
+        ("attributions/vgg16/original/0.h5", REMOVAL),
+        ("attributions/vgg16/original/0.h5", RESULTS / "figures/fig2.png"),
+        ("removal/vgg16/original-bilinear/layers-0.h5", RESULTS / "figures/fig5.png"),
+        ("linear.h5", RESULTS / "figures/fig1.png"),
+        ("examples/vgg16.h5", RESULTS / "figures/fig7.png"),
+    ],
+)
+def test_a_flipped_bit_is_named_and_mended_by_the_command_given(folder, damaged, next_step):
+    """The file's size and time stay what they were, so that nothing but its content can tell."""
+    file = folder / RESULTS / damaged
+    status, content, made = file.stat(), bytearray(file.read_bytes()), (folder / next_step).read_bytes()
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    for path in (next_step, next_step.with_suffix(".pdf")):
+        (folder / path).unlink(missing_ok=True)
+    run = snakemake(folder, str(next_step), "--cores", "2", *MINIMAL, check=False)
+    assert run.returncode != 0
+    said = re.search(
+        rf"error: {RESULTS / damaged}: (.*); make it again: snakemake --cores all --force (\S+)", run.stdout
+    )
+    assert said, run.stdout[-3000:]
+    snakemake(folder, "--cores", "2", "--force", said[2], *MINIMAL)
+    snakemake(folder, str(next_step), "--cores", "2", *MINIMAL)
+    assert (folder / next_step).read_bytes() == made
+
+
+def test_a_flipped_bit_of_an_image_is_named(folder):
+    image = next((folder / RESULTS / "images/val/3").glob("*.png"))
+    status, content = image.stat(), bytearray(image.read_bytes())
+    content[-30] ^= 1
+    image.write_bytes(content)
+    os.utime(image, ns=(status.st_atime_ns, status.st_mtime_ns))
+    survey = RESULTS / "survey/vgg11/accuracy.csv"
+    (folder / survey).unlink()
+    run = snakemake(folder, str(survey), "--cores", "2", *MINIMAL, check=False)
+    assert run.returncode != 0
+    assert f"{image.relative_to(folder)}: " in run.stdout and "Traceback" not in run.stdout
