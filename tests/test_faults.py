@@ -28,10 +28,8 @@ from workflow_copy import (
 pytestmark = [pytest.mark.workflow, pytest.mark.faults]
 SHARD = RESULTS / "attributions/vgg16/original/0.h5"
 REMOVAL = RESULTS / "removal/vgg16/original-bilinear/layers-0.h5"
-BENCHMARKS = {
-    SHARD: "extract_attributions/vgg16-original-0",
-    REMOVAL: "measure_removal/vgg16-original-bilinear-layers-0",
-}
+STEPS = {SHARD: "extract_attributions", REMOVAL: "measure_removal"}
+BENCHMARKS = {SHARD: f"{STEPS[SHARD]}/vgg16-original-0", REMOVAL: f"{STEPS[REMOVAL]}/vgg16-original-bilinear-layers-0"}
 # Python reads it at its start: each step's first process is killed when half of what it writes is on the disk
 KILLER = """
 import os, signal, sys
