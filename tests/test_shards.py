@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from explanations.attribution_maps import ShardMaps
 from explanations.decomposition import Attributions
-from explanations.hdf5 import write_hdf5
+from explanations.hdf5 import DIGEST, write_hdf5
 from explanations.measurements import SETTINGS, STORED, read_measurements, write_measurements
 from explanations.saliency import family_methods, layer_bias, saliency_maps
 from explanations.shards import IDENTITY, Operation, ShardReader, ShardWriter, numbered
 
+DECIDED = {"image": np.arange(1), "target": np.zeros(1, int), "score": np.ones(1), "logits": np.ones((1, 1))}
 IDENTIFIED = dict.fromkeys(IDENTITY, "some")
 BLOCKS = 43
 
@@ -59,7 +60,11 @@ def write_made(path: Path, images: list[int], layers: int, operations: int) -> P
         return [np.broadcast_to(sign * (10_000 * first + k)[:, None, None], (len(first), 2, 1)) for k in numbers]
 
     arrays = {"image": first, "score": first.astype(float), "logits": first[:, None]}
-    arrays |= {"target": first, "label": first, **dict.fromkeys(("gradient", "gradcam"), maps(range(1), 1)[0])}
+    arrays |= {
+        "target": np.zeros_like(first),
+        "label": first,
+        **dict.fromkeys(("gradient", "gradcam"), maps(range(1), 1)[0]),
+    }
     arrays |= {"activity_elsewhere": np.zeros((len(first), layers)), "activity": maps(range(layers), 1)}
     arrays |= {"bias_elsewhere": np.zeros((len(first), operations)), "bias": maps(range(operations), -1)}
     named = [Operation(f"operation {k}", owner(k)) for k in range(operations)]
@@ -77,7 +82,7 @@ def owner(operation: int) -> int:
 def as_before(path: Path) -> Path:
     """A shard as it was made before shards listed their operations."""
     with h5py.File(path, "a") as file:
-        del file.attrs["operations"], file.attrs["operation_layers"]
+        del file.attrs["operations"], file.attrs["operation_layers"], file.attrs[DIGEST]
     return path
 
 
@@ -149,13 +154,14 @@ def test_the_order_of_result_files_does_not_matter(tmp_path, count):
     paths = []
     for k in range(count):
         image = np.array([count - 1 - k])
-        arrays = {"image": image, "label": image, **{name: np.array([[image[0], image[0] + 0.2]]) for name in STORED}}
+        e = image[:, None] / count * [[1.0, 0.5]]
+        arrays = {"image": image, "label": image, **dict.fromkeys(STORED, e)}
         paths.append(tmp_path / f"{k}.h5")
         write_measurements(paths[-1], ["input", "activity_10"], arrays, dict.fromkeys(SETTINGS, 1))
     for order in (paths, sorted(paths), paths[::-1]):
         found = read_measurements(order)
         assert found.image.tolist() == found.label.tolist() == list(range(count))
-        assert found.measure("e_plus", "activity_10").tolist() == [k + 0.2 for k in range(count)]
+        assert found.measure("e_plus", "activity_10").tolist() == [k / count * 0.5 for k in range(count)]
 
 
 # --- shards that aren't whole --------------------------------------------------------------------------------------
@@ -183,6 +189,7 @@ def test_a_map_too_many(made):
 def test_a_list_of_operations_that_is_short(made):
     with h5py.File(made, "a") as file:
         file.attrs["operations"] = file.attrs["operations"][:100]
+        del file.attrs[DIGEST]
     assert refused(ShardReader, [made]) == f"{made}: not a whole attribution shard; it names 100 operations of 101"
 
 
@@ -197,7 +204,5 @@ def test_shards_of_other_operations(tmp_path, layers, operations):
 def test_arrays_of_another_number_are_not_written(tmp_path):
     path = tmp_path / "s.h5"
     with pytest.raises(ValueError, match="zip"), write_hdf5(path) as file:
-        ShardWriter(file, 1, IDENTIFIED, ["input"], [], {}).append(
-            {"image": np.arange(1), "activity": [np.zeros((1, 2, 2))] * 2}
-        )
+        ShardWriter(file, 1, IDENTIFIED, ["input"], [], {}).append({**DECIDED, "activity": [np.zeros((1, 2, 2))] * 2})
     assert not path.exists()
