@@ -86,7 +86,7 @@ def set_attributes(item: h5py.HLObject, values: Mapping) -> None:
 
 def read_attributes(item: h5py.HLObject) -> dict:
     """All attributes by name: text as str, lists of text as lists of str, whether of a fixed length or not."""
-    return {name: _as_text(value) for name, value in item.attrs.items() if name != DIGEST}
+    return {name: _as_text(item.attrs[name]) for name in item.attrs if name != DIGEST}
 
 
 def open_hdf5(path: Path, kind: str = "file") -> h5py.File:
@@ -130,7 +130,8 @@ def read_hdf5(path: Path, kind: str, datasets: Sequence[str] = (), attributes: S
     `kind`: what the file should be, with its article.
     """
     with open_hdf5(path) as file, reading(path):
-        arrays = {name: item[()] for name, item in file.items() if isinstance(item, h5py.Dataset)}
+        items = [(name, file[name]) for name in file]  # of what can't be read, file.items() has None
+        arrays = {name: item[()] for name, item in items if isinstance(item, h5py.Dataset)}
         found = read_attributes(file)
     absent = [name for name in datasets if name not in arrays] + [name for name in attributes if name not in found]
     if absent:
