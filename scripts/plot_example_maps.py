@@ -110,7 +110,7 @@ def main(examples: list[Path], pdf: Path, png: Path, dpi: float) -> None:
 def read_examples(path: Path) -> Examples:
     """Read a file of example maps; InputError, naming it, if it is none."""
     attributes = ("network", "methods", "classes", "target_classes")
-    arrays, found = read_hdf5(path, "a file of example maps", ("image", "rgb", "maps"), attributes)
+    arrays, found = read_hdf5(path, "file of example maps", ("image", "rgb", "maps"), attributes)
     network, methods, classes, targets = (found[name] for name in attributes)
     return Examples(network, methods, arrays["image"], arrays["rgb"], arrays["maps"], classes, targets)
 

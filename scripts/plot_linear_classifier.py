@@ -27,7 +27,7 @@ LEFT, TOP, ROW = 0.08, 0.42, 0.80
 
 
 def main(linear: Path, pdf: Path, png: Path, dpi: float) -> None:
-    arrays, found = read_hdf5(linear, "a linear classifier's file", ARRAYS, ("accuracy", "test"))
+    arrays, found = read_hdf5(linear, "file of a linear classifier", ARRAYS, ("accuracy", "test"))
     weights, images, attributions, scores = (arrays[name] for name in ARRAYS)
     accuracy, test = float(found["accuracy"]), int(found["test"])
     height = TOP + ROW * (1 + len(images)) - 0.18

@@ -521,7 +521,7 @@ def test_what_is_no_result(world, tmp_path):
     path = world.shards["vgg16"]
     found = refused(read_measurements, [path])
     assert found.startswith(f"{path}: not a file of removal results; it lacks e_minus, ")
-    assert refused(read_measurements, [tmp_path / "r.h5"]) == f"{tmp_path / 'r.h5'}: no such result file"
+    assert refused(read_measurements, [tmp_path / "r.h5"]) == f"{tmp_path / 'r.h5'}: no such file of removal results"
 
 
 # --- as a user sees it -------------------------------------------------------------------------------------------

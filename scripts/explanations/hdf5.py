@@ -127,15 +127,15 @@ def reading(path: Path, kind: str = "file") -> Iterator[None]:
 def read_hdf5(path: Path, kind: str, datasets: Sequence[str] = (), attributes: Sequence[str] = ()) -> tuple[dict, dict]:
     """All datasets and all attributes of a small file, by name; InputError unless those named are among them.
 
-    `kind`: what the file should be, with its article.
+    `kind`: what the file should be, as "file of example maps".
     """
-    with open_hdf5(path) as file, reading(path):
+    with open_hdf5(path, kind) as file, reading(path):
         items = [(name, file[name]) for name in file]  # of what can't be read, file.items() has None
         arrays = {name: item[()] for name, item in items if isinstance(item, h5py.Dataset)}
         found = read_attributes(file)
     absent = [name for name in datasets if name not in arrays] + [name for name in attributes if name not in found]
     if absent:
-        raise InputError(f"{path}: not {kind}; it lacks {', '.join(absent)}")
+        raise InputError(f"{path}: not a {kind}; it lacks {', '.join(absent)}")
     return arrays, found
 
 

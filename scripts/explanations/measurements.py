@@ -139,7 +139,7 @@ def read_measurements(paths: Sequence[Path]) -> Measurements:
 
 def _read_file(path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...], dict]:
     names = ("image", "label", *STORED)
-    arrays, attributes = read_hdf5(path, "a file of removal results", names, ("methods", *SETTINGS))
+    arrays, attributes = read_hdf5(path, "file of removal results", names, ("methods", *SETTINGS))
     methods, settings = tuple(attributes["methods"]), {key: attributes[key] for key in SETTINGS}
     if fault := find_fault(arrays, methods, settings):
         raise InputError(f"{path}: {fault}; {make_again(path)}")
