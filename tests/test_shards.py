@@ -263,7 +263,9 @@ def test_sums_that_are_not_finite(two):
     with ShardReader([two]) as reader:
         assert np.isfinite(reader.read("bias_elsewhere", [0])).all()
         found = refused(reader.read, "bias_elsewhere", [0, 1])
-    assert found.startswith(f"{two}: bias_elsewhere of image 1 holds NaN or infinite values; all must be finite; make it ")
+    assert found.startswith(
+        f"{two}: bias_elsewhere of image 1 holds NaN or infinite values; all must be finite; make it "
+    )
 
 
 def test_shards_of_another_manifest(two):
