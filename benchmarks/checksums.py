@@ -29,6 +29,7 @@ from explanations.decomposition import Decomposition
 from explanations.hdf5 import write_hdf5
 from explanations.shards import IDENTITY, Operation, ShardReader, ShardWriter
 
+SHARD = 4  # batches
 PASSES = 10  # of a scan on a grid of 100: few decisions hold that short
 
 
@@ -66,8 +67,8 @@ def main(networks: list[str], batch: int, repeats: int, threads: int, speed: flo
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "shard.h5"
             times = measure(calls(path, arrays, layers, operations), repeats)
-            size = path.stat().st_size / batch / 1e6
-        seconds = {key: statistics.median(values) / batch for key, values in times.items()}
+            size = path.stat().st_size / batch / SHARD / 1e6
+        seconds = {key: statistics.median(values) / batch / SHARD for key, values in times.items()}
         writing, reading = (
             statistics.median(a / b for a, b in zip(times[key], times[f"plain {key}"], strict=True))
             for key in ("write", "read")
@@ -85,9 +86,12 @@ def main(networks: list[str], batch: int, repeats: int, threads: int, speed: flo
 def calls(path: Path, arrays: dict, layers: list[str], operations: list[Operation]) -> dict[str, Callable]:
     """What is timed, by name; a file is read as it was written last."""
 
+    count = len(arrays["image"])
+
     def append(file: h5py.File) -> None:
-        writer = ShardWriter(file, len(arrays["image"]), dict.fromkeys(IDENTITY, "some"), layers, operations, {})
-        writer.append(arrays)
+        writer = ShardWriter(file, SHARD * count, dict.fromkeys(IDENTITY, "some"), layers, operations, {})
+        for batch in range(SHARD):
+            writer.append(arrays | {"image": arrays["image"] + batch * count})
 
     def write() -> None:
         with write_hdf5(path) as file:

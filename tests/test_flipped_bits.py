@@ -18,7 +18,7 @@ from kinds import KINDS
 
 from explanations.command import InputError
 
-STRIDES = {"shard": 17, "shard of many operations": 1301, "results": 7, "examples": 7, "linear": 23}
+STRIDES = {"shard": 23, "shard of many operations": 2903, "results": 7, "examples": 7, "linear": 23}
 
 
 def flip_bits(kind: str, path: Path, stride: int) -> tuple[int, int]:
@@ -54,7 +54,7 @@ def test_a_flipped_bit_changes_nothing_or_is_refused(tmp_path, kind):
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert ran.returncode == 0, ran.stderr[-3000:]
     refused, harmless = map(int, ran.stdout.split())
-    assert refused > 100
+    assert refused > 50
     assert refused > harmless / 4  # the rest is space that HDF5 left between its parts
 
 

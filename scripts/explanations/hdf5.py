@@ -36,7 +36,8 @@ class NewFile(h5py.File):
 
     def __init__(self, target: DeferredFile):
         self.target = target
-        super().__init__(target, "w", libver=FORMAT)
+        # without a cache of chunks, which would hold up to a megabyte of each dataset until it is closed
+        super().__init__(target, "w", libver=FORMAT, rdcc_nbytes=0)
 
     def check(self) -> None:
         """Raise the first OSError of writing, if there was one: nothing written since then is on the disk."""

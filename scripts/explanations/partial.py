@@ -36,7 +36,7 @@ class DeferredFile:
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Go to a place; the end is that of what was given, written or not."""
-        self.place = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self.place, os.SEEK_END: self.size}[whence]
+        self.place = offset + (0 if whence == os.SEEK_SET else self.size if whence == os.SEEK_END else self.place)
         return self.place
 
     def tell(self) -> int:
@@ -63,17 +63,17 @@ class DeferredFile:
 
     def write(self, data) -> int:
         """Write all of the data, or remember why not."""
-        view = memoryview(data).cast("B")
+        size, written = len(data), 0
         if self.error is None:
             try:
-                written = 0
-                while written < len(view):
-                    written += os.pwrite(self.descriptor, view[written:], self.place + written)
+                while written < size:  # once, but for the last bytes of a disk
+                    part = memoryview(data)[written:] if written else data
+                    written += os.pwrite(self.descriptor, part, self.place + written)
             except OSError as error:
                 self._remember(error)
-        self.place += len(view)
+        self.place += size
         self.size = max(self.size, self.place)
-        return len(view)
+        return size
 
     def truncate(self, size: int) -> int:
         """Make it so long, or remember why not."""

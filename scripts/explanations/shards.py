@@ -51,6 +51,7 @@ class ShardWriter:
     ):
         """`layers`: names for l = 0…L+1; `operations` in forward order; `extra`: further attributes."""
         self.file, self.count, self.done, self.operations = file, count, 0, operations
+        self.datasets: dict[str, h5py.Dataset] = {}  # to open one anew for each batch would take a third of the time
         self.maps = dict.fromkeys(GROUPS, len(operations)) | {"activity": len(layers)}
         names, owners = [operation.name for operation in operations], [operation.layer for operation in operations]
         structure = {"layers": np.array(layers, str), "operations": np.array(names, str)}
@@ -80,10 +81,10 @@ class ShardWriter:
         self.file.check()
 
     def _write(self, name: str, values: np.ndarray) -> h5py.Dataset:
-        if name not in self.file:
+        if name not in self.datasets:
             shape = (self.count, *values.shape[1:])
-            create_dataset(self.file, name, shape, values.dtype, compressed=values.ndim == 3)
-        dataset = self.file[name]
+            self.datasets[name] = create_dataset(self.file, name, shape, values.dtype, compressed=values.ndim == 3)
+        dataset = self.datasets[name]
         dataset[self.done : self.done + len(values)] = values
         return dataset
 
