@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
 from explanations.command import InputError, check_range, run_command, step_parser
-from explanations.hdf5 import write_hdf5
+from explanations.hdf5 import set_attributes, write_dataset, write_hdf5
 
 
 def main(output: Path, digits: list[int], regularisation: float, seed: int, scans: Path | None = None) -> None:
@@ -38,11 +38,12 @@ def main(output: Path, digits: list[int], regularisation: float, seed: int, scan
     images = test[chosen]
     attributions = images[:, None, :] * weights  # Eq. 4, (k, 10, H·W)
     with write_hdf5(output) as file:
-        file["weights"] = weights.reshape(10, *shape)
-        file["images"] = images.reshape(-1, *shape)
-        file["attributions"] = attributions.reshape(-1, 10, *shape)
-        file["scores"] = images @ weights.T  # Eq. 1
-        file.attrs.update({"digits": digits, "accuracy": correct.mean(), "train": len(train), "test": len(test)})
+        write_dataset(file, "weights", weights.reshape(10, *shape))
+        write_dataset(file, "images", images.reshape(-1, *shape))
+        write_dataset(file, "attributions", attributions.reshape(-1, 10, *shape))
+        write_dataset(file, "scores", images @ weights.T)  # Eq. 1
+        found = {"digits": digits, "accuracy": correct.mean(), "train": len(train), "test": len(test)}
+        set_attributes(file, found)
 
 
 Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]

@@ -12,7 +12,7 @@ import numpy as np
 from explanations.attribution_maps import ShardMaps
 from explanations.command import InputError, run_command, step_parser
 from explanations.descriptions import file_hash, read_description
-from explanations.hdf5 import write_hdf5
+from explanations.hdf5 import set_attributes, write_dataset, write_hdf5
 from explanations.images import load_images
 from explanations.manifests import read_manifest
 from explanations.pictures import as_rgb
@@ -36,6 +36,7 @@ def main(
             raise InputError(f"--chosen is {index}; {manifest} has images 0 to {len(rows) - 1}")
     description = read_description(network)
     with ShardReader(shards, file_hash(network)) as reader:
+        reader.check_manifest(rows, manifest)
         maps = ShardMaps(reader, chosen)
         found = np.stack([saliency_maps(method, maps, upsampling).numpy() for method in methods], 1)
         classes = description.name_classes(rows)
@@ -43,13 +44,11 @@ def main(
         name = reader.identity["network"]
     pixels = load_images([rows[index].picture(images) for index in chosen], description.framing)
     with write_hdf5(output) as file:
-        file["image"] = np.array(chosen)
-        file["rgb"] = as_rgb(pixels)
-        file["maps"] = found
-        file.attrs["methods"] = methods
-        file.attrs["classes"] = [rows[index].class_name for index in chosen]
-        file.attrs["target_classes"] = targets
-        file.attrs["network"] = name
+        write_dataset(file, "image", chosen)
+        write_dataset(file, "rgb", as_rgb(pixels))
+        write_dataset(file, "maps", found)
+        shown = [rows[index].class_name for index in chosen]
+        set_attributes(file, {"methods": methods, "classes": shown, "target_classes": targets, "network": name})
 
 
 if __name__ == "__main__":

@@ -74,6 +74,7 @@ def main(
     inputs = preprocess(torch.from_numpy(loaded), description).to(place)
     chosen = [row.index for row in block]
     with ShardReader(shards, file_hash(network)) as reader:
+        reader.check_manifest(rows, manifest)
         own = ShardMaps(reader, chosen, place)
         noise = [ShardMaps(reader, partners[chosen, r].tolist(), place) for r in range(noise_maps)]
         methods = family_methods(family, own)

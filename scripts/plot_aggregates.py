@@ -45,7 +45,7 @@ from explanations.figures import (
     network_title,
     select,
 )
-from explanations.shards import ShardReader, numbered
+from explanations.shards import ShardReader
 from explanations.tables import COMPARISON_COLUMNS, read_tables
 
 WIDTH = 0.36  # of a box, in layers
@@ -173,8 +173,7 @@ def read_sizes(shards: Sequence[Path]) -> dict[str, dict[int, int]]:
     sizes = {}
     for path in shards:
         with ShardReader([path]) as reader:
-            files = reader.files[0]
-            sizes[reader.identity["network"]] = {l: files[numbered("activity", l)].shape[1] for l in reader.layers}
+            sizes[reader.identity["network"]] = {l: height for l, (height, _) in reader.map_sizes().items()}
     return sizes
 
 

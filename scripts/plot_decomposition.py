@@ -51,6 +51,7 @@ def main(
     description, rows = read_description(network), read_manifest(manifest)
     check_range("figures.fig2.image", image, low=0, high=len(rows) - 1)
     with ShardReader(shards) as reader:
+        reader.check_manifest(rows, manifest)
         top = len(reader.layer_names) - 1
         check_range("figures.fig2.layer", layer, low=0, high=top - 1)
         activity = [reader.read(numbered("activity", l), [image])[0] for l in range(top + 1)]

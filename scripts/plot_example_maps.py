@@ -23,7 +23,7 @@ from explanations.figures import (
     plain,
     write,
 )
-from explanations.hdf5 import open_hdf5
+from explanations.hdf5 import read_hdf5
 from explanations.methods import parse_method
 
 LEFT, TOP, GAP, BLOCK = 0.06, 0.55, 0.04, 0.1  # inches; BLOCK: between networks
@@ -109,18 +109,10 @@ def main(examples: list[Path], pdf: Path, png: Path, dpi: float) -> None:
 
 def read_examples(path: Path) -> Examples:
     """Read a file of example maps; InputError, naming it, if it is none."""
-    try:
-        with open_hdf5(path) as file:
-            arrays = {name: file[name][:] for name in ("image", "rgb", "maps")}
-            lists = {
-                name: [str(item) for item in file.attrs[name]] for name in ("methods", "classes", "target_classes")
-            }
-            targets = lists.pop("target_classes")
-            return Examples(network=str(file.attrs["network"]), targets=targets, **arrays, **lists)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, KeyError) as error:
-        raise InputError(f"{path}: truncated, or not a file of example maps ({error})") from None
+    attributes = ("network", "methods", "classes", "target_classes")
+    arrays, found = read_hdf5(path, "file of example maps", ("image", "rgb", "maps"), attributes)
+    network, methods, classes, targets = (found[name] for name in attributes)
+    return Examples(network, methods, arrays["image"], arrays["rgb"], arrays["maps"], classes, targets)
 
 
 def name_method(method: str) -> str:

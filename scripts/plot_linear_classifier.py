@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from explanations.command import InputError, run_command
+from explanations.command import run_command
 from explanations.figures import (
     DOUBLE_COLUMN,
     draw_map,
@@ -19,22 +19,17 @@ from explanations.figures import (
     journal_figure,
     place,
 )
-from explanations.hdf5 import open_hdf5
+from explanations.hdf5 import read_hdf5
 
+ARRAYS = ("weights", "images", "attributions", "scores")
 PITCH, SIDE = 0.557, 0.515  # inches, from panel to panel and of a panel
 LEFT, TOP, ROW = 0.08, 0.42, 0.80
 
 
 def main(linear: Path, pdf: Path, png: Path, dpi: float) -> None:
-    try:
-        with open_hdf5(linear) as file:
-            weights, images = file["weights"][:], file["images"][:]
-            attributions, scores = file["attributions"][:], file["scores"][:]
-            accuracy, test = float(file.attrs["accuracy"]), int(file.attrs["test"])
-    except FileNotFoundError:
-        raise InputError(f"{linear}: no such file") from None
-    except (OSError, KeyError) as error:
-        raise InputError(f"{linear}: truncated, or not a linear classifier's file ({error})") from None
+    arrays, found = read_hdf5(linear, "file of a linear classifier", ARRAYS, ("accuracy", "test"))
+    weights, images, attributions, scores = (arrays[name] for name in ARRAYS)
+    accuracy, test = float(found["accuracy"]), int(found["test"])
     height = TOP + ROW * (1 + len(images)) - 0.18
     with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, height, layout=None) as figure:
         title = f"Linear classifier of digits without biases; accuracy {accuracy:.1%} on n = {test} test scans"

@@ -43,6 +43,7 @@ def main(
     found = []
     for path, description in zip(shards, descriptions, strict=True):
         with ShardReader([path]) as reader:
+            reader.check_manifest(rows, manifest)
             maps = [reader.read(numbered("activity", l), [image])[0] for l in reader.layers]
             score, target = reader.read("score", [image])[0], reader.read("target", [image])[0]
             explained = plain(description.name_classes(rows)[target])

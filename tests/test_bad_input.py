@@ -29,6 +29,7 @@ from explanations.command import InputError
 from explanations.datasets import list_labelled
 from explanations.folders import list_folder
 from explanations.framing import Framing
+from explanations.hdf5 import DIGEST
 from explanations.images import load_image
 from explanations.manifests import UNLABELLED, ManifestRow, read_manifest, write_manifest
 from explanations.measurements import read_measurements
@@ -464,7 +465,8 @@ def shard(world, tmp_path) -> Path:
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.99])
 def test_a_truncated_shard(shard, share):
     message = refused(ShardReader, [truncated(shard, share)])
-    assert message.startswith(f"{shard}: truncated, or not an HDF5 file (")
+    assert message.startswith(f"{shard}: changed since it was written, or truncated (")
+    assert message.endswith(f"); make it again: snakemake --cores all --force {shard}")
 
 
 def test_a_missing_shard(tmp_path):
@@ -484,7 +486,7 @@ def test_a_shard_that_lacks_a_part(shard, part):
 @pytest.mark.parametrize("attribute", ["weights", "variant", "layers"])
 def test_a_shard_that_lacks_an_attribute(shard, attribute):
     with h5py.File(shard, "a") as file:
-        del file.attrs[attribute]
+        del file.attrs[attribute], file.attrs[DIGEST]
     message = refused(ShardReader, [shard])
     assert message == f"{shard}: not a whole attribution shard; it lacks {attribute}"
 
@@ -512,14 +514,14 @@ def test_a_truncated_result(results, tmp_path, share):
     path = tmp_path / "r.h5"
     path.write_bytes(results["layers"].read_bytes())
     found = refused(read_measurements, [truncated(path, share)])
-    assert found.startswith(f"{path}: truncated, or not a file of removal results (")
+    assert found.startswith(f"{path}: changed since it was written, or truncated (")
 
 
 def test_what_is_no_result(world, tmp_path):
     path = world.shards["vgg16"]
     found = refused(read_measurements, [path])
-    assert found.startswith(f"{path}: truncated, or not a file of removal results (")
-    assert refused(read_measurements, [tmp_path / "r.h5"]) == f"{tmp_path / 'r.h5'}: no such result file"
+    assert found.startswith(f"{path}: not a file of removal results; it lacks e_minus, ")
+    assert refused(read_measurements, [tmp_path / "r.h5"]) == f"{tmp_path / 'r.h5'}: no such file of removal results"
 
 
 # --- as a user sees it -------------------------------------------------------------------------------------------
@@ -538,7 +540,7 @@ def test_scripts_print_one_line_and_exit_with_1(world, output):
         ),
         (
             ("summarise_removal.py", "--measurements", world.manifest),
-            f"summarise_removal.py: error: {world.manifest}: truncated, or not a file of removal results (",
+            f"summarise_removal.py: error: {world.manifest}: changed since it was written, or truncated (file sig",
         ),
     ]
     for flags, message in cases:

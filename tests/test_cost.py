@@ -163,9 +163,9 @@ def test_results_of_removal_are_as_large_as_said(tmp_path):
         arrays = {"image": np.arange(10), "label": np.arange(10)}
         for order in ("minus", "plus"):
             arrays |= {f"e_{order}": np.zeros((10, len(methods))), f"e_{order}_noise": np.zeros((10, len(methods)))}
-            arrays |= {f"flip_{order}": np.zeros((10, len(methods)), int)}
-            arrays |= {f"flip_{order}_noise": np.zeros((10, len(methods), 3), int)}
-        write_measurements(tmp_path / f"{number}.h5", methods, arrays, {})
+            arrays |= {f"flip_{order}": np.ones((10, len(methods)), int)}
+            arrays |= {f"flip_{order}_noise": np.ones((10, len(methods), 3), int)}
+        write_measurements(tmp_path / f"{number}.h5", methods, arrays, {"grid": 2, "never_flips": "one"})
         with h5py.File(tmp_path / f"{number}.h5") as file:
             total += sum(dataset.size * dataset.dtype.itemsize for dataset in file.values())
     assert count_removal_bytes(config, facts_of(config)) == total

@@ -9,6 +9,7 @@ import fit_linear_classifier
 import make_example_maps
 from explanations.attribution_maps import ShardMaps
 from explanations.framing import Framing
+from explanations.hdf5 import read_attributes
 from explanations.images import load_image
 from explanations.manifests import read_manifest
 from explanations.saliency import saliency_maps
@@ -54,12 +55,12 @@ def test_example_maps(world, tmp_path):
     )
     rows = read_manifest(world.manifest)
     with h5py.File(tmp_path / "m.h5") as file, ShardReader([world.shards["vgg16"]]) as reader:
-        maps = ShardMaps(reader, [7, 2])
+        maps, attributes = ShardMaps(reader, [7, 2]), read_attributes(file)
         for m, method in enumerate(methods):
             assert np.array_equal(file["maps"][:, m], saliency_maps(method, maps, "nearest").numpy())
         for k, index in enumerate((7, 2)):
             image = load_image(world.images / rows[index].path, Framing(32, 32))
             assert np.array_equal(file["rgb"][k], image.transpose(1, 2, 0))
-            assert file.attrs["classes"][k] == rows[index].class_name
-            assert file.attrs["target_classes"][k] == str(reader.read("target", [index])[0])
-        assert file["image"][:].tolist() == [7, 2] and list(file.attrs["methods"]) == methods
+            assert attributes["classes"][k] == rows[index].class_name
+            assert attributes["target_classes"][k] == str(reader.read("target", [index])[0])
+        assert file["image"][:].tolist() == [7, 2] and attributes["methods"] == methods

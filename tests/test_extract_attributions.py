@@ -19,7 +19,7 @@ from explanations.datasets import list_labelled
 from explanations.decomposition import Decomposition
 from explanations.descriptions import file_hash
 from explanations.folders import list_folder
-from explanations.hdf5 import open_hdf5
+from explanations.hdf5 import open_hdf5, read_attributes
 from explanations.images import load_images
 from explanations.manifests import read_manifest, write_manifest
 from explanations.networks import load_network, preprocess, save_network
@@ -88,8 +88,8 @@ def test_a_shards_layout(world):
         assert file["activity/14"].shape == (10, 1, 1)
         assert sorted(file["activity"]) == [f"{l:02d}" for l in range(17)]
         assert sorted(file["bias"]) == sorted(file["fullgrad_feature"]) == [f"{k:02d}" for k in range(1, 17)]
-        assert dict(file["bias/03"].attrs) == {"operation": "features.5", "layer": 3}
-        attributes = dict(file.attrs)
+        assert read_attributes(file["bias/03"]) == {"operation": "features.5", "layer": 3}
+        attributes = read_attributes(file)
         wanted = {"experiment": "tests", "network": "vgg16", "variant": "original"}
         wanted |= {"weights": file_hash(world.networks["vgg16"]), "torch": torch.__version__}
         assert {key: attributes[key] for key in wanted} == wanted

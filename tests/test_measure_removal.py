@@ -11,6 +11,7 @@ from conftest import extract, remove
 from torch.fx.experimental.optimization import fuse
 
 from explanations.attribution_maps import ShardMaps
+from explanations.hdf5 import read_attributes
 from explanations.images import load_images
 from explanations.inference import has_bfloat16
 from explanations.manifests import read_manifest
@@ -121,7 +122,8 @@ def test_settings_are_kept(results, world):
     with h5py.File(results["layers"]) as file, h5py.File(world.shards["vgg16"]) as shard:
         for key in ("experiment", "network", "variant", "weights"):
             assert file.attrs[key] == shard.attrs[key]
-        assert (file.attrs["grid"], file.attrs["noise_maps"], file.attrs["ties"]) == (6, 1, "random")
+        found = read_attributes(file)
+        assert (found["grid"], found["noise_maps"], found["ties"]) == (6, 1, "random")
 
 
 def test_the_seed_changes_the_noise_and_not_s(world, tmp_path, results):

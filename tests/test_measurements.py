@@ -1,7 +1,9 @@
 """Result files and the measures derived from them (Eqs 18–20, Suppl. F)."""
 
+import h5py
 import numpy as np
 import pytest
+from conftest import refused
 
 from explanations.command import InputError
 from explanations.measurements import MEASURES, SETTINGS, STORED, derive_measure, read_measurements, write_measurements
@@ -82,3 +84,83 @@ def test_unmeasured_method(tmp_path):
     write_measurements(tmp_path / "a", ["m", "n"], arrays([0], 2), SET)
     with pytest.raises(InputError, match="method is o; measured are m, n"):
         read_measurements([tmp_path / "a"]).measure("e_minus", "o")
+
+
+# --- values that can't be ----------------------------------------------------------------------------------------
+
+
+def flipped(steps: list[list[int]], e: list[list[float]]) -> dict[str, np.ndarray]:
+    """Two images and two methods whose decisions flip at the same place in either order, with the one noise map too."""
+    found = {"image": np.array([4, 5]), "label": np.array([0, 1]), **dict.fromkeys(STORED, np.array(e))}
+    found |= {name.replace("e_", "flip_", 1): np.array(steps) for name in STORED[:2]}
+    return found | {name.replace("e_", "flip_", 1): np.array(steps)[..., None] for name in STORED[2:]}
+
+
+GOOD = {
+    "one": flipped([[1, 6], [-1, 3]], [[0.0, 1.0], [1.0, 0.5]]),
+    "exclude": flipped([[1, 6], [-1, 3]], [[0.0, 1.0], [np.nan, 0.5]]),
+}
+NUMBER = "allowed is a number from 0 to 1"
+WRONG = [
+    ("one", "e_minus", (0, 0), np.nan, f"image 4, m: e_minus is nan; {NUMBER}"),
+    ("one", "e_plus", (1, 1), np.inf, f"image 5, n: e_plus is inf; {NUMBER}"),
+    ("one", "e_plus_noise", (0, 1), -1e-9, f"image 4, n: e_plus_noise is -1e-09; {NUMBER}"),
+    ("one", "e_minus", (0, 0), 1.5, f"image 4, m: e_minus is 1.5; {NUMBER}"),
+    ("one", "e_minus", (1, 0), 0.5, "image 5, m: e_minus is 0.5; allowed is 1, since its decision never flips"),
+    ("one", "e_plus_noise", (1, 0), np.nan, "image 5, m: e_plus_noise is nan; allowed is 1, since its decision"),
+    ("one", "flip_minus", (0, 1), 7, "image 4, n: flip_minus is 7; allowed are 1 to 6, or -1"),
+    ("one", "flip_plus_noise", (0, 1, 0), 0, "image 4, n: flip_plus_noise is 0; allowed are 1 to 6, or -1"),
+    ("one", "flip_plus", (1, 1), -2, "image 5, n: flip_plus is -2; allowed are 1 to 6, or -1"),
+    ("exclude", "e_minus", (0, 0), np.nan, f"image 4, m: e_minus is nan; {NUMBER}"),
+    ("exclude", "e_minus", (1, 0), 1.0, "image 5, m: e_minus is 1; allowed is NaN, since its decision never flips"),
+]
+
+
+def settings_of(never_flips: str) -> dict:
+    return SET | {"grid": 6, "never_flips": never_flips}
+
+
+@pytest.mark.parametrize("never_flips", GOOD)
+def test_values_that_can_be(tmp_path, never_flips):
+    write_measurements(tmp_path / "a", ["m", "n"], GOOD[never_flips], settings_of(never_flips))
+    found = read_measurements([tmp_path / "a"])
+    for name in STORED:
+        np.testing.assert_array_equal(found.values[name], GOOD[never_flips][name])
+
+
+@pytest.mark.parametrize(("never_flips", "name", "place", "value", "message"), WRONG)
+def test_values_that_cannot_be(tmp_path, never_flips, name, place, value, message):
+    """They are neither written nor read."""
+    path, arrays = tmp_path / "a", {key: values.copy() for key, values in GOOD[never_flips].items()}
+    write_measurements(path, ["m", "n"], arrays, settings_of(never_flips))
+    with h5py.File(path, "a") as file:
+        file[name][place] = value
+    found = refused(read_measurements, [path])
+    assert found.startswith(f"{path}: {message}")
+    assert found.endswith(f"; make it again: snakemake --cores all --force {path}")
+    arrays[name][place] = value
+    other = tmp_path / "b"
+    assert refused(write_measurements, other, ["m", "n"], arrays, settings_of(never_flips)).startswith(
+        f"{other}: {message}"
+    )
+    assert not other.exists()
+
+
+def test_noise_maps_are_excluded_if_one_never_flips_and_1_if_all_never_do(tmp_path):
+    """Their e is a mean."""
+    arrays = {key: values.copy() for key, values in GOOD["one"].items()}
+    arrays["flip_minus_noise"] = np.array([[[1, -1], [2, 2]], [[-1, -1], [3, -1]]])
+    write_measurements(tmp_path / "a", ["m", "n"], arrays, settings_of("one"))
+    arrays["e_minus"][1, 0] = arrays["e_plus"][1, 0] = arrays["e_plus_noise"][1, 0] = np.nan
+    arrays["e_minus_noise"] = np.array([[np.nan, 1.0], [np.nan, np.nan]])
+    write_measurements(tmp_path / "b", ["m", "n"], arrays, settings_of("exclude"))
+    assert np.isnan(read_measurements([tmp_path / "b"]).values["e_minus_noise"]).sum() == 3
+
+
+def test_files_of_other_labels(tmp_path):
+    first, second = arrays([0, 1], 2), arrays([0, 1], 1)
+    second["label"] = np.array([0, 2])
+    write_measurements(tmp_path / "a", ["m", "n"], first, SET)
+    write_measurements(tmp_path / "b", ["o"], second, SET)
+    with pytest.raises(InputError, match="hold different labels of the same images"):
+        read_measurements([tmp_path / "a", tmp_path / "b"])

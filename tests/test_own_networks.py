@@ -27,6 +27,7 @@ from explanations.classes import read_classes
 from explanations.cost import examine
 from explanations.descriptions import NetworkDescription, file_hash, read_description
 from explanations.evaluation import LabelledImages
+from explanations.hdf5 import read_attributes
 from explanations.manifests import ManifestRow, write_manifest
 from explanations.networks import check_outputs, check_training, load_network, preprocess, save_network
 from explanations.pictures import as_rgb
@@ -69,7 +70,7 @@ def run_through(pair: SimpleNamespace, folder: Path) -> dict:
     data |= {"shards": [folder / "shard.h5"], "chosen": [0, 1], "methods": ["input"], "upsampling": "bilinear"}
     make_example_maps.main(**data, output=folder / "maps.h5")
     with h5py.File(folder / "maps.h5") as file:
-        return {**file.attrs, "rgb": file["rgb"][:]}
+        return {**read_attributes(file), "rgb": file["rgb"][:]}
 
 
 # --- classes -----------------------------------------------------------------------------------------------------

@@ -11,14 +11,17 @@ from complete import FoundMaps, bias_layers, explain
 from conftest import refused
 from small import randomise
 from torch import Tensor, nn
+from workflow_copy import ROOT
 
 from explanations.attribution_maps import ShardMaps
 from explanations.decomposition import Attributions
-from explanations.hdf5 import write_hdf5
+from explanations.hdf5 import DIGEST, write_hdf5
+from explanations.manifests import ManifestRow
 from explanations.measurements import SETTINGS, STORED, read_measurements, write_measurements
 from explanations.saliency import family_methods, layer_bias, saliency_maps
 from explanations.shards import IDENTITY, Operation, ShardReader, ShardWriter, numbered
 
+DECIDED = {"image": np.arange(1), "target": np.zeros(1, int), "score": np.ones(1), "logits": np.ones((1, 1))}
 IDENTIFIED = dict.fromkeys(IDENTITY, "some")
 BLOCKS = 43
 
@@ -58,8 +61,12 @@ def write_made(path: Path, images: list[int], layers: int, operations: int) -> P
     def maps(numbers: range, sign: int) -> list[np.ndarray]:
         return [np.broadcast_to(sign * (10_000 * first + k)[:, None, None], (len(first), 2, 1)) for k in numbers]
 
-    arrays = {"image": first, "score": first.astype(float), "logits": first[:, None]}
-    arrays |= {"target": first, "label": first, **dict.fromkeys(("gradient", "gradcam"), maps(range(1), 1)[0])}
+    arrays = {"image": first, "score": first.astype(float), "logits": first[:, None].astype(float)}
+    arrays |= {
+        "target": np.zeros_like(first),
+        "label": first,
+        **dict.fromkeys(("gradient", "gradcam"), maps(range(1), 1)[0]),
+    }
     arrays |= {"activity_elsewhere": np.zeros((len(first), layers)), "activity": maps(range(layers), 1)}
     arrays |= {"bias_elsewhere": np.zeros((len(first), operations)), "bias": maps(range(operations), -1)}
     named = [Operation(f"operation {k}", owner(k)) for k in range(operations)]
@@ -77,7 +84,7 @@ def owner(operation: int) -> int:
 def as_before(path: Path) -> Path:
     """A shard as it was made before shards listed their operations."""
     with h5py.File(path, "a") as file:
-        del file.attrs["operations"], file.attrs["operation_layers"]
+        del file.attrs["operations"], file.attrs["operation_layers"], file.attrs[DIGEST]
     return path
 
 
@@ -149,13 +156,14 @@ def test_the_order_of_result_files_does_not_matter(tmp_path, count):
     paths = []
     for k in range(count):
         image = np.array([count - 1 - k])
-        arrays = {"image": image, "label": image, **{name: np.array([[image[0], image[0] + 0.2]]) for name in STORED}}
+        e = image[:, None] / count * [[1.0, 0.5]]
+        arrays = {"image": image, "label": image, **dict.fromkeys(STORED, e)}
         paths.append(tmp_path / f"{k}.h5")
         write_measurements(paths[-1], ["input", "activity_10"], arrays, dict.fromkeys(SETTINGS, 1))
     for order in (paths, sorted(paths), paths[::-1]):
         found = read_measurements(order)
         assert found.image.tolist() == found.label.tolist() == list(range(count))
-        assert found.measure("e_plus", "activity_10").tolist() == [k + 0.2 for k in range(count)]
+        assert found.measure("e_plus", "activity_10").tolist() == [k / count * 0.5 for k in range(count)]
 
 
 # --- shards that aren't whole --------------------------------------------------------------------------------------
@@ -183,6 +191,7 @@ def test_a_map_too_many(made):
 def test_a_list_of_operations_that_is_short(made):
     with h5py.File(made, "a") as file:
         file.attrs["operations"] = file.attrs["operations"][:100]
+        del file.attrs[DIGEST]
     assert refused(ShardReader, [made]) == f"{made}: not a whole attribution shard; it names 100 operations of 101"
 
 
@@ -197,7 +206,84 @@ def test_shards_of_other_operations(tmp_path, layers, operations):
 def test_arrays_of_another_number_are_not_written(tmp_path):
     path = tmp_path / "s.h5"
     with pytest.raises(ValueError, match="zip"), write_hdf5(path) as file:
-        ShardWriter(file, 1, IDENTIFIED, ["input"], [], {}).append(
-            {"image": np.arange(1), "activity": [np.zeros((1, 2, 2))] * 2}
-        )
+        ShardWriter(file, 1, IDENTIFIED, ["input"], [], {}).append({**DECIDED, "activity": [np.zeros((1, 2, 2))] * 2})
     assert not path.exists()
+
+
+# --- values that can't be ------------------------------------------------------------------------------------------
+
+NOT_FINITE = "its logits or score hold NaN or infinite values; all must be finite"
+IMPOSSIBLE = [
+    ("target", 1, "target is 1; its largest logit is that of 0"),
+    ("target", -1, "target is -1; its largest logit is that of 0"),
+    ("score", 7.5, "score is 7.5; its target's logit is 1"),
+    ("score", np.nan, NOT_FINITE),
+    ("logits", np.inf, NOT_FINITE),
+]
+
+
+@pytest.fixture
+def two(tmp_path) -> Path:
+    """A shard of images 0 and 1, of labels 0 and 1."""
+    return write_made(tmp_path / "s.h5", [0, 1], 3, 2)
+
+
+@pytest.mark.parametrize(("name", "value", "message"), IMPOSSIBLE)
+def test_a_decision_that_cannot_be(two, name, value, message):
+    with h5py.File(two, "a") as file:
+        file[name][1] = value
+    again = f"make it again: snakemake --cores all --force {two}"
+    with ShardReader([two]) as reader:
+        assert reader.read("gradient", [0]).shape == (1, 2, 1)
+        for _ in range(2):
+            found = refused(reader.read, "gradient", [0, 1])
+            if message == NOT_FINITE:
+                assert found == f"{two}: {name} of image 1 holds NaN or infinite values; all must be finite; {again}"
+            else:
+                assert found == f"{two}: image 1: {message}; {again}"
+
+
+@pytest.mark.parametrize(("name", "value", "message"), IMPOSSIBLE)
+def test_a_decision_that_cannot_be_is_not_written(tmp_path, name, value, message):
+    path = tmp_path / "s.h5"
+    batch = {key: values.copy() for key, values in DECIDED.items()}
+    batch[name][0] = value
+
+    def write() -> None:
+        with write_hdf5(path) as file:
+            ShardWriter(file, 1, IDENTIFIED, ["input"], [], {}).append(batch)
+
+    assert refused(write) == f"{path}: image 0: {message}"
+    assert not list(tmp_path.iterdir())
+
+
+def test_sums_that_are_not_finite(two):
+    with h5py.File(two, "a") as file:
+        file["bias_elsewhere"][1, 0] = np.nan
+    with ShardReader([two]) as reader:
+        assert np.isfinite(reader.read("bias_elsewhere", [0])).all()
+        found = refused(reader.read, "bias_elsewhere", [0, 1])
+    assert found.startswith(
+        f"{two}: bias_elsewhere of image 1 holds NaN or infinite values; all must be finite; make it "
+    )
+
+
+def test_shards_of_another_manifest(two):
+    rows = [ManifestRow(k, f"{k}.png", str(k), k) for k in range(3)]
+    with ShardReader([two]) as reader:
+        reader.check_manifest(rows, Path("m.csv"))
+        assert refused(reader.check_manifest, rows[:1], Path("m.csv")) == (
+            f"{two}: holds image 1; m.csv has images 0 to 0"
+        )
+        other = [rows[0], ManifestRow(1, "1.png", "2", 2)]
+        assert refused(reader.check_manifest, other, Path("m.csv")) == (
+            f"{two}: label of image 1 is 1; m.csv has 2; make it again: snakemake --cores all --force {two}"
+        )
+
+
+def test_steps_that_have_a_manifest_compare_it():
+    """Every script that reads a manifest and shards."""
+    for path in (ROOT / "scripts").glob("*.py"):
+        text = path.read_text()
+        if "read_manifest(" in text and "ShardReader(" in text:
+            assert "reader.check_manifest(rows, manifest)" in text, path

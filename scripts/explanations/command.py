@@ -7,6 +7,7 @@ import argparse
 import ast
 import math
 import re
+import shlex
 import signal
 import sys
 import time
@@ -147,3 +148,8 @@ class ProgressBar:
             file=sys.stderr,
             flush=True,
         )
+
+
+def make_again(path: str | Path) -> str:
+    """What to type for a result that can't be used any more: the end of a message that names it."""
+    return f"make it again: snakemake --cores all --force {shlex.quote(str(path))}"

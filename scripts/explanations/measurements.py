@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from explanations.command import InputError
-from explanations.hdf5 import open_hdf5, write_hdf5
+from explanations.command import InputError, make_again
+from explanations.hdf5 import read_hdf5, set_attributes, write_dataset, write_hdf5
 
 NEVER = -1  # the grid index of a decision that never flips
 STORED = ("e_minus", "e_plus", "e_minus_noise", "e_plus_noise")
@@ -56,12 +56,54 @@ def derive_measure(name: str, stored: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def write_measurements(path: Path, methods: Sequence[str], arrays: dict[str, np.ndarray], settings: dict) -> None:
-    """Write arrays whose first axis is the image and, but for image and label, whose second is the method."""
+    """Write arrays whose first axis is the image and, but for image and label, whose second is the method.
+
+    InputError for values that can't be.
+    """
+    if fault := find_fault(arrays, methods, settings):
+        raise InputError(f"{path}: {fault}")
     with write_hdf5(path) as file:
         for name, values in arrays.items():
-            file.create_dataset(name, data=values)
-        file.attrs["methods"] = list(methods)
-        file.attrs.update(settings)
+            write_dataset(file, name, values)
+        set_attributes(file, {"methods": list(methods), **settings})
+
+
+def find_fault(arrays: dict[str, np.ndarray], methods: Sequence[str], settings: dict) -> str | None:
+    """The first value of a file's arrays that can't be, and what can.
+
+    e is in [0, 1]; it is NaN where the decision never flips and `never_flips` is "exclude", and 1 if that is "one".
+    Of noise maps e is the mean, so NaN if one, and 1 if all never flip. A flip is on the grid, or NEVER.
+    """
+    excluded = settings["never_flips"] == "exclude"
+    shape = (len(arrays["image"]), len(methods))
+    for name, values in arrays.items():
+        if values.shape[: 1 if name in ("image", "label") else 2] != shape[: values.ndim]:
+            return f"{name} is of {' × '.join(map(str, values.shape))}; images and methods are {shape[0]} × {shape[1]}"
+    for name in STORED:
+        flips = arrays.get(name.replace("e_", "flip_", 1))
+        if flips is None:  # e alone, of another making
+            never = np.zeros(shape, bool)
+        else:
+            steps, grid = flips.reshape(*shape, -1), settings["grid"]
+            wrong = (steps != NEVER) & ((steps < 1) | (steps > grid))
+            if wrong.any():
+                where, found = _first(arrays, methods, wrong.any(2)), steps[wrong][0]
+                return f"{where}: {name.replace('e_', 'flip_', 1)} is {found}; allowed are 1 to {grid}, or {NEVER}"
+            never = (steps == NEVER).any(2) if excluded else (steps == NEVER).all(2)
+        e = arrays[name]
+        allowed = np.isnan(e) if excluded else e == 1
+        wrong = np.where(never, ~allowed, ~((e >= 0) & (e <= 1)))
+        if wrong.any():
+            one = "NaN" if excluded else "1"
+            rule = f"{one}, since its decision never flips" if never[wrong][0] else "a number from 0 to 1"
+            return f"{_first(arrays, methods, wrong)}: {name} is {e[wrong][0]:g}; allowed is {rule}"
+    return None
+
+
+def _first(arrays: dict[str, np.ndarray], methods: Sequence[str], wrong: np.ndarray) -> str:
+    """The image and method of the first of (n, m) that is wrong."""
+    image, method = np.argwhere(wrong)[0]
+    return f"image {arrays['image'][image]}, {methods[method]}"
 
 
 def read_measurements(paths: Sequence[Path]) -> Measurements:
@@ -84,6 +126,8 @@ def read_measurements(paths: Sequence[Path]) -> Measurements:
     for block in blocks:
         if not np.array_equal(block["image"], blocks[0]["image"]):
             raise InputError(f"{paths[0]}: the result files given hold different images")
+        if not np.array_equal(block["label"], blocks[0]["label"]):
+            raise InputError(f"{paths[0]}: the result files given hold different labels of the same images")
     values = {
         name: np.concatenate([block[name] for block in blocks], axis=1)
         for name in blocks[0]
@@ -94,13 +138,9 @@ def read_measurements(paths: Sequence[Path]) -> Measurements:
 
 
 def _read_file(path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...], dict]:
-    try:
-        with open_hdf5(path) as file:
-            attributes = dict(file.attrs)
-            methods = tuple(str(name) for name in attributes["methods"])
-            settings = {key: attributes[key] for key in SETTINGS}
-            return {name: dataset[()] for name, dataset in file.items()}, methods, settings
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such result file") from None
-    except (OSError, KeyError) as error:
-        raise InputError(f"{path}: truncated, or not a file of removal results ({error})") from None
+    names = ("image", "label", *STORED)
+    arrays, attributes = read_hdf5(path, "file of removal results", names, ("methods", *SETTINGS))
+    methods, settings = tuple(attributes["methods"]), {key: attributes[key] for key in SETTINGS}
+    if fault := find_fault(arrays, methods, settings):
+        raise InputError(f"{path}: {fault}; {make_again(path)}")
+    return arrays, methods, settings

@@ -1,0 +1,96 @@
+"""A disk that is full while an HDF5 file is written: the step ends with the first error, and nothing is left.
+
+In a process of its own, since HDF5 used to crash: `python tests/test_full_disk.py KIND FILE LIMIT…` does it by hand.
+"""
+
+import errno
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent.parent / "scripts"))
+
+from kinds import KINDS
+
+LIMITS = 6  # sizes at which each kind of file is stopped
+
+
+def write_stopped(kind: str, path: Path, limit: int | None) -> str:
+    """What becomes of writing where no file may get longer than `limit` bytes, or of any length: the error's name."""
+    if limit is not None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    try:
+        KINDS[kind][0](path)
+    except OSError as error:
+        return f"{errno.errorcode[error.errno]} {error.filename} {len(os.listdir(path.parent))}"
+    return "written"
+
+
+def stop(kind: str, path: Path, limits: list[int] | None) -> list[str]:
+    """What becomes of writing for each limit; nothing else is said."""
+    command = [sys.executable, __file__, kind, str(path), *map(str, limits or ())]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    return [line for line in ran.stdout.splitlines() if not line.startswith("accuracy")]
+
+
+def size(kind: str, folder: Path) -> int:
+    """Bytes of a file of a kind."""
+    KINDS[kind][0](folder / "whole.h5")
+    return (folder / "whole.h5").stat().st_size
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_file_may_get_that_long(tmp_path, kind):
+    whole = size(kind, tmp_path)
+    (tmp_path / "small").mkdir()
+    path = tmp_path / "small/a.h5"
+    limits = [0, 1, *(whole * k // LIMITS for k in range(1, LIMITS)), whole - 1]
+    assert stop(kind, path, [*limits, whole]) == [f"EFBIG {path} 0"] * len(limits) + ["written"]
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """A file system of a quarter of a megabyte, if this user may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting isn't allowed here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_disk_is_full(tmp_path, small_disk, kind):
+    whole = size(kind, tmp_path)
+    (small_disk / "results").mkdir()
+    path = small_disk / "results/a.h5"
+    page = os.sysconf("SC_PAGE_SIZE")
+    free = os.statvfs(small_disk).f_bavail * page
+    (small_disk / "full").write_bytes(bytes(free - (whole - 1) // page * page))  # a page less than the file needs
+    assert stop(kind, path, None) == [f"ENOSPC {path} 0"]
+    os.truncate(small_disk / "full", 0)
+    assert stop(kind, path, None) == ["written"]
+
+
+if __name__ == "__main__":
+    _, kind, path, *limits = sys.argv
+    for limit in limits:
+        if child := os.fork():
+            status = os.waitpid(child, 0)[1]
+            assert status == 0, f"limit {limit}: ended with {os.waitstatus_to_exitcode(status)}"
+        else:
+            print(write_stopped(kind, Path(path), int(limit)), flush=True)
+            os._exit(0)
+    if not limits:
+        print(write_stopped(kind, Path(path), None))
