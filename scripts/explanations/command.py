@@ -8,6 +8,7 @@ import ast
 import math
 import os
 import re
+import shlex
 import shutil
 import sys
 import time
@@ -156,3 +157,8 @@ class ProgressBar:
             file=sys.stderr,
             flush=True,
         )
+
+
+def make_again(path: str | Path) -> str:
+    """What to type for a result that can't be used any more: the end of a message that names it."""
+    return f"make it again: snakemake --cores all --force {shlex.quote(str(path))}"
