@@ -409,7 +409,7 @@ BROKEN_NETWORKS = {
     "pickle": (lambda path: torch.save({"a": torch.ones(2)}, path), "truncated, or not a safetensors file ("),
     "no metadata": (
         lambda path: save_file({"a": torch.ones(2)}, path),
-        "not a network file of this workflow; its metadata must name format explanations-network-2",
+        "not a file of this workflow; its metadata must name format explanations-network-3",
     ),
     "other architecture": (
         lambda path: save_network(path, build("vgg16"), describe("resnet50")),

@@ -18,12 +18,6 @@ from explanations.command import InputError
 from explanations.framing import AS_STORED, ORIENTATIONS, Framing, Picture
 
 T, R = TypeVar("T"), TypeVar("R")
-INTERPOLATIONS = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # PIL's, by number of channels
 TURNS = {  # what undoes an EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -110,7 +104,7 @@ def frame(image: Image.Image, framing: Framing) -> Image.Image:
     short, size = min(image.size), framing.size
     wanted = tuple(framing.resize if framing.squash else framing.resize * length // short for length in image.size)
     if image.size != wanted:
-        image = image.resize(wanted, INTERPOLATIONS[framing.interpolation])
+        image = image.resize(wanted, Image.Resampling[framing.interpolation.upper()])
     left, top = (round((length - size) / 2) for length in image.size)
     return image.crop((left, top, left + size, top + size))
 
