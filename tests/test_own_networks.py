@@ -28,7 +28,7 @@ from explanations.cost import examine
 from explanations.descriptions import NetworkDescription, file_hash, read_description
 from explanations.evaluation import LabelledImages
 from explanations.manifests import ManifestRow, write_manifest
-from explanations.networks import check_outputs, check_training, load_network, preprocess, save_network
+from explanations.networks import check_outputs, check_training, load_network, preprocess
 from explanations.pictures import as_rgb
 from explanations.pretrained import look_up, own_classes
 

@@ -79,6 +79,11 @@ def hash_content(path: Path) -> str:
         return NO_CONTENT
 
 
+def hash_bytes(data: bytes) -> str:
+    """As `hash_content`, of a file's content that is in memory."""
+    return hashlib.sha256(data).hexdigest()[:DIGITS]
+
+
 def write_note(path: Path, note: Note) -> None:
     """Write a note as text."""
     with whole_file(path) as temporary, open(temporary, "w") as file:
