@@ -22,7 +22,7 @@ from explanations.networks import build_network, limit_size, load_network, save_
 from explanations.tensor_files import read_tensors, write_tensors
 
 TINY = {"size": 4, "channels": 3, "num_classes": 2}
-FLIPS = 4000  # of about 30,000 bits
+FLIPS = 4000  # of about 8,300 bits
 
 
 @pytest.fixture

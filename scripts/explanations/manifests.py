@@ -111,15 +111,11 @@ def read_manifest(path: Path) -> list[ManifestRow]:
         raise InputError(f"{path}: not a manifest ({error})") from None
     if [row.index for row in rows] != list(range(len(rows))) or not rows:
         raise InputError(f"{path}: its rows must be numbered 0, 1, … and be at least one")
-    names: dict[int, str] = {}
     seen = set()
     for row in rows:
         problem = find_problem(row)
         if not problem and row.path in seen:
             problem = f"{row.path} is there twice; each image counts once"
-        if not problem and names.setdefault(row.label, row.class_name) != row.class_name:
-            said = f"label {row.label} is class {names[row.label]} and, of {row.path}, {row.class_name}"
-            problem = f"{said}; a label has one name"
         if problem:
             raise InputError(f"{path}: {problem}")
         seen.add(row.path)
