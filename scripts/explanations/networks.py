@@ -4,7 +4,6 @@ import copy
 import difflib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,12 +23,23 @@ from explanations.tensor_files import read_tensors, write_tensors
 
 SOURCES = ("narrow", "torchvision", "timm")
 SPARE, REPLACED = 2, 2**26  # how many times a file's numbers, and how many more, may be built before it is loaded
+FETCHING = (
+    "weights",
+    "weights_backbone",
+    "pretrained",
+    "pretrained_cfg",
+    "checkpoint_path",
+)  # read files
 INCEPTIONS = ("googlenet", "inception_v3")  # of torchvision: with auxiliary heads unless told otherwise
 
 
 def build_network(source: str, constructor: str, arguments: dict) -> nn.Module:
     """Build a network with fresh weights, in evaluation mode; InputError for a name or argument that doesn't exist."""
     check_constructor(source, constructor)
+    fetching = [key for key in FETCHING if key in arguments]
+    if fetching:
+        said = "weights are none of a constructor's arguments here, but networks.<name>.weights"
+        raise InputError(f"arguments of {constructor}: {fetching[0]} is not allowed; {said}")
     try:
         return find_builder(source, constructor)(**arguments).eval()
     except InputError:
@@ -44,7 +54,7 @@ def find_builder(source: str, constructor: str) -> Callable[..., nn.Module]:
     if source == "timm":
         import timm  # takes seconds, which no other network should cost
 
-        return partial(timm.create_model, constructor, pretrained=False)
+        return lambda **arguments: timm.create_model(constructor, pretrained=False, **arguments)
     return NARROW[constructor] if source == "narrow" else torchvision.models.get_model_builder(constructor)
 
 
