@@ -93,11 +93,11 @@ def write_note(path: Path, note: Note) -> None:
 
 
 def read_heading(path: Path) -> tuple[str, str, str]:
-    """A note's fingerprint, what `sum_states` says of its files, and its folder; empty if there is no note."""
+    """A note's fingerprint, what `sum_states` says of its files, and its folder; empty if there is none."""
     try:
         with open(path) as file:
             return file.readline().rstrip("\n"), file.readline().rstrip("\n"), file.readline().rstrip("\n")
-    except FileNotFoundError:
+    except (FileNotFoundError, UnicodeDecodeError):
         return "", "", ""
 
 
