@@ -11,9 +11,9 @@ from pathlib import Path
 from explanations.channels import CHANNELS
 from explanations.classes import FEWEST, number_classes
 from explanations.command import InputError, make_again
+from explanations.file_metadata import read_metadata
 from explanations.framing import INTERPOLATIONS, Framing
 from explanations.manifests import ManifestRow
-from explanations.tensor_files import read_metadata
 
 FORMAT = "explanations-network-3"
 VARIANTS = ("original", "zeroed", "decayed")
