@@ -3,7 +3,8 @@
 JPEG files like ImageNet's (500×375, about 100 kB) are read as VGG-16 and ResNet-50 see them (short side 256,
 centre 224), by explanations.images.read_batches and by torchvision's ImageFolder with torch's DataLoader, on the same
 number of CPUs. What each step of config/imagenet.yaml needs is estimated as `snakemake cost` does it. Then what a file
-costs when its split is listed and checked, and whenever the workflow is planned.
+costs when its split is listed and checked, when its content is compared with the list's hash on reading, and whenever
+the workflow is planned.
 """
 
 import argparse
@@ -29,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 from estimate_cost import read_gpu
 from explanations.cost import examine_all, expected_share, list_steps
 from explanations.datasets import check_files, list_labelled
-from explanations.fingerprints import sum_states
+from explanations.fingerprints import hash_bytes, hash_content, sum_states
 from explanations.folders import list_folder, walk_images
 from explanations.framing import Framing, Picture
 from explanations.images import read_batches
@@ -56,6 +57,9 @@ def main(gpu: GPU, threads: list[int]) -> None:
             print(f"{count:>6} {own:>14.0f} {other:>12.0f} {own / other:>7.2f}")
         listing, planning = (min(time_file(look, Path(folder)) for _ in range(REPEATS)) for look in (check, plan))
         print(f"\na file on one CPU: listed and checked in {listing * 1e3:.2f} ms, in a plan {planning * 1e6:.1f} µs")
+        hashing = min(time_file(hash_all, Path(folder)) for _ in range(REPEATS))
+        share = hashing * rates[0]
+        print(f"read again, its content is compared in {hashing * 1e3:.3f} ms, {share:.1%} of reading it")
     print(f"\nasked for by one {gpu.name}, at {rates[-1]:.0f} images per second and CPU:")
     print(f"{'step':<14} {'network':<20} {'images/s':>9} {'CPUs':>6}")
     config = yaml.safe_load(CONFIG.read_text())
@@ -80,7 +84,7 @@ def write_photographs(folder: Path) -> list[Path]:
 
 def read_with_threads(paths: list[Path], count: int):
     """Batches as every step reads them."""
-    pictures = [Picture(path) for path in paths]
+    pictures = [Picture(path, content=hash_content(path), listing=path) for path in paths]
     return read_batches([pictures[k : k + BATCH] for k in range(0, IMAGES, BATCH)], Framing(224, 256), count)
 
 
@@ -101,6 +105,12 @@ def check(folder: Path) -> None:
 def plan(folder: Path) -> None:
     """Look whether any image has changed, as every plan does."""
     sum_states(walk_images(folder, Counter()))
+
+
+def hash_all(folder: Path) -> None:
+    """Hash what is read, as every step does."""
+    for path in (folder / "class").iterdir():
+        hash_bytes(path.read_bytes())
 
 
 def time_file(look: Callable[[Path], None], folder: Path) -> float:

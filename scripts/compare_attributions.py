@@ -18,7 +18,7 @@ from explanations.command import run_command, step_parser
 from explanations.saliency import layer_bias
 from explanations.shards import ShardReader
 from explanations.statistics import pearson
-from explanations.writing import whole_file
+from explanations.tables import write_table
 
 VARIANTS = ("original", "zeroed", "decayed")
 BLOCK = 100  # images whose maps are in memory at a time
@@ -30,8 +30,7 @@ def main(original: list[Path], zeroed: list[Path], decayed: list[Path], correlat
         found = correlate(readers)
         sums = [row for reader in readers.values() for row in sum_layers(reader)]
     for rows, path in ((found, correlations), (sums, gross_sums)):
-        with whole_file(path) as temporary:
-            pd.DataFrame(rows).to_csv(temporary, index=False)
+        write_table(path, pd.DataFrame(rows))
 
 
 def blocks(reader: ShardReader) -> list[list[int]]:

@@ -17,7 +17,7 @@ from explanations.command import InputError, check_range, run_command, step_pars
 from explanations.measurements import Measurements, read_measurements
 from explanations.methods import layers_of
 from explanations.statistics import adjust_holm, compare
-from explanations.writing import whole_file
+from explanations.tables import write_table
 
 MEASURES = ("delta_e_minus", "e_minus", "delta_e_plus", "e_plus", "delta_e_delta", "e_delta")
 FAMILIES = {
@@ -58,8 +58,7 @@ def main(
             rows += [{**row, "log10_p_holm": value} for row, value in zip(block, adjusted, strict=True)]
     identity = {"network": found.settings["network"], "upsampling": found.settings["upsampling"]}
     identity |= {"variant_a": found.settings["variant"], "variant_b": other.settings["variant"]}
-    with whole_file(output) as temporary:
-        pd.DataFrame([{**identity, **row} for row in rows]).to_csv(temporary, index=False)
+    write_table(output, pd.DataFrame([{**identity, **row} for row in rows]))
 
 
 def compare_family(

@@ -63,7 +63,7 @@ def main(
     place = use_device(device, threads)
     classifier, description = load_network(network)
     place_network(classifier, place)
-    pictures = [row.picture(tuning) for row in read_manifest(tuning_images)]
+    pictures = [row.picture(tuning, tuning_images) for row in read_manifest(tuning_images)]
     if batch > len(pictures):
         raise InputError(f"decay.batch is {batch}; {tuning_images} holds {len(pictures)} images")
     test = LabelledImages.read(test_images, images, description, threads).with_decisions(classifier)

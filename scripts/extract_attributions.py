@@ -19,7 +19,7 @@ from explanations.descriptions import file_hash
 from explanations.devices import place_network, use_device
 from explanations.hdf5 import write_hdf5
 from explanations.images import read_batches
-from explanations.manifests import ManifestRow, choose_block, read_manifest
+from explanations.manifests import ManifestRow, check_labels, choose_block, read_manifest
 from explanations.networks import load_network, preprocess
 from explanations.shards import Operation, ShardWriter
 
@@ -42,8 +42,10 @@ def main(
     check_range("attributions.batch", batch, low=1)
     check_range("attributions.tolerance", tolerance, low=0, open_low=True)
     place = use_device(device, threads)
-    rows = choose_block(read_manifest(manifest), shard, shard_size, manifest)
+    listed = read_manifest(manifest)
+    rows = choose_block(listed, shard, shard_size, manifest)
     classifier, description = load_network(network)
+    check_labels(listed, len(description.classes), manifest)
     classifier = place_network(classifier, place).requires_grad_(False)
     example = torch.zeros(1, description.channels, description.size, description.size, device=place)
     decomposition = Decomposition(classifier, example)
@@ -60,7 +62,7 @@ def main(
         writer = ShardWriter(file, len(rows), identity, layers, operations, versions)
         with ProgressBar(f"{name} {description.variant}", len(rows), "image") as bar:
             blocks = [rows[start : start + batch] for start in range(0, len(rows), batch)]
-            files = ([row.picture(images) for row in block] for block in blocks)
+            files = ([row.picture(images, manifest) for row in block] for block in blocks)
             for block, loaded in zip(blocks, read_batches(files, description.framing, threads), strict=True):
                 # every pass has the same size: kernels differ by it, and so would an image's last digits by its block
                 filled = loaded[np.minimum(np.arange(batch), len(block) - 1)]

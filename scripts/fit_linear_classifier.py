@@ -5,16 +5,19 @@ Out: an HDF5 file: /weights (10, H, W), ∂f_c/∂x; /images (k, H, W), one test
      /attributions (k, 10, H, W), x · ∂f_c/∂x; /scores (k, 10); attributes digits, accuracy, train and test counts.
 """
 
+from io import BytesIO
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import ZipFile
 
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
-from explanations.command import InputError, check_range, run_command, step_parser
+from explanations.command import InputError, check_range, make_again, run_command, step_parser
 from explanations.hdf5 import set_attributes, write_dataset, write_hdf5
+
+SCANS = ("train", "test", "train_labels", "test_labels")  # the archive's arrays
 
 
 def main(output: Path, digits: list[int], regularisation: float, seed: int, scans: Path | None = None) -> None:
@@ -57,14 +60,23 @@ def split_digits(seed: int) -> Split:
 
 
 def read_scans(path: Path) -> Split:
-    """An archive's scans in [0, 1], (n, H, W), to train and to test on, and their (n,) labels."""
+    """An archive's scans in [0, 1], (n, H, W), to train and to test on, and their (n,) labels.
+
+    Each of its files is read to its end, which numpy.load need not do: only then is its checksum compared.
+    """
     try:
-        with np.load(path) as file:
-            return file["train"] / 255, file["test"] / 255, file["train_labels"], file["test_labels"]
+        with ZipFile(path) as archive:
+            members = [BytesIO(archive.read(f"{name}.npy")) for name in SCANS]
+        train, test, train_labels, test_labels = (np.load(member) for member in members)
+        if any(len(scans) != len(labels) for scans, labels in ((train, train_labels), (test, test_labels))):
+            raise ValueError("scans and labels differ in number")
+        return train / 255, test / 255, train_labels, test_labels
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
-        raise InputError(f"{path}: truncated, or not an archive of scans ({error})") from None
+    except Exception as error:  # zip, zlib and numpy fail in as many ways as files can be broken
+        text = " ".join(str(error).split()) or type(error).__name__
+        said = f"changed since it was written, truncated, or not an archive of scans ({text})"
+        raise InputError(f"{path}: {said}; {make_again(path)}") from None
 
 
 if __name__ == "__main__":

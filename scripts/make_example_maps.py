@@ -14,7 +14,7 @@ from explanations.command import InputError, run_command, step_parser
 from explanations.descriptions import file_hash, read_description
 from explanations.hdf5 import set_attributes, write_dataset, write_hdf5
 from explanations.images import load_images
-from explanations.manifests import read_manifest
+from explanations.manifests import check_labels, read_manifest
 from explanations.pictures import as_rgb
 from explanations.saliency import UPSAMPLINGS, saliency_maps
 from explanations.shards import ShardReader
@@ -35,6 +35,7 @@ def main(
         if not 0 <= index < len(rows):
             raise InputError(f"--chosen is {index}; {manifest} has images 0 to {len(rows) - 1}")
     description = read_description(network)
+    check_labels(rows, len(description.classes), manifest)
     with ShardReader(shards, file_hash(network)) as reader:
         reader.check_manifest(rows, manifest)
         maps = ShardMaps(reader, chosen)
@@ -42,7 +43,7 @@ def main(
         classes = description.name_classes(rows)
         targets = [classes[target] for target in reader.read("target", chosen)]
         name = reader.identity["network"]
-    pixels = load_images([rows[index].picture(images) for index in chosen], description.framing)
+    pixels = load_images([rows[index].picture(images, manifest) for index in chosen], description.framing)
     with write_hdf5(output) as file:
         write_dataset(file, "image", chosen)
         write_dataset(file, "rgb", as_rgb(pixels))

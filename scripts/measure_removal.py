@@ -18,7 +18,7 @@ from explanations.descriptions import file_hash
 from explanations.devices import PRECISIONS, use_device
 from explanations.images import load_images
 from explanations.inference import FastDecisions, decide_in
-from explanations.manifests import choose_block, read_manifest
+from explanations.manifests import check_labels, choose_block, read_manifest
 from explanations.measurements import NEVER, write_measurements
 from explanations.networks import load_network, preprocess
 from explanations.removal import Scan, find_flips, noise_partners, rank_pixels, tie_orders
@@ -69,8 +69,9 @@ def main(
     partners = noise_partners(len(rows), noise_maps, seed)
     block = choose_block(rows, shard, shard_size, manifest)
     classifier, description = load_network(network)
+    check_labels(rows, len(description.classes), manifest)
     decide = decide_in(precision, classifier, place)
-    loaded = load_images([row.picture(images) for row in block], description.framing, threads)
+    loaded = load_images([row.picture(images, manifest) for row in block], description.framing, threads)
     inputs = preprocess(torch.from_numpy(loaded), description).to(place)
     chosen = [row.index for row in block]
     with ShardReader(shards, file_hash(network)) as reader:

@@ -58,7 +58,7 @@ def main(
         bias = [None, *(layer_bias(reader, image, l) for l in range(1, top + 1))]
         score, target = float(reader.read("score", [image])[0]), int(reader.read("target", [image])[0])
         name = reader.identity["network"]
-    picture = as_rgb(load_images([rows[image].picture(images)], description.framing)[0])
+    picture = as_rgb(load_images([rows[image].picture(images, manifest)], description.framing)[0])
     kept = [activity[layer].sum(dtype=float), sum(bias[l].sum(dtype=float) for l in range(layer + 1, top + 1))]
     with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, HEIGHT, layout=None) as figure:
         explained = plain(description.name_classes(rows)[target])

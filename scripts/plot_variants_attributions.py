@@ -49,7 +49,7 @@ def main(
             explained = plain(description.name_classes(rows)[target])
             found.append((reader.identity["variant"], maps, score, explained))
             name = reader.identity["network"]
-    picture = as_rgb(load_images([rows[image].picture(images)], descriptions[0].framing)[0])
+    picture = as_rgb(load_images([rows[image].picture(images, manifest)], descriptions[0].framing)[0])
     layers = len(found[0][1])
     half = math.ceil(layers / 2)
     height = TOP + TIER + ROW + SIDE + 0.05

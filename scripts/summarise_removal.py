@@ -13,7 +13,7 @@ import pandas as pd
 from explanations.command import check_range, run_command, step_parser
 from explanations.measurements import MEASURES, NEVER, Measurements, read_measurements
 from explanations.statistics import summarise
-from explanations.writing import whole_file
+from explanations.tables import write_table
 
 
 def main(measurements: list[Path], output: Path, resamples: int, seed: int) -> None:
@@ -27,8 +27,7 @@ def main(measurements: list[Path], output: Path, resamples: int, seed: int) -> N
             spread = summarise(found.measure(measure, method), found.label, resamples, rng)
             never = int(never_flipped(found, measure, method).sum())
             rows.append({**identity, "method": method, "measure": measure, "never_flipped": never, **spread})
-    with whole_file(output) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False)
+    write_table(output, pd.DataFrame(rows))
 
 
 def never_flipped(found: Measurements, measure: str, method: str) -> np.ndarray:

@@ -73,7 +73,7 @@ def main(
     test = LabelledImages.read(test_images, images, description, threads)
     if (test.labels == UNLABELLED).any():
         raise InputError(f"{test_images}: holds images without labels; a network that is trained here needs them")
-    pictures, labels = [row.picture(train) for row in rows], torch.tensor([row.label for row in rows])
+    pictures, labels = [row.picture(train, train_images) for row in rows], torch.tensor([row.label for row in rows])
     fit(network, pictures, labels, description, epochs, batch, learning_rate, weight_decay)
     record = {**settings, "seed": seed, "train_images": len(rows), **test.record_accuracy(network)}
     save_network(output, network, description.with_variant("original", "trained from scratch", "", record))
@@ -84,11 +84,9 @@ def name_classes(rows: Sequence[ManifestRow], manifest: Path) -> list[str]:
     names = {row.label: row.class_name for row in rows}
     if UNLABELLED in names:
         raise InputError(f"{manifest}: holds images without labels; a network can't be trained on them")
-    missing = set(range(max(names) + 1)) - names.keys()
-    if missing:
-        raise InputError(
-            f"{manifest}: holds no image with label {min(missing)}; allowed are labels 0, 1, … without a gap"
-        )
+    missing = next((place for place, label in enumerate(sorted(names)) if label != place), None)
+    if missing is not None:
+        raise InputError(f"{manifest}: holds no image with label {missing}; allowed are labels 0, 1, … without a gap")
     return [names[label] for label in range(len(names))]
 
 

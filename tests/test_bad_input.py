@@ -28,7 +28,7 @@ import zero_biases
 from explanations.command import InputError
 from explanations.datasets import list_labelled
 from explanations.folders import list_folder
-from explanations.framing import Framing
+from explanations.framing import Framing, Picture
 from explanations.hdf5 import DIGEST
 from explanations.images import load_image
 from explanations.manifests import UNLABELLED, ManifestRow, read_manifest, write_manifest
@@ -316,7 +316,7 @@ def truncated(path: Path, share: float) -> Path:
 
 
 def test_a_missing_image(tmp_path):
-    assert refused(load_image, tmp_path / "x.png", Framing(8, 8)) == f"{tmp_path / 'x.png'}: no such image"
+    assert refused(load_image, Picture(tmp_path / "x.png"), Framing(8, 8)) == f"{tmp_path / 'x.png'}: no such image"
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.5, 0.9])
@@ -324,14 +324,14 @@ def test_a_missing_image(tmp_path):
 def test_a_truncated_image(tmp_path, suffix, share):
     path = tmp_path / f"x.{suffix}"
     Image.effect_noise((40, 40), 50).convert("RGB").save(path)
-    message = refused(load_image, truncated(path, share), Framing(32, 32))
+    message = refused(load_image, Picture(truncated(path, share)), Framing(32, 32))
     assert message.startswith(f"{path}: can't be read as an image (")
 
 
 @pytest.mark.parametrize("content", [b"no image", b"\x89PNG\r\n\x1a\n" + bytes(100), b"BM" + b"\xff" * 200])
 def test_what_is_no_image(tmp_path, content):
     (tmp_path / "x.png").write_bytes(content)
-    assert "x.png: can't be read as an image (" in refused(load_image, tmp_path / "x.png", Framing(32, 32))
+    assert "x.png: can't be read as an image (" in refused(load_image, Picture(tmp_path / "x.png"), Framing(32, 32))
 
 
 def test_an_image_missing_half_way_leaves_no_shard(world, output, tmp_path):
@@ -410,7 +410,7 @@ BROKEN_NETWORKS = {
     "pickle": (lambda path: torch.save({"a": torch.ones(2)}, path), "truncated, or not a safetensors file ("),
     "no metadata": (
         lambda path: save_file({"a": torch.ones(2)}, path),
-        "not a network file of this workflow; its metadata must name format explanations-network-2",
+        "not a file of this workflow; its metadata must name format explanations-network-3",
     ),
     "other architecture": (
         lambda path: save_network(path, build("vgg16"), describe("resnet50")),

@@ -91,7 +91,7 @@ def test_a_listing_reads_what_imagenet_holds(photographs, tmp_path, capsys):
     """Sizes, formats and modes are mixed; what isn't RGB is named and converted."""
     list_images.main("imagenet", photographs, tmp_path / "t.csv", **LISTING)
     rows = read_manifest(tmp_path / "t.csv")
-    pixels = load_images([row.picture(photographs) for row in rows], Framing(224, 256))
+    pixels = load_images([row.picture(photographs, tmp_path / "t.csv") for row in rows], Framing(224, 256))
     assert pixels.shape == (12, 3, 224, 224)
     said = capsys.readouterr().out
     assert said.count("converted: ") == said.count("its pixels are L, not RGB") + said.count("CMYK, not RGB") == 4
@@ -185,7 +185,8 @@ def test_an_orientation_is_applied_by_the_list(odd, tmp_path, capsys):
     assert row.orientation == 6
     assert "1 images have an EXIF orientation other than as stored, and are turned so" in capsys.readouterr().out
     stored, turned = (
-        load_images([picture], Framing(16, 16)) for picture in (Picture(odd / row.path), row.picture(odd))
+        load_images([picture], Framing(16, 16))
+        for picture in (Picture(odd / row.path), row.picture(odd, tmp_path / "t.csv"))
     )
     assert np.array_equal(turned[0], np.rot90(stored[0], -1, (1, 2))) and not np.array_equal(turned, stored)
 

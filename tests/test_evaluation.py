@@ -101,7 +101,7 @@ from explanations.descriptions import NetworkDescription
 from explanations.evaluation import LabelledImages
 from explanations.framing import Picture
 count = int(sys.argv[3])
-description = NetworkDescription("narrow", "vgg16", {}, ("a",), 224, (0.5,) * 3, (0.5,) * 3, 256)
+description = NetworkDescription("narrow", "vgg16", {}, ("a", "b"), 224, (0.5,) * 3, (0.5,) * 3, 256)
 test = LabelledImages([Picture(Path(sys.argv[2]))] * count, np.zeros(count), description, threads=2)
 assert sum(len(pixels) for _, pixels in test.batches(16)) == count
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

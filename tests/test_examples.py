@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 import fit_linear_classifier
 import make_example_maps
 from explanations.attribution_maps import ShardMaps
-from explanations.framing import Framing
+from explanations.framing import Framing, Picture
 from explanations.hdf5 import read_attributes
 from explanations.images import load_image
 from explanations.manifests import read_manifest
@@ -59,7 +59,7 @@ def test_example_maps(world, tmp_path):
         for m, method in enumerate(methods):
             assert np.array_equal(file["maps"][:, m], saliency_maps(method, maps, "nearest").numpy())
         for k, index in enumerate((7, 2)):
-            image = load_image(world.images / rows[index].path, Framing(32, 32))
+            image = load_image(Picture(world.images / rows[index].path), Framing(32, 32))
             assert np.array_equal(file["rgb"][k], image.transpose(1, 2, 0))
             assert attributes["classes"][k] == rows[index].class_name
             assert attributes["target_classes"][k] == str(reader.read("target", [index])[0])

@@ -56,7 +56,7 @@ def noise(world, tmp_path_factory) -> SimpleNamespace:
 def test_a_shard_holds_the_decomposition(noise, tmp_path, name):
     network, description = load_network(noise.networks[name])
     rows = read_manifest(noise.manifest)
-    loaded = load_images([row.picture(noise.images) for row in rows], description.framing)
+    loaded = load_images([row.picture(noise.images, noise.manifest) for row in rows], description.framing)
     images = preprocess(torch.from_numpy(loaded), description)
     decomposition = Decomposition(network.double(), images[:1].double())
     wanted = decomposition(images.double())

@@ -236,6 +236,18 @@ def test_a_damaged_note_is_none(noted, text):
     assert fingerprint(images, note) != known
 
 
+def test_a_flipped_bit_in_a_note_is_no_error(noted):
+    """At the worst, the images are listed again; bytes that are no text are among what comes of it."""
+    images, note, _ = noted
+    content = note.read_bytes()
+    for bit in range(8 * len(content)):
+        changed = bytearray(content)
+        changed[bit // 8] ^= 1 << bit % 8
+        note.write_bytes(changed)
+        assert fingerprint(images, note)
+        read_note(note)
+
+
 def test_another_folder_that_is_not_there(noted):
     """A folder that is gone can't have changed; one that was never listed is another."""
     images, note, known = noted

@@ -23,6 +23,7 @@ from explanations.claims import CLAIMS
 from explanations.datasets import list_labelled
 from explanations.descriptions import file_hash, read_description
 from explanations.folders import list_folder
+from explanations.framing import Picture
 from explanations.images import load_images
 from explanations.manifests import read_manifest
 from explanations.measurements import NEVER
@@ -120,7 +121,7 @@ def write_weights(folder: Path, entry: dict) -> dict[str, str]:
 def recognise(network: nn.Module, published: Published, images: Path) -> None:
     """Fit the last layer to give 10 to the class of each image and 0 to the other classes."""
     rows = list_labelled(images, list_folder(images)[0], "imagenet")
-    loaded = load_images([row.picture(images) for row in rows], published.framing, 2)
+    loaded = load_images([Picture(images / row.path) for row in rows], published.framing, 2)
     [last] = [
         module
         for module in network.modules()

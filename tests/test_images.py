@@ -1,14 +1,25 @@
 """What is read of image files."""
 
+import shutil
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
+from conftest import extract, refused, remove
 from PIL import Image, ImageOps, TiffImagePlugin
+from small import SIZE, describe
 from torchvision.transforms import v2
 
+import make_example_maps
 from explanations.command import InputError
+from explanations.evaluation import LabelledImages
+from explanations.fingerprints import hash_content
 from explanations.folders import list_folder
 from explanations.framing import Framing, Picture
 from explanations.images import frame, inspect_image, load_image, load_images, read_batches
+from explanations.manifests import read_manifest
 
 PLAIN = Framing(16, 16)
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)  # all grey values
@@ -32,7 +43,7 @@ def pictures(folder) -> list[Picture]:
 def test_an_image_of_the_right_size_is_read_as_it_is(tmp_path):
     values = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     Image.fromarray(values).save(tmp_path / "i.png")
-    found = load_image(tmp_path / "i.png", Framing(32, 32))
+    found = load_image(Picture(tmp_path / "i.png"), Framing(32, 32))
     assert np.array_equal(found, values.transpose(2, 0, 1))
 
 
@@ -41,14 +52,14 @@ def test_an_oblong_image_loses_its_ends(tmp_path):
     values[:, :8, 0], values[:, 8:16, 1], values[:, 16:, 2] = 200, 200, 200
     for name, array in (("wide", values), ("tall", values.transpose(1, 0, 2))):
         Image.fromarray(array).save(tmp_path / f"{name}.png")
-        found = load_image(tmp_path / f"{name}.png", Framing(8, 8))
+        found = load_image(Picture(tmp_path / f"{name}.png"), Framing(8, 8))
         assert (found[1] == 200).all() and not found[[0, 2]].any()
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (65, 97), (33, 200), (7, 5)])
 def test_every_image_is_brought_to_size(tmp_path, shape):
     Image.new("RGB", shape[::-1], (1, 2, 3)).save(tmp_path / "i.png")
-    found = load_image(tmp_path / "i.png", Framing(32, 32))
+    found = load_image(Picture(tmp_path / "i.png"), Framing(32, 32))
     assert found.shape == (3, 32, 32) and found.dtype == np.uint8
     assert [np.unique(channel).tolist() for channel in found] == [[1], [2], [3]]
 
@@ -72,7 +83,7 @@ def test_squashing_keeps_an_image_whole(tmp_path):
 def test_other_modes_become_rgb(tmp_path, mode):
     suffix = "tif" if mode == "CMYK" else "png"
     Image.new("RGB", (8, 8), (255, 255, 255)).convert(mode).save(tmp_path / f"i.{suffix}")
-    assert (load_image(tmp_path / f"i.{suffix}", Framing(8, 8)) >= 254).all()
+    assert (load_image(Picture(tmp_path / f"i.{suffix}"), Framing(8, 8)) >= 254).all()
 
 
 # --- other pixels ------------------------------------------------------------------------------------------------
@@ -92,7 +103,7 @@ def test_grey_images_of_16_bits_are_scaled(tmp_path, suffix, channels):
     path = tmp_path / f"i.{suffix}"
     SIXTEEN[suffix](path)
     assert not inspect_image(path).one_colour
-    found = load_image(path, Framing(16, 16, channels=channels))
+    found = load_image(Picture(path), Framing(16, 16, channels=channels))
     assert found.shape == (channels, 16, 16)
     assert all(np.array_equal(channel, RAMP) for channel in found[:3])
     assert channels != 4 or (found[3] == 255).all()
@@ -101,7 +112,7 @@ def test_grey_images_of_16_bits_are_scaled(tmp_path, suffix, channels):
 def test_16_bits_are_rounded(tmp_path):
     values = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16) // 2
     Image.fromarray(values).save(tmp_path / "i.png")
-    assert np.array_equal(load_image(tmp_path / "i.png", PLAIN)[0], np.rint(values / 65535 * 255))
+    assert np.array_equal(load_image(Picture(tmp_path / "i.png"), PLAIN)[0], np.rint(values / 65535 * 255))
 
 
 @pytest.mark.parametrize(("bits", "white"), [(16, 1), (16, 0), (12, 1)])
@@ -119,7 +130,7 @@ def test_a_tiff_says_what_is_white(tmp_path, bits, white):
     tags[273] = 0  # where the tags end
     (tmp_path / "i.tif").write_bytes(b"II*\0\x08\0\0\0" + tags.tobytes(8) + data)
     wanted = RAMP if white else 255 - RAMP
-    assert np.array_equal(load_image(tmp_path / "i.tif", PLAIN)[0], wanted)
+    assert np.array_equal(load_image(Picture(tmp_path / "i.tif"), PLAIN)[0], wanted)
 
 
 @pytest.mark.parametrize(("kind", "said"), [(np.float32, "floats (F)"), (np.int32, "32-bit integers (I)")])
@@ -129,7 +140,7 @@ def test_pixels_of_no_known_range_are_refused(tmp_path, kind, said):
     message = f"its pixels are {said}, whose range isn't known; allowed are images of 8 or 16 bits"
     assert inspect_image(path).problem == message
     with pytest.raises(InputError) as raised:
-        load_image(path, PLAIN)
+        load_image(Picture(path), PLAIN)
     assert str(raised.value) == f"{path}: {message}"
 
 
@@ -145,7 +156,7 @@ def test_every_mode_comes_in_every_number_of_channels(tmp_path, name):
     image.save(path, **({"format": "JPEG"} if path.suffix == ".jfif" else {}))
     seen = inspect_image(path)
     assert (seen.problem, seen.one_colour, seen.pages, seen.orientation) == ("", False, 1, 1)
-    rgb, grey, rgba = (load_image(path, Framing(16, 16, channels=channels)) for channels in (3, 1, 4))
+    rgb, grey, rgba = (load_image(Picture(path), Framing(16, 16, channels=channels)) for channels in (3, 1, 4))
     assert (rgb.shape, grey.shape, rgba.shape) == ((3, 16, 16), (1, 16, 16), (4, 16, 16))
     assert np.array_equal(rgba[:3], rgb) and (rgba[3] == 255).all()
     luminance = np.asarray(Image.fromarray(rgb.transpose(1, 2, 0)).convert("L"))
@@ -157,15 +168,15 @@ def test_transparency_is_read_by_a_network_of_four_channels_alone(tmp_path):
     image.putalpha(Image.fromarray(255 - RAMP))
     image.save(tmp_path / "la.png")
     Image.fromarray(RAMP).quantize(4).save(tmp_path / "p.png", transparency=0)
-    assert np.array_equal(load_image(tmp_path / "la.png", Framing(16, 16, channels=4))[3], 255 - RAMP)
-    assert set(np.unique(load_image(tmp_path / "p.png", Framing(16, 16, channels=4))[3])) == {0, 255}
-    assert np.array_equal(load_image(tmp_path / "la.png", PLAIN)[0], RAMP)
+    assert np.array_equal(load_image(Picture(tmp_path / "la.png"), Framing(16, 16, channels=4))[3], 255 - RAMP)
+    assert set(np.unique(load_image(Picture(tmp_path / "p.png"), Framing(16, 16, channels=4))[3])) == {0, 255}
+    assert np.array_equal(load_image(Picture(tmp_path / "la.png"), PLAIN)[0], RAMP)
 
 
 @pytest.mark.parametrize("channels", [0, 2, 5])
 def test_other_numbers_of_channels_are_refused(tmp_path, channels):
     with pytest.raises(InputError) as raised:
-        load_image(tmp_path / "i.png", Framing(16, 16, channels=channels))
+        load_image(Picture(tmp_path / "i.png"), Framing(16, 16, channels=channels))
     allowed = "allowed are 1 (grey), 3 (RGB) and 4 (RGB and alpha)"
     assert str(raised.value) == f"images can't be read in {channels} channels; {allowed}"
 
@@ -193,7 +204,7 @@ def test_the_first_of_several_pages_is_read(tmp_path, suffix):
     lossless = {"lossless": True} if suffix == "webp" else {}
     first.save(tmp_path / f"i.{suffix}", save_all=True, append_images=[second], **lossless)
     assert inspect_image(tmp_path / f"i.{suffix}").pages == 2
-    found = load_image(tmp_path / f"i.{suffix}", PLAIN).astype(int)
+    found = load_image(Picture(tmp_path / f"i.{suffix}"), PLAIN).astype(int)
     assert np.abs(found - RAMP).max() <= 4
 
 
@@ -212,9 +223,9 @@ def test_an_orientation_is_undone_if_it_is_asked_for(tmp_path, suffix, orientati
     with Image.open(path) as file:
         turned, stored = ImageOps.exif_transpose(file), file.convert("RGB")
     for found, wanted in (
-        (load_image(path, framing, orientation), turned),
+        (load_image(Picture(path, orientation), framing), turned),
         (load_images([Picture(path, orientation)], framing)[0], turned),
-        (load_image(path, framing), stored),
+        (load_image(Picture(path), framing), stored),
     ):
         assert np.array_equal(found, np.asarray(frame(wanted, framing)).transpose(2, 0, 1))
 
@@ -225,7 +236,7 @@ def test_a_tiffs_orientation_is_always_undone(tmp_path):
     exif[274] = 6
     Image.fromarray(np.dstack([RAMP] * 3)).save(tmp_path / "i.tif", exif=exif)
     assert inspect_image(tmp_path / "i.tif").orientation == 1
-    assert np.array_equal(load_image(tmp_path / "i.tif", PLAIN)[0], np.rot90(RAMP, -1))
+    assert np.array_equal(load_image(Picture(tmp_path / "i.tif"), PLAIN)[0], np.rot90(RAMP, -1))
 
 
 @pytest.mark.parametrize("value", [0, 9])
@@ -297,3 +308,53 @@ def test_an_inspection_reads_to_the_end(tmp_path, mode, share):
     else:
         with pytest.raises(InputError, match=r"x\.jpg: can't be read as an image"):
             inspect_image(path)
+
+
+# --- changed files -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["i.png", "i.jpg"])
+def test_an_image_that_changed_by_a_bit_is_named(tmp_path, name):
+    """Whether it could still be read or not; nothing is checked where the list has no hash."""
+    path = tmp_path / name
+    Image.effect_noise((12, 12), 50).convert("RGB").save(path)
+    picture = Picture(path, content=hash_content(path), listing=Path("results/e/test_images.csv"))
+    content, pixels = path.read_bytes(), load_images([picture], PLAIN)
+    assert np.array_equal(load_images([Picture(path)], PLAIN), pixels)
+    remedy = "put it back, or make the list again: snakemake --cores all --force results/e/test_images.csv"
+    readable = 0
+    for bit in range(0, 8 * len(content), 7):
+        changed = bytearray(content)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        assert refused(load_images, [picture], PLAIN) == f"{path}: changed since it was listed; {remedy}"
+        with suppress(InputError):
+            readable += not np.array_equal(load_images([Picture(path)], PLAIN), pixels)
+    assert readable > 0 or name.endswith("png")  # which has sums of its own
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_changed_image_among_many(folder, threads):
+    files = [replace(file, content=hash_content(file.path), listing=Path("l.csv")) for file in pictures(folder)]
+    Image.new("RGB", (8, 8)).save(files[7].path)
+    with pytest.raises(InputError, match=f"{files[7].path}: changed since it was listed"):
+        list(read_batches([files[:6], files[6:12]], Framing(8, 8), threads))
+
+
+def test_every_step_notices_a_changed_image(world, tmp_path):
+    """Those that evaluate images, those that tune and train on them; nothing is written."""
+    shutil.copytree(world.images, tmp_path / "images")
+    rows = read_manifest(world.manifest)
+    path = tmp_path / "images" / rows[-1].path
+    Image.new("RGB", (SIZE, SIZE)).save(path)
+    images, output = {"images": tmp_path / "images"}, tmp_path / "results" / "output"
+    message = f"{path}: changed since it was listed; "
+    for step in (extract, remove):
+        assert refused(step, world, "vgg16", output, **images).startswith(message)
+    shards = [world.shards["vgg16"]]
+    flags = {"shards": shards, "output": output, "chosen": [len(rows) - 1], "methods": ["gradient"], **images}
+    flags |= {"network": world.networks["vgg16"], "manifest": world.manifest, "upsampling": "bilinear"}
+    assert refused(make_example_maps.main, **flags).startswith(message)
+    test = LabelledImages.read(world.test_images, tmp_path / "images", describe("vgg16"))
+    assert refused(lambda: list(test.batches())).startswith(message)
+    assert not list(output.parent.iterdir())

@@ -1,11 +1,18 @@
 """Manifests: which images are drawn, and their files."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import extract, refused, remove
+from small import describe
 
+import make_example_maps
+import train_network
 from explanations.command import InputError
+from explanations.evaluation import LabelledImages
+from explanations.framing import Picture
 from explanations.manifests import UNLABELLED, ManifestRow, choose_images, read_manifest, write_manifest
 
 NAMES = "abcd"
@@ -73,3 +80,69 @@ def test_manifest_round_trip(tmp_path):
     write_manifest(tmp_path / "m.csv", rows)
     assert read_manifest(tmp_path / "m.csv") == rows
     assert (tmp_path / "m.csv").read_text().splitlines()[0] == "index,path,class,label,orientation,content"
+
+
+# --- what can't be -----------------------------------------------------------------------------------------------
+
+HEADER = "index,path,class,label,orientation,content"
+INSIDE = "allowed are paths inside the folder of images"
+LABELS = "allowed are -1, not known, to 2147483647"
+WRONG = {
+    "0,a/x.png,a,99999999999999999999,1,": f"label 99999999999999999999 of a/x.png; {LABELS}",
+    f"0,a/x.png,a,{'9' * 4000},1,": f"label {'9' * 20}… of a/x.png; {LABELS}",
+    f"0,a/x.png,a,{'9' * 5000},1,": "not a manifest (",
+    "0,a/x.png,a,2147483648,1,": f"label 2147483648 of a/x.png; {LABELS}",
+    "0,a/x.png,a,-2,1,": f"label -2 of a/x.png; {LABELS}",
+    "0,a/x.png,a,1.0,1,": "not a manifest (",
+    "99999999999999999999,a/x.png,a,0,1,": "its rows must be numbered 0, 1, … and be at least one",
+    "-1,a/x.png,a,0,1,": "its rows must be numbered 0, 1, … and be at least one",
+    "0,a/x.png,a,0,99999999999999999999,": "orientation 99999999999999999999 of a/x.png; allowed are 1 to 8",
+    "0,../x.png,a,0,1,": f"image 0 is ../x.png; {INSIDE}",
+    "0,a/../../x.png,a,0,1,": f"image 0 is a/../../x.png; {INSIDE}",
+    "0,/etc/passwd,a,0,1,": f"image 0 is /etc/passwd; {INSIDE}",
+    "0,,a,0,1,": f"image 0 is empty; {INSIDE}",
+    "0,a/\0.png,a,0,1,": "image 0 is 'a/\\x00.png' of class 'a'; allowed is printable text",
+    '0,"a/\n.png",a,0,1,': "image 0 is 'a/\\n.png' of class 'a'; allowed is printable text",
+    '0,a/x.png,"a\r\nb",0,1,': "image 0 is 'a/x.png' of class 'a\\r\\nb'; allowed is printable text",
+    f"0,{'a' * 200_000},a,0,1,": "not a manifest (field larger than field limit",
+    "0,a/x.png,a,0": "not a manifest (",
+    "0,a/x.png,a,0,1,\n1,a/x.png,a,0,1,": "a/x.png is there twice; each image counts once",
+    "0,a/\udcff.png,a,0,1,": "not a manifest (",
+}
+
+
+@pytest.mark.parametrize("rows", WRONG, ids=range(len(WRONG)))
+def test_a_manifest_of_what_can_not_be(tmp_path, rows):
+    path = tmp_path / "m.csv"
+    path.write_text(f"{HEADER}\n{rows}\n", newline="", errors="surrogateescape")
+    assert refused(read_manifest, path).startswith(f"{path}: {WRONG[rows]}")
+
+
+def test_the_list_that_an_image_stands_in(tmp_path):
+    """Of a manifest, the list that it was drawn from: made again, the manifest alone would keep what it says."""
+    row = ManifestRow(0, "a/x.png", "a", 0, 3, "0123456789abcdef")
+    found = row.picture(Path("images"), Path("results/e/manifest.csv"))
+    assert found == Picture(Path("images/a/x.png"), 3, "0123456789abcdef", Path("results/e/test_images.csv"))
+    assert row.picture(Path("images"), Path("results/e/train_images.csv")).listing.name == "train_images.csv"
+
+
+def test_labels_beyond_a_networks_classes(world, tmp_path):
+    """In every step that has both: nothing is written."""
+    rows = [replace(row, label=row.label + 1000) for row in read_manifest(world.manifest)]
+    manifest, output = tmp_path / "manifest.csv", tmp_path / "results" / "output"
+    write_manifest(manifest, rows)
+    message = f"{manifest}: label {rows[0].label} of {rows[0].path}; the network has 10 classes"
+    for step in (extract, remove):
+        assert refused(step, world, "vgg16", output, manifest=manifest) == message
+    network, shards = world.networks["vgg16"], [world.shards["vgg16"]]
+    flags = (network, manifest, world.images, shards, output, [0], ["gradient"], "bilinear")
+    assert refused(make_example_maps.main, *flags) == message
+    said = f"{manifest}: class {rows[0].class_name} has label {rows[0].label}, but {rows[0].class_name} among"
+    assert refused(LabelledImages.read, manifest, world.images, describe("vgg16")).startswith(said)
+    assert not output.parent.exists()
+
+
+def test_training_on_a_label_far_beyond_the_others_takes_no_memory():
+    rows = [ManifestRow(0, "a/x.png", "a", 0), ManifestRow(1, "b/x.png", "b", 2**31 - 1)]
+    message = "m.csv: holds no image with label 1; allowed are labels 0, 1, … without a gap"
+    assert refused(train_network.name_classes, rows, Path("m.csv")) == message

@@ -30,7 +30,8 @@ def test_e_of_s_and_noise_against_a_plain_loop(world, tmp_path, ties, fill):
     network, description = load_network(world.networks["vgg16"])
     rows = read_manifest(world.manifest)
     images = preprocess(
-        torch.from_numpy(load_images([row.picture(world.images) for row in rows], description.framing)), description
+        torch.from_numpy(load_images([row.picture(world.images, world.manifest) for row in rows], description.framing)),
+        description,
     )
     partners = noise_partners(len(rows), 2, SEED)
     found = read_measurements([output])

@@ -50,5 +50,28 @@ def test_an_archive_that_is_none(tmp_path, content):
     path = tmp_path / "scans.npz"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(InputError, match=r"scans.npz: (no such file|truncated, or not an archive of scans)"):
+    with pytest.raises(InputError, match=r"scans.npz: (no such file|changed since it was written, truncated, or not)"):
         fit_linear_classifier.main(tmp_path / "l.h5", [3], 1.0, 0, path)
+
+
+def test_a_flipped_bit_is_noticed_or_changes_nothing(tmp_path):
+    """A sample of all bits: of names, sizes, checksums and scans."""
+    path, random = tmp_path / "scans.npz", np.random.default_rng(0)
+    arrays = {name: random.integers(0, 256, (9, 6, 6), np.uint8) for name in ("train", "test")}
+    arrays |= {f"{name}_labels": random.integers(0, 10, 9) for name in ("train", "test")}
+    np.savez_compressed(path, **arrays)
+    content, found = path.read_bytes(), fit_linear_classifier.read_scans(path)
+    errors = []
+    for bit in range(0, 8 * len(content), 5):
+        changed = bytearray(content)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        try:
+            again = fit_linear_classifier.read_scans(path)
+        except InputError as error:
+            errors.append(str(error))
+            continue
+        assert all(np.array_equal(one, other) for one, other in zip(found, again, strict=True)), bit
+    start = f"{path}: changed since it was written, truncated, or not an archive of scans ("
+    assert all(error.startswith(start) and "\n" not in error for error in errors)
+    assert len(errors) > 500 and errors[0].endswith(f"; make it again: snakemake --cores all --force {path}")

@@ -69,7 +69,7 @@ def write_all(folder: Path, table: pd.DataFrame, **about) -> list[Path]:
 def test_text_columns_stay_text_and_numbers_may_be_missing(tmp_path):
     table = pd.DataFrame({"image": NAMES, "method": NAMES[::-1], "n": range(len(NAMES)), "alpha": np.nan, "beta": 0.1})
     table.loc[1:, "alpha"] = np.arange(1, len(NAMES)) / 7
-    table.loc[2, "beta"] = -np.inf
+    table.loc[2, "beta"] = -1e300
     write_table(tmp_path / "t.csv", table, {"network": "NA", "class": ""})
     found = read_tables([tmp_path / "t.csv"], ())
     assert found["network"].tolist() == ["NA"] * len(NAMES) and found["class"].tolist() == [""] * len(NAMES)
@@ -213,7 +213,7 @@ def test_classes_of_a_figure(tmp_path, drawn):
 
 
 def test_a_class_may_be_called_as_a_broken_formula(world, tmp_path, drawn):
-    classes = [f"${{{k} for $" for k in range(10)]
+    classes = tuple(f"${{{k} for $" for k in range(10))
     network = tmp_path / "n.safetensors"
     save_network(network, build("vgg16", seed=SEED), describe("vgg16", classes=classes))
     data = {"manifest": world.manifest, "images": world.images, "image": 3, **drawn["flags"]}

@@ -199,7 +199,12 @@ def test_round_trip(tmp_path):
         ("resnet_18", {}, "constructor is resnet_18; of timm's the closest are resnet18, "),
         ("resnet18.nonsense", {}, "arguments of resnet18.nonsense: "),
         ("resnet18", {"wide": 1}, "arguments of resnet18: ResNet.__init__() got an unexpected keyword argument 'wide'"),
-        ("resnet18", {"pretrained": True}, "arguments of resnet18: "),
+        ("resnet18", {"pretrained": True}, "arguments of resnet18: pretrained is not allowed; weights"),
+        (
+            "resnet18",
+            {"checkpoint_path": "x"},
+            "arguments of resnet18: checkpoint_path is not allowed; weights are none",
+        ),
         ("vit_tiny_patch16_224", {"num_heads": 5}, "arguments of vit_tiny_patch16_224: "),
     ],
 )

@@ -51,7 +51,7 @@ def test_zeroed_networks_survive_saving(tmp_path, name):
     usual = network(images())
     settings = ZOO[name]
     arguments = {**settings["arguments"], "num_classes": 10}
-    description = describe("vgg16", constructor=settings["constructor"], arguments=arguments, size=SIZE)
+    description = describe("vgg16", constructor=settings["constructor"], arguments=arguments, size=SIZE, resize=SIZE)
     zero_biases(network, find(network).biases)
     wanted = network(images())
     assert not torch.equal(wanted, usual)

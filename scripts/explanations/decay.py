@@ -10,19 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from explanations.biases import decay_factors, find_biases, named_tensors, scale_biases
-from explanations.command import ProgressBar
+from explanations.command import InputError, ProgressBar
 from explanations.descriptions import NetworkDescription
 from explanations.devices import compute_in
 from explanations.framing import Picture
 from explanations.images import read_batches
 from explanations.networks import preprocess
-from explanations.writing import whole_file
+from explanations.tensor_files import read_tensors, write_tensors
 
+FORMAT = "explanations-decay-1"  # of checkpoints
 ADAM_STATE = ("exp_avg", "exp_avg_sq", "step")
 
 
@@ -188,25 +187,23 @@ def _row(phase: int, training_steps: int, factor: float, accuracy: float, brute_
 
 def save_checkpoint(path: Path, decay: Decay, fingerprint: str, record: list[dict]) -> None:
     """Write the state of a decay and its record so far; `fingerprint` says of what network, images and settings."""
-    state = {name: tensor.contiguous() for name, tensor in decay.state().items()}
-    with whole_file(path) as temporary:
-        save_file(state, temporary, {"fingerprint": fingerprint, "record": json.dumps(record)})
+    metadata = {"format": FORMAT, "fingerprint": fingerprint, "record": json.dumps(record)}
+    write_tensors(path, decay.state(), metadata)
 
 
 def load_checkpoint(path: Path, decay: Decay, fingerprint: str) -> list[dict]:
     """Restore a decay from its checkpoint and return the record up to there; an empty one if none fits."""
+    if not path.exists():
+        return []
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-    except FileNotFoundError:
+        metadata, state = read_tensors(path, FORMAT, "starting anew")
+    except InputError as error:
+        print(error)
         return []
-    except (SafetensorError, OSError) as error:
-        print(f"{path}: can't be read ({error}); starting anew")
-        return []
-    if metadata.get("fingerprint") != fingerprint:
+    if metadata["fingerprint"] != fingerprint:
         print(f"{path}: of another network, other images or other settings; starting anew")
         return []
-    decay.restore(load_file(path))
+    decay.restore(state)
     record = json.loads(metadata["record"])
     print(f"{path}: going on after phase {record[-1]['phase']}")
     return record

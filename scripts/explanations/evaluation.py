@@ -69,7 +69,7 @@ class LabelledImages:
         rows = read_manifest(manifest)
         check_number(rows, description, manifest)
         check_classes(rows, description.name_classes(rows), manifest)
-        pictures = [row.picture(folder) for row in rows]
+        pictures = [row.picture(folder, manifest) for row in rows]
         return cls(pictures, np.array([row.label for row in rows]), description, threads)
 
     def __len__(self) -> int:

@@ -82,6 +82,11 @@ def hash_content(path: Path) -> str:
         return NO_CONTENT
 
 
+def hash_bytes(data: bytes) -> str:
+    """As `hash_content`, of a file's content that is in memory."""
+    return hashlib.sha256(data).hexdigest()[:DIGITS]
+
+
 def write_note(path: Path, note: Note) -> None:
     """Write a note as text."""
     with whole_file(path) as temporary, open(temporary, "w") as file:
@@ -91,11 +96,11 @@ def write_note(path: Path, note: Note) -> None:
 
 
 def read_heading(path: Path) -> tuple[str, str, str]:
-    """A note's fingerprint, what `sum_states` says of its files, and its folder; empty if there is no note."""
+    """A note's fingerprint, what `sum_states` says of its files, and its folder; empty if there is none."""
     try:
         with open(path) as file:
             return file.readline().rstrip("\n"), file.readline().rstrip("\n"), file.readline().rstrip("\n")
-    except FileNotFoundError:
+    except (FileNotFoundError, UnicodeDecodeError):
         return "", "", ""
 
 

@@ -51,14 +51,15 @@ def list_folder(folder: Path) -> tuple[list[ImageFile], Counter[str]]:
 
 def check_names(folder: Path, files: Sequence[ImageFile]) -> None:
     """InputError unless all names are UTF-8 without control characters, which neither tables nor logs could hold."""
-    bad = [file.path for file in files if not _is_text(file.path)]
+    bad = [file.path for file in files if not is_text(file.path)]
     if bad:
         rest = f" (and {len(bad) - 1} others)" if len(bad) > 1 else ""
         allowed = "allowed are names in UTF-8, without line breaks and other control characters"
         raise InputError(f"images.folder: {folder} holds {bad[0]!a}{rest}; {allowed}")
 
 
-def _is_text(name: str) -> bool:
+def is_text(name: str) -> bool:
+    """Whether a name is UTF-8 without control characters."""
     try:
         name.encode()
     except UnicodeEncodeError:  # Python's stand-ins for bytes that aren't UTF-8

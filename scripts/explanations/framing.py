@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 AS_STORED, ORIENTATIONS = 1, range(1, 9)  # EXIF's: how a camera was held
 
 
@@ -23,7 +24,13 @@ class Framing:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An image file, and the EXIF orientation that is undone when it is read; AS_STORED leaves it as it is."""
+    """An image file, and the EXIF orientation that is undone when it is read; AS_STORED leaves it as it is.
+
+    `content` is the hash that the file had when it was listed, which it must still have; empty if that isn't known.
+    `listing` is the list that tells, which is to be made again if the file has changed.
+    """
 
     path: Path
     orientation: int = AS_STORED
+    content: str = ""
+    listing: Path | None = None

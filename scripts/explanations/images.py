@@ -1,29 +1,26 @@
 """Image files: what is wrong with them, and their pixels as a network sees them."""
 
+import shlex
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import Base
 from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION
 
 from explanations.command import InputError
+from explanations.fingerprints import hash_bytes
 from explanations.framing import AS_STORED, ORIENTATIONS, Framing, Picture
 
 T, R = TypeVar("T"), TypeVar("R")
-INTERPOLATIONS = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # PIL's, by number of channels
 TURNS = {  # what undoes an EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -76,16 +73,18 @@ def inspect_image(path: Path) -> Inspection:
     return Inspection(mode, problem, orientation, pages, one_colour)
 
 
-def load_image(path: Path, framing: Framing, orientation: int = AS_STORED) -> np.ndarray:
+def load_image(picture: Picture, framing: Framing) -> np.ndarray:
     """Read one image as (channels, size, size) uint8, its EXIF orientation undone if it is given.
 
-    InputError, naming the file, if it is missing or can't be used.
+    InputError, naming the file, if it is missing, can't be used or is not what it was when it was listed.
     """
+    path = picture.path
     if framing.channels not in MODES:
         allowed = "allowed are 1 (grey), 3 (RGB) and 4 (RGB and alpha)"
         raise InputError(f"images can't be read in {framing.channels} channels; {allowed}")
+    content = read_content(picture)
     try:
-        with Image.open(path) as file:
+        with Image.open(BytesIO(content)) as file:
             file.load()
             problem = find_problem(file)
             image = None if problem else convert(file, framing.channels)
@@ -93,16 +92,32 @@ def load_image(path: Path, framing: Framing, orientation: int = AS_STORED) -> np
         raise _unreadable(path, error) from None
     if image is None:
         raise InputError(f"{path}: {problem}")
-    if orientation != AS_STORED:
-        image = image.transpose(TURNS[orientation])
+    if picture.orientation != AS_STORED:
+        image = image.transpose(TURNS[picture.orientation])
     pixels = np.asarray(frame(image, framing))
     return pixels.reshape(framing.size, framing.size, framing.channels).transpose(2, 0, 1)
+
+
+def read_content(picture: Picture) -> bytes:
+    """An image file's content, which must be what it was when the image was listed, if that is known."""
+    try:
+        content = picture.path.read_bytes()
+    except OSError as error:
+        raise _unreadable(picture.path, error) from None
+    if picture.content and hash_bytes(content) != picture.content:
+        remedy = (
+            f"put it back, or make the list again: snakemake --cores all --force {shlex.quote(str(picture.listing))}"
+        )
+        raise InputError(f"{picture.path}: changed since it was listed; {remedy}")
+    return content
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
     if isinstance(error, FileNotFoundError):
         return InputError(f"{path}: no such image")
-    return InputError(f"{path}: can't be read as an image ({str(error).splitlines()[0]})")
+    unknown = isinstance(error, UnidentifiedImageError)  # whose text names an object in memory
+    text = "of no known format" if unknown else (str(error).splitlines() or [type(error).__name__])[0]
+    return InputError(f"{path}: can't be read as an image ({text})")
 
 
 def frame(image: Image.Image, framing: Framing) -> Image.Image:
@@ -110,7 +125,7 @@ def frame(image: Image.Image, framing: Framing) -> Image.Image:
     short, size = min(image.size), framing.size
     wanted = tuple(framing.resize if framing.squash else framing.resize * length // short for length in image.size)
     if image.size != wanted:
-        image = image.resize(wanted, INTERPOLATIONS[framing.interpolation])
+        image = image.resize(wanted, Image.Resampling[framing.interpolation.upper()])
     left, top = (round((length - size) / 2) for length in image.size)
     return image.crop((left, top, left + size, top + size))
 
@@ -182,7 +197,7 @@ def read_batches(batches: Iterable[Sequence[Picture]], framing: Framing, threads
     """
 
     def load(picture: Picture) -> np.ndarray:
-        return load_image(picture.path, framing, picture.orientation)
+        return load_image(picture, framing)
 
     return map(np.stack, map_batches(load, batches, threads))
 

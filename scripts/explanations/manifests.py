@@ -4,16 +4,19 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from explanations.command import InputError, check_range
+from explanations.folders import is_text
 from explanations.framing import AS_STORED, ORIENTATIONS, Picture
 from explanations.writing import whole_file
 
 COLUMNS = ("index", "path", "class", "label", "orientation", "content")
 UNLABELLED = -1  # the label of an image whose class isn't known
+HIGHEST_LABEL = 2**31 - 1  # far more classes than any network has
+ALL, CHOSEN = "test_images.csv", "manifest.csv"  # the list of all test images, and the manifest drawn from it
 SHORT_CLASSES = ("stop", "skip")
 
 
@@ -33,9 +36,10 @@ class ManifestRow:
     orientation: int = AS_STORED
     content: str = ""
 
-    def picture(self, folder: Path) -> Picture:
-        """The image's file, in the folder that the manifest's paths are below, and how it is turned."""
-        return Picture(folder / self.path, self.orientation)
+    def picture(self, folder: Path, manifest: Path) -> Picture:
+        """The image's file, in the folder that a manifest's paths are below, how it is turned, and what it must be."""
+        listing = manifest.with_name(ALL) if manifest.name == CHOSEN else manifest
+        return Picture(folder / self.path, self.orientation, self.content, listing)
 
 
 def choose_images(
@@ -87,7 +91,10 @@ def write_manifest(path: Path, rows: Sequence[ManifestRow]) -> None:
 
 
 def read_manifest(path: Path) -> list[ManifestRow]:
-    """Read a manifest; its rows must be numbered 0, 1, … in order."""
+    """Read a manifest; its rows must be numbered 0, 1, … in order, each of an image of its own in the folder.
+
+    InputError, naming the file and the image, for what can't be.
+    """
     try:
         with open(path, newline="") as file:
             reader = csv.reader(file)
@@ -105,10 +112,43 @@ def read_manifest(path: Path) -> list[ManifestRow]:
         raise InputError(f"{path}: not a manifest ({error})") from None
     if [row.index for row in rows] != list(range(len(rows))) or not rows:
         raise InputError(f"{path}: its rows must be numbered 0, 1, … and be at least one")
-    turned = [row for row in rows if row.orientation not in ORIENTATIONS]
-    if turned:
-        raise InputError(f"{path}: orientation {turned[0].orientation} of {turned[0].path}; allowed are 1 to 8")
+    seen = set()
+    for row in rows:
+        problem = find_problem(row)
+        if not problem and row.path in seen:
+            problem = f"{row.path} is there twice; each image counts once"
+        if problem:
+            raise InputError(f"{path}: {problem}")
+        seen.add(row.path)
     return rows
+
+
+def find_problem(row: ManifestRow) -> str:
+    """What is wrong with a row of a manifest by itself; empty if nothing is."""
+    place = PurePosixPath(row.path)
+    if not is_text(row.path + row.class_name):
+        return f"image {row.index} is {row.path!a} of class {row.class_name!a}; allowed is printable text"
+    if not row.path or place.is_absolute() or ".." in place.parts:
+        return f"image {row.index} is {row.path or 'empty'}; allowed are paths inside the folder of images"
+    if row.orientation not in ORIENTATIONS:
+        return f"orientation {shorten(row.orientation)} of {row.path}; allowed are 1 to 8"
+    if not UNLABELLED <= row.label <= HIGHEST_LABEL:
+        allowed = f"allowed are {UNLABELLED}, not known, to {HIGHEST_LABEL}"
+        return f"label {shorten(row.label)} of {row.path}; {allowed}"
+    return ""
+
+
+def check_labels(rows: Sequence[ManifestRow], classes: int, manifest: Path) -> None:
+    """InputError if an image has a label that is beyond a network's number of classes."""
+    for row in rows:
+        if row.label >= classes:
+            raise InputError(f"{manifest}: label {row.label} of {row.path}; the network has {classes} classes")
+
+
+def shorten(number: int) -> str:
+    """A whole number, in 20 digits at most."""
+    text = str(number)
+    return text if len(text) <= 20 else f"{text[:20]}…"
 
 
 def choose_block(rows: Sequence[ManifestRow], shard: int, shard_size: int, manifest: Path) -> Sequence[ManifestRow]:

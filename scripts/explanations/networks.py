@@ -2,41 +2,60 @@
 
 import copy
 import difflib
-import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 import torchvision
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn.modules.module import (
+    register_module_buffer_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
 from explanations.channels import CHANNELS
 from explanations.classes import FEWEST
-from explanations.command import InputError
-from explanations.descriptions import NetworkDescription, read_description
+from explanations.command import InputError, make_again
+from explanations.descriptions import FORMAT, NetworkDescription, parse_description
 from explanations.narrow import NARROW
-from explanations.writing import whole_file
+from explanations.tensor_files import read_tensors, write_tensors
 
 SOURCES = ("narrow", "torchvision", "timm")
+SPARE, REPLACED = 2, 2**26  # how many times a file's numbers, and how many more, may be built before it is loaded
+FETCHING = (
+    "weights",
+    "weights_backbone",
+    "pretrained",
+    "pretrained_cfg",
+    "checkpoint_path",
+)  # read files
 INCEPTIONS = ("googlenet", "inception_v3")  # of torchvision: with auxiliary heads unless told otherwise
 
 
 def build_network(source: str, constructor: str, arguments: dict) -> nn.Module:
     """Build a network with fresh weights, in evaluation mode; InputError for a name or argument that doesn't exist."""
     check_constructor(source, constructor)
+    fetching = [key for key in FETCHING if key in arguments]
+    if fetching:
+        said = "weights are none of a constructor's arguments here, but networks.<name>.weights"
+        raise InputError(f"arguments of {constructor}: {fetching[0]} is not allowed; {said}")
+    try:
+        return find_builder(source, constructor)(**arguments).eval()
+    except InputError:
+        raise
+    except Exception as error:  # the many constructors check their arguments in as many ways
+        text = " ".join(str(error).split())
+        raise InputError(f"arguments of {constructor}: {text or type(error).__name__}") from None
+
+
+def find_builder(source: str, constructor: str) -> Callable[..., nn.Module]:
+    """What builds a network of keyword arguments, with fresh weights."""
     if source == "timm":
         import timm  # takes seconds, which no other network should cost
 
-        try:
-            return timm.create_model(constructor, pretrained=False, **arguments).eval()
-        except Exception as error:  # the many constructors check their arguments in as many ways
-            text = " ".join(str(error).split())
-            raise InputError(f"arguments of {constructor}: {text or type(error).__name__}") from None
-    build = NARROW[constructor] if source == "narrow" else torchvision.models.get_model_builder(constructor)
-    try:
-        return build(**arguments).eval()
-    except TypeError as error:
-        raise InputError(f"arguments of {constructor}: {error}") from None
+        return lambda **arguments: timm.create_model(constructor, pretrained=False, **arguments)
+    return NARROW[constructor] if source == "narrow" else torchvision.models.get_model_builder(constructor)
 
 
 def check_constructor(source: str, constructor: str) -> None:
@@ -133,38 +152,54 @@ def check_row(logits: object, constructor: str, images: int, classes: int, when:
 
 def save_network(path: Path, network: nn.Module, description: NetworkDescription) -> None:
     """Write a network's state and description as one safetensors file; equal networks are equal files."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    with whole_file(path) as temporary:
-        save_file(state, temporary, description.to_metadata())
-        sort_metadata(temporary)
-
-
-def sort_metadata(path: Path) -> None:
-    """Order the metadata of a safetensors file, which the library writes in another order each time."""
-    with path.open("r+b") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-        file.seek(8)
-        file.write(text.ljust(length))  # the header keeps its length, which alignment has padded with spaces
+    write_tensors(path, network.state_dict(), description.to_metadata())
 
 
 def load_network(path: Path) -> tuple[nn.Module, NetworkDescription]:
     """Rebuild a network from its file, in evaluation mode.
 
-    Raises InputError, naming the file, if it is missing or truncated, of another architecture, or holds NaN.
+    Raises InputError, naming the file, if it is missing, truncated or changed since it was written, of another
+    architecture, or holds NaN; or if the network makes no row of logits, one for each class, of images of its size.
     """
-    description, state = read_description(path), load_file(path)
+    metadata, state = read_tensors(path, FORMAT, make_again(path))
+    description = parse_description(path, metadata)
     try:
-        network = build_network(description.source, description.constructor, description.arguments)
+        with limit_size(sum(tensor.numel() for tensor in state.values())):
+            network = build_network(description.source, description.constructor, description.arguments)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    outputs = description.arguments.get("num_classes", len(description.classes))
-    if outputs != len(description.classes):
-        raise InputError(f"{path}: has {outputs} outputs and {len(description.classes)} classes")
     load_state(network, state, path, description.constructor)
+    found = description.constructor, description.channels, description.size, len(description.classes)
+    try:
+        check_outputs(network, *found, "size")
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     return network, description
+
+
+@contextmanager
+def limit_size(held: int) -> Iterator[None]:
+    """InputError, before its memory is used, for a network that is built far larger than a file's `held` numbers.
+
+    Parameters count when modules get them, still untouched. Parts that are built and then replaced count too.
+    """
+    built = 0
+
+    def count(module: nn.Module, name: str, tensor: Tensor | None) -> None:
+        nonlocal built
+        built += 0 if tensor is None or tensor.is_meta else tensor.numel()
+        if built > SPARE * held + REPLACED:
+            raise InputError(f"its arguments ask for {built:,} numbers or more; the file holds {held:,}")
+
+    hooks = [
+        register_module_parameter_registration_hook(count),
+        register_module_buffer_registration_hook(count),
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def load_state(network: nn.Module, state: dict[str, Tensor], path: Path, constructor: str) -> None:

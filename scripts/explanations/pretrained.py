@@ -21,9 +21,8 @@ from explanations.classes import number_classes, read_classes
 from explanations.command import InputError
 from explanations.descriptions import file_hash
 from explanations.downloads import fetch_file, is_remote, published_hash
-from explanations.framing import Framing
+from explanations.framing import INTERPOLATIONS, Framing
 from explanations.imagenet import class_names
-from explanations.images import INTERPOLATIONS
 from explanations.networks import INCEPTIONS, build_network, check_constructor, load_state
 
 SOURCES = ("torchvision", "timm")

@@ -1,11 +1,13 @@
 """CSV files of statistics: written with what they are about, read back. Text stays text, whatever it looks like."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from explanations.command import InputError
+from explanations.command import InputError, make_again
 from explanations.writing import whole_file
 
 TEXT_COLUMNS = (  # a network may be called NA, 101 or 1e5
@@ -13,6 +15,21 @@ TEXT_COLUMNS = (  # a network may be called NA, 101 or 1e5
     *("variant_a", "variant_b", "method_a", "method_b", "normalisation", "profile", "image", "class", "name"),
 )
 MISSING = ("", "nan", "NaN")  # in columns of numbers
+MAY_BE_MISSING = (  # a measure of no image, what a test does not have, deviation of one image, what is constant, x / 0
+    *("q25", "median", "q75", "ci_low", "ci_high", "median_a", "median_b"),
+    *("q25_difference", "median_difference", "q75_difference", "effect_size"),
+    *("p10", "p90", "correlation", "alpha", "beta", "r_squared", "standard_error", "relative_change"),
+    *("median_relative_gap", "largest_relative_gap"),
+)
+ROUNDING = 1e-9
+SHOWN = 40  # characters of a value in a message
+RANGES = {  # of columns of numbers; others may hold any that is finite
+    **dict.fromkeys(("n", "k", "biases", "classes", "phase", "training_steps", "never_flipped", "rank"), (0, math.inf)),
+    **dict.fromkeys(("p", "r_squared", "negative_share", "factor"), (0, 1)),
+    **dict.fromkeys(("accuracy", "brute_force_accuracy", "original", "zeroed"), (0, 1)),
+    **dict.fromkeys(("effect_size", "correlation", "difference"), (-1, 1)),
+    **dict.fromkeys(("log10_p", "log10_p_holm"), (-math.inf, 0)),
+}
 SUMMARY_COLUMNS = ("network", "variant", "upsampling", "method", "measure", "n", "q25", "median", "q75", "ci_low")
 COMPARISON_COLUMNS = ("network", "family", "measure", "method_a", "method_b", "effect_size", "log10_p_holm")
 RECORD_COLUMNS = (
@@ -21,14 +38,41 @@ RECORD_COLUMNS = (
 )
 
 
-def write_table(path: Path, table: pd.DataFrame, about: dict) -> None:
-    """Write a table as CSV; the first columns, equal in all rows, say what it is about."""
+def write_table(path: Path, table: pd.DataFrame, about: Mapping[str, object] | None = None) -> None:
+    """Write a table as CSV; the first columns, equal in all rows, say what it is about.
+
+    A missing number is an empty field. InputError, naming the file, for a number that can't be.
+    """
+    table = pd.concat([pd.DataFrame(about or {}, table.index), table], axis=1)
+    problem = find_problem(table)
+    if problem:
+        raise InputError(f"{path}: {problem}")
     with whole_file(path) as temporary:
-        pd.concat([pd.DataFrame(about, table.index), table], axis=1).to_csv(temporary, index=False)
+        table.to_csv(temporary, index=False)
+
+
+def find_problem(table: pd.DataFrame) -> str:
+    """What is wrong with the numbers of a table: text, infinite, missing where none can be, out of range; or empty."""
+    for column in table.columns.difference(TEXT_COLUMNS, sort=False):
+        values = pd.to_numeric(table[column], errors="coerce").to_numpy(float, na_value=np.nan)
+        low, high = RANGES.get(column, (-math.inf, math.inf))
+        outside = np.isinf(values) | (values < low - ROUNDING) | (values > high + ROUNDING)
+        text = np.isnan(values) & table[column].notna().to_numpy()
+        missing = np.isnan(values) & (column not in MAY_BE_MISSING)
+        bad = np.flatnonzero(outside | text | missing)
+        if len(bad):
+            bounds = [f">= {low:g}"] * math.isfinite(low) + [f"<= {high:g}"] * math.isfinite(high)
+            found = " ".join(str(table[column].iloc[bad[0]]).split())[:SHOWN]
+            allowed = f"a number {' and '.join(bounds) or 'that is finite'}"
+            return f"{column} is {found} in row {bad[0] + 1}; allowed is {allowed}"
+    return ""
 
 
 def read_tables(paths: Sequence[Path], columns: Sequence[str] = SUMMARY_COLUMNS) -> pd.DataFrame:
-    """Read CSV files as one table; InputError, naming the file, if one is missing or lacks a column."""
+    """Read CSV files as one table; InputError, naming the file, if one is missing or lacks a column.
+
+    Nor may one hold a number that can't be, or text in its place.
+    """
     tables = []
     for path in paths:
         try:
@@ -40,6 +84,9 @@ def read_tables(paths: Sequence[Path], columns: Sequence[str] = SUMMARY_COLUMNS)
         missing = set(columns) - set(tables[-1].columns)
         if missing:
             raise InputError(f"{path}: lacks the columns {', '.join(sorted(missing))}")
+        problem = find_problem(tables[-1])
+        if problem:
+            raise InputError(f"{path}: {problem}; {make_again(path)}")
     return pd.concat(tables, ignore_index=True)
 
 
