@@ -7,7 +7,6 @@ import getpass
 import json
 import math
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -131,16 +130,16 @@ def tuning_split():
     return "tuning" if config["images"].get("tuning") else "train"
 
 
-@functools.cache
-def note_flags(split):
-    """The flags by which a split's list leaves a note for plans, of what its images on disk are: they change if these do.
+def note_file(split):
+    """The note that a split's list leaves for plans, of what its images on disk are; [] if they are inputs."""
+    return [] if generated(split) else list_file(split).format(experiment=EXPERIMENT).replace(".csv", ".note")
 
-    None for images that are generated, which are inputs.
-    """
-    if generated(split):
-        return ""
-    note = list_file(split).format(experiment=EXPERIMENT).replace(".csv", ".note")
-    return f"--note {note} --fingerprint {shlex.quote(fingerprint(Path(image_folder(split)), Path(note)))}"
+
+@functools.cache
+def take_fingerprint(split):
+    """What stands for a split's images on disk, and changes if they do; nothing if they are inputs."""
+    note = note_file(split)
+    return fingerprint(Path(image_folder(split)), Path(note)) if note else ""
 
 
 def read_images(split):
@@ -325,6 +324,9 @@ OTHERS = [name for name in NETWORKS if name not in PAPERS and config["networks"]
 URGENT, USUAL, LATER = 20, 10, 0  # priorities: other networks than the paper's two delay nothing
 SHARDS = blocks(config["attributions"]["shard_size"])
 REMOVAL_SHARDS = blocks(config["removal"]["shard_size"])
+# How rules write commands: whatever they fill in is quoted for the shell, {…:q}. Snakemake writes nothing for an empty
+# text or list, and a text may begin with a dash: --flag={…:q} of one value, --flag {…:q} of a list, which may be empty.
+#
 # glibc gives large blocks back to the system at once and asks for them again: for batches of activities that is a fifth
 # of the time. Other C libraries ignore these.
 shell.prefix("export MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648; ")
