@@ -352,7 +352,7 @@ def test_names_that_look_like_something_else(fresh):
         assert {*NAMES} <= {*jobs} <= {*NAMES, *OTHERS}, rule
     trained = dict(re.findall(r"--output=results/2024/models/(\w+)/original.safetensors .*--epochs=(\d+)", plan))
     assert {name: int(trained[name]) for name in NAMES} == {name: training[name]["epochs"] for name in NAMES}
-    assert {*NAMES} <= {*re.findall(r"survey_network.py .*--name (\w+) ", plan)}
+    assert {*NAMES} <= {*re.findall(r"survey_network.py .*--name=(\w+) ", plan)}
     assert f"--fullgrad {' '.join(NAMES)} " in plan
 
 

@@ -6,17 +6,16 @@ For the workflow's plan: it needs jsonschema, which Snakemake brings along.
 import datetime
 import json
 import math
-import unicodedata
 from collections.abc import Iterator
 
 import jsonschema
 
 from explanations.command import InputError
+from explanations.text import is_one_line
 
 # what YAML makes of text that isn't in quotes, such as 2024, no, null and 2024-05-01
 UNQUOTED = {bool: "a truth value", int: "a number", float: "a number", type(None): "nothing"}
 UNQUOTED |= {datetime.date: "a date", datetime.datetime: "a date"}
-INVISIBLE = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories of control characters, halves of pairs, line breaks
 LONGEST = 120_000  # bytes: Linux gives a program no argument of more than 131072
 # Snakemake puts a folder's name, and what --config says, between double quotes in some commands: a shell reads these
 READ_BY_SHELL = "$`\\"
@@ -75,11 +74,6 @@ def walk_values(values: object, key: str = "") -> Iterator[tuple[str, object]]:
         yield from walk_values(value, f"{key}.{part}" if key else str(part))
 
 
-def is_one_line(text: str) -> bool:
-    """Whether text has neither line breaks nor other control characters, nor what can't be written as UTF-8."""
-    return not any(unicodedata.category(letter) in INVISIBLE for letter in text)
-
-
 def check_folder(folder: str, also: str = "") -> None:
     """InputError unless a working folder's name can stand in Snakemake's commands; `also` are letters that can't."""
     unsafe = UNSAFE + also
@@ -90,7 +84,7 @@ def check_folder(folder: str, also: str = "") -> None:
 
 
 def check_argument(text: str) -> None:
-    """InputError if what the command line says by --config can't stand in the commands of jobs, to which it is handed."""
+    """InputError if what --config says can't stand in the commands of jobs, to which Snakemake hands it."""
     if not set(text).isdisjoint(READ_BY_SHELL) or not is_one_line(text):
         unsafe = " ".join(READ_BY_SHELL)
         raise InputError(f"--config is {text!r}; allowed is text without {unsafe} and line breaks, or --configfile")

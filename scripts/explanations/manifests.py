@@ -3,13 +3,13 @@
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
 
 from explanations.command import InputError, check_range, whole_file
 from explanations.framing import AS_STORED, ORIENTATIONS, Picture
+from explanations.text import from_cell, to_cell
 
 COLUMNS = ("index", "path", "class", "label", "orientation", "content")
 UNLABELLED = -1  # the label of an image whose class isn't known
@@ -78,11 +78,14 @@ def _renumber(rows: Sequence[ManifestRow], *groups: np.ndarray) -> list[Manifest
 
 
 def write_manifest(path: Path, rows: Sequence[ManifestRow]) -> None:
-    """Write a manifest as CSV, with COLUMNS."""
+    """Write a manifest as CSV, with COLUMNS; read_manifest reads the same text, whatever names look like."""
     with whole_file(path) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(map(attrgetter(*ManifestRow.__slots__), rows))
+        for row in rows:
+            writer.writerow(
+                (row.index, to_cell(row.path), to_cell(row.class_name), row.label, row.orientation, row.content)
+            )
 
 
 def read_manifest(path: Path) -> list[ManifestRow]:
@@ -93,7 +96,7 @@ def read_manifest(path: Path) -> list[ManifestRow]:
             if tuple(next(reader, ())) != COLUMNS:
                 raise InputError(f"{path}: not a manifest; its columns must be {', '.join(COLUMNS)}")
             rows = [
-                ManifestRow(int(index), name, kind, int(label), int(orientation), content)
+                ManifestRow(int(index), from_cell(name), from_cell(kind), int(label), int(orientation), content)
                 for index, name, kind, label, orientation, content in reader
             ]
     except FileNotFoundError:

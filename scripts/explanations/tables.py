@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from explanations.command import InputError, whole_file
+from explanations.text import from_cell, to_cell
 
 TEXT_COLUMNS = (  # a network may be called NA, 101 or 1e5
     *("experiment", "network", "variant", "upsampling", "method", "measure", "family", "comparison", "change"),
@@ -22,8 +23,11 @@ RECORD_COLUMNS = (
 
 def write_table(path: Path, table: pd.DataFrame, about: dict) -> None:
     """Write a table as CSV; the first columns, equal in all rows, say what it is about."""
+    whole = pd.concat([pd.DataFrame(about, table.index), table], axis=1)
+    for column in whole.columns.intersection(TEXT_COLUMNS):
+        whole[column] = [to_cell(str(text)) for text in whole[column]]
     with whole_file(path) as temporary:
-        pd.concat([pd.DataFrame(about, table.index), table], axis=1).to_csv(temporary, index=False)
+        whole.to_csv(temporary, index=False)
 
 
 def read_tables(paths: Sequence[Path], columns: Sequence[str] = SUMMARY_COLUMNS) -> pd.DataFrame:
@@ -47,4 +51,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
     columns = pd.read_csv(path, nrows=0).columns
     numbers = [column for column in columns if column not in TEXT_COLUMNS]
     text = {column: str for column in columns if column in TEXT_COLUMNS}
-    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=dict.fromkeys(numbers, MISSING))
+    table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=dict.fromkeys(numbers, MISSING))
+    for column in text:
+        table[column] = table[column].map(from_cell)
+    return table
