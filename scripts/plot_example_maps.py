@@ -20,11 +20,11 @@ from explanations.figures import (
     journal_figure,
     network_title,
     place,
-    plain,
     write,
 )
 from explanations.hdf5 import open_hdf5
 from explanations.methods import parse_method
+from explanations.text import plain
 
 LEFT, TOP, GAP, BLOCK = 0.06, 0.55, 0.04, 0.1  # inches; BLOCK: between networks
 LABEL, WRAP = 1.2, 15  # the width of a row's label, in panels and in letters

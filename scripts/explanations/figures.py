@@ -1,7 +1,6 @@
 """What every figure shares: the journal's page, one style, names and colours, boxes of quartiles, signed maps."""
 
 import argparse
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from matplotlib.patches import Patch
 
 from explanations.command import InputError, check_range, step_parser, whole_file
 from explanations.methods import layers_of
-from explanations.text import one_line
+from explanations.text import plain
 
 SINGLE_COLUMN, DOUBLE_COLUMN = 3.25, 6.75  # inches
 STYLE = {
@@ -50,7 +49,6 @@ SIGNED_MAP, SALIENCY_MAP = "RdBu_r", "magma"  # red positive, blue negative; dar
 BLUE_TO_CYAN = LinearSegmentedColormap.from_list("aggregates", [BLUE, CYAN])
 PURPLE_TO_RED = LinearSegmentedColormap.from_list("signed aggregates", ["#7B3FB0", "#E8402A"])
 
-LONGEST_NAME = 60  # letters of a name that a title has place for
 SPREAD = "boxes: quartiles and median; bars and bands: 95% bootstrap interval of the median"
 TESTED = "$p$: Wilcoxon's signed rank test, Holm-adjusted; grey: $p$ ≥ 0.05"
 NETWORKS = {
@@ -117,11 +115,6 @@ def network_title(name: str, variant: str | None = None) -> str:
     """A network's name as a figure's text, with that of its variant if it matters."""
     title = NETWORKS.get(name, plain(name))
     return title if variant is None else f"{title}, {VARIANTS.get(variant, variant)}"
-
-
-def plain(name: str) -> str:
-    """A name as a figure's text: one line, and no formula, for which matplotlib takes what stands between two $."""
-    return re.sub(r"(?<!\\)\$", r"\$", one_line(name, LONGEST_NAME))
 
 
 def order_networks(table: pd.DataFrame) -> pd.DataFrame:

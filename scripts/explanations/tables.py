@@ -25,7 +25,7 @@ def write_table(path: Path, table: pd.DataFrame, about: dict) -> None:
     """Write a table as CSV; the first columns, equal in all rows, say what it is about."""
     whole = pd.concat([pd.DataFrame(about, table.index), table], axis=1)
     for column in whole.columns.intersection(TEXT_COLUMNS):
-        whole[column] = [to_cell(str(text)) for text in whole[column]]
+        whole[column] = [to_cell(text) if isinstance(text, str) else text for text in whole[column]]
     with whole_file(path) as temporary:
         whole.to_csv(temporary, index=False)
 

@@ -1,8 +1,10 @@
-"""Text that a user chose, as a name of a class, of a file: whether it is one line, and how a table's cell holds it."""
+"""Text that a user chose, as the name of a class or a file: in a line, in a figure, in a table's cell."""
 
+import re
 import unicodedata
 
 INVISIBLE = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories of control characters, halves of pairs, line breaks
+LONGEST = 60  # letters of a name that a figure has place for
 EVALUATED = "=+-@\t\r"  # a spreadsheet takes a cell that begins so for a formula, and runs it
 MARK = "'"  # a spreadsheet takes what follows for text
 
@@ -12,12 +14,12 @@ def is_one_line(text: str) -> bool:
     return text.isprintable() or not any(unicodedata.category(letter) in INVISIBLE for letter in text)
 
 
-def one_line(text: str, longest: int) -> str:
-    """Text on one line of at most `longest` letters, … in place of more, without what can't be shown."""
-    shown = "".join(
-        "\ufffd" if unicodedata.category(letter) in INVISIBLE else letter for letter in " ".join(text.split())
-    )
-    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+def plain(name: str) -> str:
+    """A name as a figure's text: one line, and no formula, for which matplotlib takes what stands between two $."""
+    words = " ".join(name.split())
+    line = "".join("\ufffd" if unicodedata.category(letter) in INVISIBLE else letter for letter in words)
+    short = line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+    return re.sub(r"(?<!\\)\$", r"\$", short)
 
 
 def to_cell(text: str) -> str:
