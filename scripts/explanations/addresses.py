@@ -1,21 +1,38 @@
-"""Addresses of files: on disk or on a server, and how they are shown, without what is secret in them."""
+"""Addresses of files, on disk or on a server: their parts, and how they are shown, without what is secret in them.
 
+A server's user and password are in ~/.netrc, or in the file that NETRC names, as of curl and wget: what stands in a
+configuration, Snakemake keeps with its logs. Needs the standard library alone: the workflow's plan uses it too.
+"""
+
+import base64
+import netrc
+import os
 import re
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
+from urllib.request import Request
 
 from explanations.command import InputError
 
 REMOTE = ("http", "https")
 HIDDEN = "…"
-AUTHORITY = re.compile(r"^(\w[\w+.-]*://)[^/?#]*@")  # a user and a password before the server's name
+SERVERS = re.compile(
+    r"(?!file:)([a-z][a-z0-9+.-]*:/*)(?:[^/?#]*@)?([^?#]*)(?:\?([^#]*))?(#.*)?", re.IGNORECASE | re.DOTALL
+)
 
 
 def split_address(address: str) -> SplitResult:
-    """The parts of an address; InputError if it can't be read as one."""
+    """The parts of an address; InputError if it can't be read as one, or holds a user or a password."""
     try:
-        return urlsplit(address)
+        parts = urlsplit(address)
     except ValueError as error:
-        raise InputError(f"{shown(address)}: no address of a file ({shown(str(error))})") from None
+        reason = "" if "@" in address else f" ({error})"  # which may repeat a password
+        raise InputError(f"{shown(address)}: no address of a file{reason}") from None
+    if parts.scheme not in ("", "file") and "@" in parts.netloc:
+        raise InputError(
+            f"{shown(address)}: holds a user or password, which logs would keep; ~/.netrc can hold them for the server"
+        )
+    return parts
 
 
 def is_remote(address: str) -> bool:
@@ -24,13 +41,39 @@ def is_remote(address: str) -> bool:
 
 
 def shown(address: str) -> str:
-    """An address as logs, errors and network files hold it: without user and password, the values of a query hidden.
+    """An address as logs, errors and network files hold it: without user and password, with a query's values hidden.
 
-    A path on disk stays as it is.
+    A path on disk stays what it is.
     """
-    if not re.match(rf"({'|'.join(REMOTE)}):", address, re.IGNORECASE):
+    found = SERVERS.fullmatch(address)
+    if found is None:
         return address
-    address, _, fragment = address.partition("#")
-    place, mark, query = AUTHORITY.sub(r"\1", address).partition("?")
-    hidden = "&".join(part.partition("=")[0] + f"={HIDDEN}" if "=" in part else HIDDEN for part in query.split("&"))
-    return place + (mark and f"?{hidden}") + (f"#{HIDDEN}" if fragment else "")
+    scheme, place, query, fragment = found.groups()
+    if query is not None:
+        pairs = (part.partition("=") for part in query.split("&"))
+        place += "?" + "&".join(f"{key}={HIDDEN}" if mark else HIDDEN for key, mark, _ in pairs)
+    return f"{scheme}{place}{f'#{HIDDEN}' if fragment else ''}"
+
+
+def without_secrets(text: str, address: str) -> str:
+    """What a library says of an address, with the address as it is shown, and its query nowhere else either."""
+    query = address.partition("?")[2]
+    text = text.replace(address, shown(address))
+    return text.replace(query, HIDDEN) if query else text
+
+
+def ask(address: str, headers: dict[str, str]) -> Request:
+    """A request for what is at an address, with the user and password that ~/.netrc has for its server.
+
+    They go to that server alone, not to those that it leads to.
+    """
+    request, path = Request(address, headers=headers), Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
+    try:
+        found = netrc.netrc(path).hosts.get(split_address(address).hostname) if path.exists() else None
+    except (OSError, netrc.NetrcParseError) as error:
+        raise InputError(f"{path}: can't be read ({getattr(error, 'strerror', None) or error.msg})") from None
+    if found:
+        user, _, password = found
+        token = base64.b64encode(f"{user}:{password}".encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {token}")
+    return request

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import jsonschema
 
+from explanations.addresses import shown
 from explanations.command import InputError
 from explanations.text import is_one_line
 
@@ -32,7 +33,9 @@ def check_config(config: dict, schema: dict) -> None:
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"{key} is {value}; allowed is a number that is finite")
         if isinstance(value, str) and not is_one_line(value):
-            raise InputError(f"{key} is {value!r}; allowed is text without line breaks and other control characters")
+            raise InputError(
+                f"{key} is {shown(value)!r}; allowed is text without line breaks and other control characters"
+            )
     length = len(json.dumps(config))
     if length > LONGEST:
         raise InputError(f"it is {length} bytes long; allowed are {LONGEST}: long lists of classes can be files")
