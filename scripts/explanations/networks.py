@@ -3,6 +3,7 @@
 import copy
 import difflib
 import json
+import re
 from pathlib import Path
 
 import torch
@@ -17,12 +18,18 @@ from explanations.descriptions import NetworkDescription, read_description
 from explanations.narrow import NARROW
 
 SOURCES = ("narrow", "torchvision", "timm")
+# what would load weights past the checks of a network's file: see also workflow/schemas/config.schema.yaml
+LOADING = re.compile(r"pretrained|checkpoint_path$|cache_dir$|weights")
 INCEPTIONS = ("googlenet", "inception_v3")  # of torchvision: with auxiliary heads unless told otherwise
 
 
 def build_network(source: str, constructor: str, arguments: dict) -> nn.Module:
     """Build a network with fresh weights, in evaluation mode; InputError for a name or argument that doesn't exist."""
     check_constructor(source, constructor)
+    loading = next((name for name in arguments if LOADING.match(name)), None)
+    if loading:
+        allowed = "allowed are arguments that none are loaded by"
+        raise InputError(f"arguments of {constructor}: {loading} loads weights; {allowed}")
     if source == "timm":
         import timm  # takes seconds, which no other network should cost
 

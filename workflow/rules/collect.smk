@@ -46,4 +46,4 @@ rule report:
     params:
         config=lambda wildcards: json.dumps({**config, "whole": True}),
     run:
-        shell("snakemake --report {output:q} --nolock --configfile <(printf %s {params.config:q}) >{log:q} 2>&1")
+        shell("snakemake --report={output:q} --nolock --configfile <(printf %s {params.config:q}) >{log:q} 2>&1")
