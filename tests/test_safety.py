@@ -86,7 +86,7 @@ SAMPLE = {  # every key
     **{**EMBEDDED, "whole": True, "experiment": "safety", "device": "cpu"},
     "images": {**EMBEDDED["images"], "source": "folder", "folder": "a", "tuning": "a", "labels": "none"},
     "networks": {
-        **{name: {**EMBEDDED["networks"][name], "arguments": {}} for name in ("vgg16", "resnet50")},
+        **{name: {**EMBEDDED["networks"][name], "arguments": {"a": 1}} for name in ("vgg16", "resnet50")},
         "mine": {
             **{"source": "timm", "constructor": "resnet18", "explain": True, "classes": ["a", "b"]},
             "arguments": {"num_classes": 2, "in_chans": 3, "free": "a", "list": ["a"], "mapping": {"a": "b"}},
@@ -99,6 +99,7 @@ FREE = {  # where any text of one line is allowed
     *("images.folder", "images.tuning", "linear.folder", "networks.mine.classes.0", "networks.mine.classes.1"),
     *("networks.mine.weights.url", "networks.mine.arguments.free", "networks.mine.arguments.list.0"),
     *("networks.mine.arguments.mapping.a", "networks.mine.arguments.mapping.(key)"),
+    *("networks.vgg16.arguments.a", "networks.resnet50.arguments.a"),
 }
 
 

@@ -16,23 +16,21 @@ from explanations.command import InputError
 
 REMOTE = ("http", "https")
 HIDDEN = "…"
-SERVERS = re.compile(
-    r"(?!file:)([a-z][a-z0-9+.-]*:/*)(?:[^/?#]*@)?([^?#]*)(?:\?([^#]*))?(#.*)?", re.IGNORECASE | re.DOTALL
-)
+SERVER = r"((?!file:)[a-z][a-z0-9+.-]*://|https?:/*)"
+LOGIN = r"(?:[^/?#]*@|[^/?#:\[]*:(?!\d*(?:[/?#]|$))[^@]*@)"  # user:password@, where the password may hold / too
+HOLDS_LOGIN = re.compile(SERVER + LOGIN, re.IGNORECASE)
+PARTS = re.compile(rf"{SERVER}{LOGIN}?([^?#]*)(?:\?([^#]*))?(#.*)?", re.IGNORECASE | re.DOTALL)
 
 
 def split_address(address: str) -> SplitResult:
     """The parts of an address; InputError if it can't be read as one, or holds a user or a password."""
+    if HOLDS_LOGIN.match(address):
+        said = "holds a user or password, which logs would keep; ~/.netrc can hold them for the server"
+        raise InputError(f"{shown(address)}: {said}")
     try:
-        parts = urlsplit(address)
+        return urlsplit(address)
     except ValueError as error:
-        reason = "" if "@" in address else f" ({error})"  # which may repeat a password
-        raise InputError(f"{shown(address)}: no address of a file{reason}") from None
-    if parts.scheme not in ("", "file") and "@" in parts.netloc:
-        raise InputError(
-            f"{shown(address)}: holds a user or password, which logs would keep; ~/.netrc can hold them for the server"
-        )
-    return parts
+        raise InputError(f"{shown(address)}: no address of a file ({error})") from None
 
 
 def is_remote(address: str) -> bool:
@@ -45,7 +43,7 @@ def shown(address: str) -> str:
 
     A path on disk stays what it is.
     """
-    found = SERVERS.fullmatch(address)
+    found = PARTS.fullmatch(address)
     if found is None:
         return address
     scheme, place, query, fragment = found.groups()
@@ -55,10 +53,10 @@ def shown(address: str) -> str:
     return f"{scheme}{place}{f'#{HIDDEN}' if fragment else ''}"
 
 
-def without_secrets(text: str, address: str) -> str:
-    """What a library says of an address, with the address as it is shown, and its query nowhere else either."""
+def without_secrets(text: str, address: str = "") -> str:
+    """What a library says of addresses, each as it is shown; of `address` the query nowhere else either."""
+    text = re.sub(r"[a-z][a-z0-9+.-]*://[^\s'\"<>]+", lambda found: shown(found[0]), text, flags=re.IGNORECASE)
     query = address.partition("?")[2]
-    text = text.replace(address, shown(address))
     return text.replace(query, HIDDEN) if query else text
 
 

@@ -15,7 +15,7 @@ from timm.data import ImageNetInfo, infer_imagenet_subset, resolve_data_config
 from timm.models import list_pretrained
 from torch import Tensor, nn
 
-from explanations.addresses import is_remote, shown
+from explanations.addresses import is_remote, shown, without_secrets
 from explanations.channels import adapt_normalisation, count_channels
 from explanations.checkpoints import COUNTER, read_checkpoint
 from explanations.classes import number_classes, read_classes
@@ -198,7 +198,7 @@ def _fetch_from_hub(repository: str, sha256: str) -> Path:
         path = Path(hf_hub_download(name, HUB_FILE, revision=revision or None))
         expected = sha256 or _hash_on_hub(path, name, revision)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        text = " ".join(str(error).split()) or type(error).__name__
+        text = without_secrets(" ".join(str(error).split())) or type(error).__name__
         raise InputError(f"{name}/{HUB_FILE}: can't be fetched from the hub ({text})") from None
     found = file_hash(path)
     if found != expected:
