@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from explanations.addresses import shown
 from explanations.command import InputError, dictionary, run_command, step_parser
 from explanations.descriptions import NetworkDescription, file_hash
 from explanations.networks import check_outputs, save_network
@@ -47,7 +48,7 @@ def main(
         published.framing.resize,
         published.framing.interpolation,
         published.framing.squash,
-        origin=url or published.hub or published.address,
+        origin=shown(url) or published.hub or published.address,
         origin_hash=file_hash(path),
         record={"weights": weights},
     )

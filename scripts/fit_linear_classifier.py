@@ -82,7 +82,7 @@ def read_scans(path: Path) -> Split:
 if __name__ == "__main__":
     parser = step_parser(__doc__)
     parser.add_argument("--output", type=Path, required=True, help="HDF5 file to write")
-    parser.add_argument("--scans", type=Path, help="archive of scans; if left out, scikit-learn's")
+    parser.add_argument("--scans", type=Path, nargs="?", help="archive of scans; if there is none, scikit-learn's")
     parser.add_argument("--digits", type=int, nargs="+", default=[3, 6], help="digits whose scores are decomposed")
     parser.add_argument("--regularisation", type=float, default=1.0, help="of the squared weights; larger is smoother")
     parser.add_argument("--seed", type=int, default=0)

@@ -61,7 +61,7 @@ if __name__ == "__main__":
     parser.add_argument("--unreadable", choices=ON_UNREADABLE, default="stop", help="files that can't be read")
     parser.add_argument("--other-modes", choices=ON_OTHER_MODES, default="convert", help="grey, CMYK, …")
     parser.add_argument("--orientation", choices=ON_ORIENTATION, default="ignore", help="of EXIF")
-    parser.add_argument("--note", type=Path, help="note of the folder's files to write, for the workflow's plan")
+    parser.add_argument("--note", type=Path, nargs="?", help="note of the folder's files to write, for the plan")
     parser.add_argument("--fingerprint", default="", help="what the plan said of the files, for that note")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     run_command(parser, main)

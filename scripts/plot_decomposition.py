@@ -25,13 +25,13 @@ from explanations.figures import (
     network_title,
     on_page,
     place,
-    plain,
     write,
 )
 from explanations.images import load_images
 from explanations.manifests import read_manifest
 from explanations.pictures import as_rgb
 from explanations.shards import ShardReader, numbered
+from explanations.text import plain
 
 LEFT, RIGHT, GAP = 0.36, 0.07, 0.055  # inches
 HEIGHT, SKETCH, ACTIVITY, BIAS = 2.66, 0.38, 1.12, 1.76  # of the page; tops of the rows

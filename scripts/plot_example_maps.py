@@ -7,7 +7,7 @@ Out: the figure, as PDF and PNG: a row for each image, with its class and the de
 
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import fill
+from textwrap import wrap
 
 import numpy as np
 
@@ -20,11 +20,11 @@ from explanations.figures import (
     journal_figure,
     network_title,
     place,
-    plain,
     write,
 )
 from explanations.hdf5 import read_hdf5
 from explanations.methods import parse_method
+from explanations.text import plain
 
 LEFT, TOP, GAP, BLOCK = 0.06, 0.55, 0.04, 0.1  # inches; BLOCK: between networks
 LABEL, WRAP = 1.2, 15  # the width of a row's label, in panels and in letters
@@ -69,8 +69,8 @@ def main(examples: list[Path], pdf: Path, png: Path, dpi: float) -> None:
             others = [
                 f"({network_title(each.network)}: {each.targets[row]})" for each in found if each.targets[row] != true
             ]
-            lines = (fill(line, WRAP, max_lines=2, placeholder="…") for line in (true, *others))
-            text = plain("\n".join(lines))
+            lines = [part for line in (true, *others) for part in wrap(line, WRAP, max_lines=2, placeholder="…")]
+            text = "\n".join(map(plain, lines))
             write(figure, LEFT, TOP + row * pitch + side / 2, text, va="center", fontsize=6, linespacing=1.15)
             ax = place(figure, LEFT + LABEL * pitch, TOP + row * pitch, side, side)
             ax.imshow(found[0].rgb[row], interpolation="nearest")

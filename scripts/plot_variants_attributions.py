@@ -21,13 +21,13 @@ from explanations.figures import (
     journal_figure,
     network_title,
     place,
-    plain,
     write,
 )
 from explanations.images import load_images
 from explanations.manifests import read_manifest
 from explanations.pictures import as_rgb
 from explanations.shards import ShardReader, numbered
+from explanations.text import plain
 
 PITCH, SIDE, LEFT = 0.662, 0.605, 0.06  # inches
 TOP, ROW, TIER = 0.78, 0.76, 1.72  # top of the first row of maps; from (a) to (b); from the lower to the upper layers

@@ -104,12 +104,13 @@ def read_accuracies(decayed: list[Path], survey: pd.DataFrame) -> tuple[dict[str
 
 def render_page(table: pd.DataFrame, experiment: str) -> str:
     """The findings as an HTML page."""
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in table.verdict.value_counts().items())
+    counts = ", ".join(f"{count} {html.escape(verdict)}" for verdict, count in table.verdict.value_counts().items())
     header = "".join(f"<th>{html.escape(name)}</th>" for name in table.columns)
     rows = []
     for row in table.itertuples(index=False):
-        cells = [f"<td>{html.escape(str(value))}</td>" for value in row[:-1]]
-        rows.append(f"<tr>{''.join(cells)}<td class='{row.verdict.split()[0]}'>{row.verdict}</td></tr>")
+        *cells, verdict = (html.escape(str(value)) for value in row)
+        cells = [f"<td>{cell}</td>" for cell in cells]
+        rows.append(f"<tr>{''.join(cells)}<td class='{verdict.split()[0]}'>{verdict}</td></tr>")
     return PAGE.format(experiment=html.escape(experiment), counts=counts, header=header, rows="\n".join(rows))
 
 

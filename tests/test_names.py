@@ -1,5 +1,8 @@
 """Networks, classes and images called NA, 101 or 1e5 are text to every reader of tables, and told apart in figures."""
 
+import csv
+import re
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +10,7 @@ import pandas as pd
 import pytest
 from conftest import SEED
 from matplotlib.figure import Figure
-from names import NAMES
+from names import AWKWARD, NAMES
 from PIL import Image
 from small import build, describe
 
@@ -24,6 +27,7 @@ import plot_output_fits
 import plot_robustness
 import plot_variants_attributions
 import plot_zoo_accuracy
+import report_findings
 import summarise_removal
 from explanations import claim_tests, figures
 from explanations.datasets import list_labelled
@@ -33,6 +37,7 @@ from explanations.manifests import ManifestRow, read_manifest, write_manifest
 from explanations.measurements import SETTINGS, STORED, write_measurements
 from explanations.networks import save_network
 from explanations.tables import read_tables, write_table
+from explanations.text import plain
 
 METHODS = ["gradient", "input", "activity_1", "activity_2", "activity_with_input", "activity_from_1", "fullgrad"]
 METHODS += ["activity_9", "activity_10", "activity_from_2", "activity_from_9"]
@@ -212,18 +217,46 @@ def test_classes_of_a_figure(tmp_path, drawn):
     assert {*drawn["names"]} == {"NA"}
 
 
-def test_a_class_may_be_called_as_a_broken_formula(world, tmp_path, drawn):
-    classes = tuple(f"${{{k} for $" for k in range(10))
-    network = tmp_path / "n.safetensors"
-    save_network(network, build("vgg16", seed=SEED), describe("vgg16", classes=classes))
-    data = {"manifest": world.manifest, "images": world.images, "image": 3, **drawn["flags"]}
-    shard = world.shards["vgg16"]
-    plot_decomposition.main(network=network, shards=[shard], layer=6, **data)
-    plot_variants_attributions.main(networks=[network] * 2, shards=[shard] * 2, **data)
+@pytest.mark.filterwarnings("ignore:Glyph:UserWarning")  # of scripts that the figures' font lacks
+def test_classes_of_any_name_in_figures(world, tmp_path, drawn):
     with write_hdf5(tmp_path / "m.h5") as file:
-        file["image"], file["rgb"] = np.arange(2), np.zeros((2, 4, 4, 3), np.uint8)
-        file["maps"] = np.zeros((2, 1, 4, 4))
-        file.attrs.update(
-            {"methods": ["input"], "classes": classes[:2], "target_classes": classes[1:3], "network": "a"}
-        )
+        count = len(AWKWARD)
+        file["image"], file["rgb"] = np.arange(count), np.zeros((count, 4, 4, 3), np.uint8)
+        file["maps"] = np.zeros((count, 1, 4, 4))
+        file.attrs.update({"methods": ["input"], "classes": AWKWARD, "target_classes": AWKWARD[::-1], "network": "a"})
     plot_example_maps.main([tmp_path / "m.h5"], **drawn["flags"])
+    network, shard = tmp_path / "n.safetensors", world.shards["vgg16"]
+    data = {"manifest": world.manifest, "images": world.images, "image": 3, **drawn["flags"]}
+    for name in (r"$\bad$", "${", "two\nlines " * 300):
+        save_network(network, build("vgg16", seed=SEED), describe("vgg16", classes=[f"{name}{k}" for k in range(10)]))
+        plot_decomposition.main(network=network, shards=[shard], layer=6, **data)
+        plot_variants_attributions.main(networks=[network] * 2, shards=[shard] * 2, **data)
+
+
+@pytest.mark.parametrize("name", [*AWKWARD, "two\nlines", "a\tb\0c"])
+def test_a_name_is_drawn_as_it_is_written(name):
+    """What matplotlib makes of it has no formula, alone and beside one."""
+    for text in (plain(name), f"“{plain(name)}” $f_c$"):
+        found = Figure().text(0, 0, text)
+        found.figure.savefig(BytesIO(), format="pdf")
+        assert "\n" not in text and len(plain(name).replace(r"\$", "$")) <= 60
+    assert plain(plain(name)) == plain(name)
+
+
+def test_tables_and_manifests_hold_names_that_a_spreadsheet_would_run(tmp_path):
+    rows = [ManifestRow(k, f"{name}/1.png", name, k) for k, name in enumerate(AWKWARD)]
+    write_manifest(tmp_path / "m.csv", rows)
+    assert read_manifest(tmp_path / "m.csv") == rows
+    write_table(tmp_path / "t.csv", pd.DataFrame({"image": AWKWARD, "n": -1.5}), {"network": "a", "class": "=1+1"})
+    found = read_tables([tmp_path / "t.csv"], ())
+    assert found["image"].tolist() == list(AWKWARD) and {*found["class"]} == {"=1+1"} and {*found["n"]} == {-1.5}
+    for path in (tmp_path / "m.csv", tmp_path / "t.csv"):
+        with path.open(newline="") as file:
+            cells = [cell for row in csv.reader(file) for cell in row]
+        assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@")) and cell not in ("-1.5", "-1")]
+
+
+def test_a_page_holds_names_as_text():
+    row = {"claim": "1", "network": "<b>", "statement": "<script>alert(1)</script>", "verdict": "not <i>"}
+    page = report_findings.render_page(pd.DataFrame([row]), "<script>")
+    assert not {"<script>", "<b>", "<i>"} & {*re.findall(r"<\w+>", page)}

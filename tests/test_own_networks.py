@@ -246,10 +246,11 @@ def test_own_networks_are_planned(workflow, classes):
 def test_published_weights_are_asked_for_with_flags_that_say_nothing(workflow):
     """Each has a value, if an empty one: without, the command would take the next flag for it."""
     said = plan(workflow, {**OWN, "weights": {"name": "r160_in1k"}})
-    command = next(line for line in said.splitlines() if "scripts/fetch_network.py" in line and "--source" in line)
+    command = next(line for line in said.splitlines() if "scripts/fetch_network.py" in line and "--source=" in line)
     flags = shlex.split(command.partition("fetch_network.py")[2].partition(">")[0])
-    values = dict(flag.split("=") for flag in flags if "=" in flag)
-    assert values == {"--classes": "", "--weights": "r160_in1k", "--key": "", "--url": "", "--sha256": ""}
+    values = dict(flag.split("=") for flag in flags)
+    expected = {"--classes": "", "--weights": "r160_in1k", "--key": "", "--url": "", "--sha256": ""}
+    assert expected.items() <= values.items()
 
 
 @pytest.mark.parametrize(

@@ -350,9 +350,9 @@ def test_names_that_look_like_something_else(fresh):
     for rule in ("train", "survey_network", "extract_attributions", "measure_removal", "compare_aggregates"):
         jobs = re.findall(rf"^rule {rule}:\n.*?^    wildcards: .*?network=(\w+)", plan, re.MULTILINE | re.DOTALL)
         assert {*NAMES} <= {*jobs} <= {*NAMES, *OTHERS}, rule
-    trained = dict(re.findall(r"--output results/2024/models/(\w+)/original.safetensors .*--epochs (\d+)", plan))
+    trained = dict(re.findall(r"--output=results/2024/models/(\w+)/original.safetensors .*--epochs=(\d+)", plan))
     assert {name: int(trained[name]) for name in NAMES} == {name: training[name]["epochs"] for name in NAMES}
-    assert {*NAMES} <= {*re.findall(r"survey_network.py .*--name (\w+) ", plan)}
+    assert {*NAMES} <= {*re.findall(r"survey_network.py .*--name=(\w+) ", plan)}
     assert f"--fullgrad {' '.join(NAMES)} " in plan
 
 
@@ -367,7 +367,7 @@ def test_small_numbers_name_trials_of_decay(fresh):
     config = fresh / "trials.yaml"
     config.write_text("networks: {resnet50: {decay_trials: {steps: [], temperature: [1.0e-5, 1.0e+20]}}}\n")
     plan = snakemake(fresh, "figS7", "--dry-run", "--printshellcmds", "--configfile", str(config)).stdout
-    assert "--temperature 1e-05 " in plan and "--temperature 1e+20 " in plan
+    assert "--temperature=1e-05 " in plan and "--temperature=1e+20 " in plan
 
 
 def test_figures_are_listed_by_their_numbers():
@@ -404,12 +404,13 @@ def test_the_schema_knows_every_narrow_network():
 
 
 STUB = """import pathlib, sys, time
+flags = dict(flag.split("=", 1) for flag in sys.argv if "=" in flag)
 for flag in ("--output", "--images", "--masks", "--accuracy", "--outputs", "--fits-table", "--robustness"):
-    if flag in sys.argv:
-        path = pathlib.Path(sys.argv[sys.argv.index(flag) + 1])
+    if flag in flags:
+        path = pathlib.Path(flags[flag])
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(exist_ok=True) if flag in ("--images", "--masks") else path.touch()
-if "--robustness" in sys.argv:
+if "--robustness" in flags:
     start = time.time()
     time.sleep(2)
     (path.parent / "times.txt").write_text(f"{start} {time.time()}")

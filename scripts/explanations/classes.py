@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from explanations.command import InputError
+from explanations.text import is_one_line
 
 FEWEST = 2  # with fewer outputs there is nothing to decide
 
@@ -37,6 +38,9 @@ def check_names(names: Sequence[str], where: str) -> tuple[str, ...]:
     """The names, if there are two or more, none is empty and all differ."""
     if "" in names:
         raise InputError(f"{where}: name {names.index('') + 1} is empty; there must be one for each class")
+    bad = next((name for name in names if not is_one_line(name)), None)
+    if bad is not None:
+        raise InputError(f"{where}: {bad!r} is no name; allowed is text without control characters")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InputError(f"{where}: {twice} is there twice; the names of classes must differ")

@@ -3,13 +3,13 @@
 import re
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path
 
 from filelock import FileLock
 
+from explanations.addresses import ask, is_remote, shown, split_address, without_secrets
 from explanations.command import InputError, ProgressBar
 from explanations.descriptions import file_hash
 
@@ -27,16 +27,16 @@ def fetch_file(address: str, sha256: str, cache: Path) -> Path:
     there already, nothing is asked of the server. Several processes may ask for the same file. InputError, naming the
     address, if it can't be had, or is another file.
     """
-    scheme, name = _split(address)
+    parts = split_address(address)
     if not is_remote(address):
-        path = Path(urllib.request.url2pathname(name) if scheme == "file" else address).expanduser()
+        path = Path(urllib.request.url2pathname(parts.path) if parts.scheme == "file" else address).expanduser()
         if not path.is_file():
-            raise InputError(f"{address}: no such file")
+            raise InputError(f"{shown(address)}: no such file")
         _check_hash(path, sha256, address)
         return path
-    path = cache / Path(name).name
+    path = cache / Path(parts.path).name
     if path == cache:
-        raise InputError(f"{address}: names no file")
+        raise InputError(f"{shown(address)}: names no file")
     if not _is_cached(path, sha256):  # a cache that is only read needs no lock
         try:
             cache.mkdir(parents=True, exist_ok=True)
@@ -47,20 +47,6 @@ def fetch_file(address: str, sha256: str, cache: Path) -> Path:
             if not _is_cached(path, sha256):  # by whoever had the lock
                 _fetch(address, path, sha256)
     return path
-
-
-def is_remote(address: str) -> bool:
-    """Whether an address is a server's, not a file's on disk."""
-    return _split(address)[0] in ("http", "https")
-
-
-def _split(address: str) -> tuple[str, str]:
-    """The scheme and path of an address; InputError if it can't be read as one."""
-    try:
-        parts = urllib.parse.urlsplit(address)
-    except ValueError as error:
-        raise InputError(f"{address}: no address of a file ({error})") from None
-    return parts.scheme, parts.path
 
 
 def _is_cached(path: Path, sha256: str) -> bool:
@@ -85,14 +71,15 @@ def _fetch(address: str, path: Path, sha256: str) -> None:
 
 def published_hash(address: str) -> str:
     """The first digits of a file's SHA-256, if its name ends in them; nothing otherwise."""
-    found = HASH_IN_NAME.search(_split(address)[1])
+    found = HASH_IN_NAME.search(split_address(address).path)
     return found[1] if found else ""
 
 
 def _check_hash(path: Path, sha256: str, address: str) -> None:
     found = file_hash(path)
     if not found.startswith(sha256):
-        raise InputError(f"{address}: its SHA-256 is {found}; expected {sha256}{'…' if len(sha256) < 64 else ''}")
+        expected = f"{sha256}{'…' if len(sha256) < 64 else ''}"
+        raise InputError(f"{shown(address)}: its SHA-256 is {found}; expected {expected}")
 
 
 def _download(address: str, part: Path) -> None:
@@ -109,19 +96,19 @@ def _download(address: str, part: Path) -> None:
                 part.unlink()
                 continue
             if error.code < 500:
-                raise InputError(f"{address}: the server says {error.code} {error.reason}") from None
+                raise InputError(f"{shown(address)}: the server says {error.code} {error.reason}") from None
             problem = f"the server says {error.code} {error.reason}"
         except (OSError, HTTPException) as error:
             problem = str(getattr(error, "reason", error)) or type(error).__name__
         failures = 0 if part.exists() and part.stat().st_size > before else failures + 1
         if failures == ATTEMPTS:
-            raise InputError(f"{address}: can't be downloaded ({problem})")
+            raise InputError(f"{shown(address)}: can't be downloaded ({without_secrets(problem, address)})")
         time.sleep(min(2**failures, 30) / 10)
 
 
 def _receive(address: str, part: Path, start: int) -> bool:
     """Ask for the bytes from `start` on and append them; whether all have come."""
-    request = urllib.request.Request(address, headers={"Range": f"bytes={start}-"} if start else {})
+    request = ask(address, {"Range": f"bytes={start}-"} if start else {})
     with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
         if response.status != 206:  # the server knows no ranges and sends everything
             start = 0

@@ -15,6 +15,7 @@ from matplotlib.patches import Patch
 
 from explanations.command import InputError, check_range, step_parser
 from explanations.methods import layers_of
+from explanations.text import plain
 from explanations.writing import whole_file
 
 SINGLE_COLUMN, DOUBLE_COLUMN = 3.25, 6.75  # inches
@@ -112,14 +113,9 @@ def name_measure(measure: str, prefix: str = "", separator: str = " ") -> str:
 
 
 def network_title(name: str, variant: str | None = None) -> str:
-    """A network's name as text, with that of its variant if it matters."""
-    title = NETWORKS.get(name, name)
+    """A network's name as a figure's text, with that of its variant if it matters."""
+    title = NETWORKS.get(name, plain(name))
     return title if variant is None else f"{title}, {VARIANTS.get(variant, variant)}"
-
-
-def plain(name: str) -> str:
-    """A class's name as a figure's text: matplotlib takes what stands between two $ for a formula."""
-    return name.replace("$", r"\$")
 
 
 def order_networks(table: pd.DataFrame) -> pd.DataFrame:

@@ -4,13 +4,13 @@ Needs the standard library alone: the workflow asks when it is planned, where no
 """
 
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from explanations.command import InputError
+from explanations.text import is_one_line
 
 # what torchvision's ImageFolder takes, and two more that Pillow reads
 ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp", ".gif", ".jfif")
@@ -51,20 +51,11 @@ def list_folder(folder: Path) -> tuple[list[ImageFile], Counter[str]]:
 
 def check_names(folder: Path, files: Sequence[ImageFile]) -> None:
     """InputError unless all names are UTF-8 without control characters, which neither tables nor logs could hold."""
-    bad = [file.path for file in files if not is_text(file.path)]
+    bad = [file.path for file in files if not is_one_line(file.path)]
     if bad:
         rest = f" (and {len(bad) - 1} others)" if len(bad) > 1 else ""
         allowed = "allowed are names in UTF-8, without line breaks and other control characters"
         raise InputError(f"images.folder: {folder} holds {bad[0]!a}{rest}; {allowed}")
-
-
-def is_text(name: str) -> bool:
-    """Whether a name is UTF-8 without control characters."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:  # Python's stand-ins for bytes that aren't UTF-8
-        return False
-    return not any(unicodedata.category(character) == "Cc" for character in name if not " " <= character <= "~")
 
 
 def holds_images(folder: Path) -> bool:

@@ -3,14 +3,13 @@
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from operator import attrgetter
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from explanations.command import InputError, check_range
-from explanations.folders import is_text
 from explanations.framing import AS_STORED, ORIENTATIONS, Picture
+from explanations.text import from_cell, is_one_line, to_cell
 from explanations.writing import whole_file
 
 COLUMNS = ("index", "path", "class", "label", "orientation", "content")
@@ -83,11 +82,14 @@ def _renumber(rows: Sequence[ManifestRow], *groups: np.ndarray) -> list[Manifest
 
 
 def write_manifest(path: Path, rows: Sequence[ManifestRow]) -> None:
-    """Write a manifest as CSV, with COLUMNS."""
+    """Write a manifest as CSV, with COLUMNS; read_manifest reads the same text, whatever names look like."""
     with whole_file(path) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(map(attrgetter(*ManifestRow.__slots__), rows))
+        for row in rows:
+            writer.writerow(
+                (row.index, to_cell(row.path), to_cell(row.class_name), row.label, row.orientation, row.content)
+            )
 
 
 def read_manifest(path: Path) -> list[ManifestRow]:
@@ -101,7 +103,7 @@ def read_manifest(path: Path) -> list[ManifestRow]:
             if tuple(next(reader, ())) != COLUMNS:
                 raise InputError(f"{path}: not a manifest; its columns must be {', '.join(COLUMNS)}")
             rows = [
-                ManifestRow(int(index), name, kind, int(label), int(orientation), content)
+                ManifestRow(int(index), from_cell(name), from_cell(kind), int(label), int(orientation), content)
                 for index, name, kind, label, orientation, content in reader
             ]
     except FileNotFoundError:
@@ -126,7 +128,7 @@ def read_manifest(path: Path) -> list[ManifestRow]:
 def find_problem(row: ManifestRow) -> str:
     """What is wrong with a row of a manifest by itself; empty if nothing is."""
     place = PurePosixPath(row.path)
-    if not is_text(row.path + row.class_name):
+    if not is_one_line(row.path + row.class_name):
         return f"image {row.index} is {row.path!a} of class {row.class_name!a}; allowed is printable text"
     if not row.path or place.is_absolute() or ".." in place.parts:
         return f"image {row.index} is {row.path or 'empty'}; allowed are paths inside the folder of images"

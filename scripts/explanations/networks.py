@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,23 +24,18 @@ from explanations.tensor_files import read_tensors, write_tensors
 
 SOURCES = ("narrow", "torchvision", "timm")
 SPARE, REPLACED = 2, 2**26  # how many times a file's numbers, and how many more, may be built before it is loaded
-FETCHING = (
-    "weights",
-    "weights_backbone",
-    "pretrained",
-    "pretrained_cfg",
-    "checkpoint_path",
-)  # read files
+# what would load weights past the checks of a network's file: see also workflow/schemas/config.schema.yaml
+LOADING = re.compile(r"pretrained|checkpoint_path$|cache_dir$|weights")
 INCEPTIONS = ("googlenet", "inception_v3")  # of torchvision: with auxiliary heads unless told otherwise
 
 
 def build_network(source: str, constructor: str, arguments: dict) -> nn.Module:
     """Build a network with fresh weights, in evaluation mode; InputError for a name or argument that doesn't exist."""
     check_constructor(source, constructor)
-    fetching = [key for key in FETCHING if key in arguments]
-    if fetching:
+    loading = next((name for name in arguments if LOADING.match(name)), None)
+    if loading:
         said = "weights are none of a constructor's arguments here, but networks.<name>.weights"
-        raise InputError(f"arguments of {constructor}: {fetching[0]} is not allowed; {said}")
+        raise InputError(f"arguments of {constructor}: {loading} is not allowed; {said}")
     try:
         return find_builder(source, constructor)(**arguments).eval()
     except InputError:

@@ -15,12 +15,13 @@ from timm.data import ImageNetInfo, infer_imagenet_subset, resolve_data_config
 from timm.models import list_pretrained
 from torch import Tensor, nn
 
+from explanations.addresses import is_remote, shown, without_secrets
 from explanations.channels import adapt_normalisation, count_channels
 from explanations.checkpoints import COUNTER, read_checkpoint
 from explanations.classes import number_classes, read_classes
 from explanations.command import InputError
 from explanations.descriptions import file_hash
-from explanations.downloads import fetch_file, is_remote, published_hash
+from explanations.downloads import fetch_file, published_hash
 from explanations.framing import INTERPOLATIONS, Framing
 from explanations.imagenet import class_names
 from explanations.networks import INCEPTIONS, build_network, check_constructor, load_state
@@ -185,7 +186,7 @@ def fetch_weights(published: Published, url: str, sha256: str) -> Path:
     if not address:
         raise InputError("weights.url is missing; the library has no address for these weights")
     if not expected and (is_remote(address) or not published.own):
-        raise InputError(f"weights.sha256 is missing; no hash is published for {address}")
+        raise InputError(f"weights.sha256 is missing; no hash is published for {shown(address)}")
     return fetch_file(address, expected, Path(torch.hub.get_dir(), "checkpoints"))
 
 
@@ -196,7 +197,7 @@ def _fetch_from_hub(repository: str, sha256: str) -> Path:
         path = Path(hf_hub_download(name, HUB_FILE, revision=revision or None))
         expected = sha256 or _hash_on_hub(path, name, revision)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        text = " ".join(str(error).split()) or type(error).__name__
+        text = without_secrets(" ".join(str(error).split())) or type(error).__name__
         raise InputError(f"{name}/{HUB_FILE}: can't be fetched from the hub ({text})") from None
     found = file_hash(path)
     if found != expected:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from explanations.command import InputError, make_again
+from explanations.text import from_cell, to_cell
 from explanations.writing import whole_file
 
 TEXT_COLUMNS = (  # a network may be called NA, 101 or 1e5
@@ -47,6 +48,8 @@ def write_table(path: Path, table: pd.DataFrame, about: Mapping[str, object] | N
     problem = find_problem(table)
     if problem:
         raise InputError(f"{path}: {problem}")
+    for column in table.columns.intersection(TEXT_COLUMNS):
+        table[column] = [to_cell(text) if isinstance(text, str) else text for text in table[column]]
     with whole_file(path) as temporary:
         table.to_csv(temporary, index=False)
 
@@ -95,4 +98,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
     columns = pd.read_csv(path, nrows=0).columns
     numbers = [column for column in columns if column not in TEXT_COLUMNS]
     text = {column: str for column in columns if column in TEXT_COLUMNS}
-    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=dict.fromkeys(numbers, MISSING))
+    table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=dict.fromkeys(numbers, MISSING))
+    for column in text:
+        table[column] = table[column].map(from_cell)
+    return table

@@ -26,7 +26,7 @@ rule zero_biases:
         mem_mb=need(1000, 4000),
         runtime=growing(20),
     shell:
-        "python scripts/zero_biases.py" " --network {input.network:q}" " --output {output:q}" " >{log:q} 2>&1"
+        "python scripts/zero_biases.py" " --network={input.network:q}" " --output={output:q}" " >{log:q} 2>&1"
 
 
 rule decay_biases:
@@ -61,27 +61,27 @@ rule decay_biases:
         device=lookup("device", within=config),
     shell:
         "python scripts/decay_biases.py"
-        " --network {input.network:q}"
-        " --name {wildcards.network}"
-        " --tuning-images {input.tuning_images:q}"
-        " --tuning {params.tuning:q}"
-        " --test-images {input.test_images:q}"
-        " --images {params.images:q}"
-        " --output {output.network:q}"
-        " --record {output.record:q}"
-        " --profile {params.decay[profile]}"
-        " --steps {params.decay[steps]}"
-        " --floor {params.decay[floor]}"
-        " --training-steps {params.decay[training_steps]}"
-        " --extra-steps {params.decay[extra_steps]}"
-        " --temperature {params.decay[temperature]}"
-        " --learning-rate {params.decay[learning_rate]}"
-        " --batch {params.decay[batch]}"
-        " --record-images {params.decay[record_images]}"
-        " --precision {params.decay[precision]}"
-        " --seed {params.seed}"
-        " --device {params.device}"
-        " --threads {threads}"
+        " --network={input.network:q}"
+        " --name={wildcards.network:q}"
+        " --tuning-images={input.tuning_images:q}"
+        " --tuning={params.tuning:q}"
+        " --test-images={input.test_images:q}"
+        " --images={params.images:q}"
+        " --output={output.network:q}"
+        " --record={output.record:q}"
+        " --profile={params.decay[profile]:q}"
+        " --steps={params.decay[steps]:q}"
+        " --floor={params.decay[floor]:q}"
+        " --training-steps={params.decay[training_steps]:q}"
+        " --extra-steps={params.decay[extra_steps]:q}"
+        " --temperature={params.decay[temperature]:q}"
+        " --learning-rate={params.decay[learning_rate]:q}"
+        " --batch={params.decay[batch]:q}"
+        " --record-images={params.decay[record_images]:q}"
+        " --precision={params.decay[precision]:q}"
+        " --seed={params.seed:q}"
+        " --device={params.device:q}"
+        " --threads={threads:q}"
         " >{log:q} 2>&1"
 
 

@@ -44,6 +44,6 @@ rule report:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        config=json.dumps({**config, "whole": True}),
+        config=lambda wildcards: json.dumps({**config, "whole": True}),
     run:
-        shell("snakemake --report {output:q} --nolock --configfile <(echo {params.config:q}) >{log:q} 2>&1")
+        shell("snakemake --report={output:q} --nolock --configfile <(printf %s {params.config:q}) >{log:q} 2>&1")

@@ -1,72 +1,44 @@
 """What all rules share: the checked configuration, blocks of images, trials of decay, each script's source files."""
 
 import ast
-import datetime
 import functools
 import json
 import math
 import os
-import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import jsonschema
 import yaml
 from snakemake.exceptions import WorkflowError
+from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
-# the library's modules that need nothing but Python
+# the library's modules that need nothing but Python and what Snakemake brings along
 sys.path.append(str(Path(workflow.basedir, "scripts")))
 from explanations.command import InputError
+from explanations.configuration import check_argument, check_config, check_folder
 from explanations.fingerprints import fingerprint
 from explanations.folders import holds_images
 from explanations.locks import STEPS_LOCK, take_lock
 from explanations.methods import parse_method
 from explanations.writing import describe_size, free_space, unwritable
 
-# what YAML makes of text that isn't in quotes, such as 2024, no, null and 2024-05-01
-UNQUOTED = {bool: "a truth value", int: "a number", float: "a number", type(None): "nothing"}
-UNQUOTED |= {datetime.date: "a date", datetime.datetime: "a date"}
-
-
-def check_config(config, schema_file):
-    """Stop with one line that names the key, its value and what is allowed, unless the configuration fits."""
-    schema = yaml.safe_load(Path(workflow.basedir, schema_file).read_text())
-    errors = jsonschema.Draft202012Validator(schema).iter_errors(config)
-    error = min(errors, key=lambda found: [str(part) for part in found.absolute_path], default=None)
-    if error is None:
-        check_numbers(config, "")
-        return
-    key = ".".join(str(part) for part in error.absolute_path)
-    known = ", ".join(error.schema.get("properties", {}))
-    kind = UNQUOTED.get(type(error.instance))
-    quoted = f'in quotes: "{error.instance}"' if kind in ("a number", "a date") else "in quotes"
-    if "propertyNames" in error.absolute_schema_path:  # it is a key that is wrong
-        name = error.instance if str(error.instance).isprintable() else repr(error.instance)
-        written = f"; this one is {kind}, write it {quoted}" if kind else ""
-        raise WorkflowError(f"configuration: {key}.{name}: {error.schema['description']}{written}")
-    if error.validator == "additionalProperties":
-        unknown = ", ".join(sorted(str(found) for found in error.instance if found not in error.schema["properties"]))
-        place = f"{key}.{unknown}" if key else unknown
-        raise WorkflowError(f"configuration: {place} is not a known key; allowed are {known}")
-    if error.validator == "required":
-        takes = f"; it takes {known}" if known else ""
-        raise WorkflowError(f"configuration: {key or 'the top level'}: {error.message}{takes}")
-    mapping = f"a mapping of {known}" if known and error.validator == "type" else error.message
-    allowed = error.schema.get("description", mapping)
-    if kind and error.schema.get("type") == "string":
-        raise WorkflowError(f"configuration: {key} is {error.instance}, {kind}; allowed is {allowed}, {quoted}")
-    raise WorkflowError(f"configuration: {key} is {error.instance!r}; allowed is {allowed}")
-
-
-def check_numbers(values, key):
-    """Stop with one line that names the key unless all numbers of a configuration are finite: .nan and .inf are none."""
-    if isinstance(values, float) and not math.isfinite(values):
-        raise WorkflowError(f"configuration: {key} is {values}; allowed is a number that is finite")
-    items = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
-    for part, value in items:
-        check_numbers(value, f"{key}.{part}" if key else str(part))
+def check_configuration():
+    """Stop with one line unless the working folder and the configuration can stand in commands, and that fits its schema."""
+    # conda's commands hold it between ', Slurm's log files too, where % stands for something else
+    also = "'%" if on_cluster() else "'" if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method else ""
+    try:
+        for folder in (workflow.basedir, os.getcwd()):
+            check_folder(str(folder), also)
+        for text in workflow.config_settings.config_args or []:
+            check_argument(text)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+    try:
+        check_config(config, yaml.safe_load(Path(workflow.basedir, "workflow/schemas/config.schema.yaml").read_text()))
+    except InputError as error:
+        raise WorkflowError(f"configuration: {error}") from None
 
 
 @functools.cache
@@ -132,16 +104,16 @@ def tuning_split():
     return "tuning" if config["images"].get("tuning") else "train"
 
 
-@functools.cache
-def note_flags(split):
-    """The flags by which a split's list leaves a note for plans, of what its images on disk are: they change if these do.
+def note_file(split):
+    """The note that a split's list leaves for plans, of what its images on disk are; [] if they are inputs."""
+    return [] if generated(split) else list_file(split).format(experiment=EXPERIMENT).replace(".csv", ".note")
 
-    None for images that are generated, which are inputs.
-    """
-    if generated(split):
-        return ""
-    note = list_file(split).format(experiment=EXPERIMENT).replace(".csv", ".note")
-    return f"--note {note} --fingerprint {shlex.quote(fingerprint(Path(image_folder(split)), Path(note)))}"
+
+@functools.cache
+def take_fingerprint(split):
+    """What stands for a split's images on disk, and changes if they do; nothing if they are inputs."""
+    note = note_file(split)
+    return fingerprint(Path(image_folder(split)), Path(note)) if note else ""
 
 
 def read_images(split):
@@ -295,7 +267,7 @@ def check_choices():
                 )
 
 
-check_config(config, "workflow/schemas/config.schema.yaml")
+check_configuration()
 expand_folders(config)
 EXPERIMENT = config["experiment"]
 GPUS = count_gpus()
@@ -309,6 +281,9 @@ OTHERS = [name for name in NETWORKS if name not in PAPERS and config["networks"]
 URGENT, USUAL, LATER = 20, 10, 0  # priorities: other networks than the paper's two delay nothing
 SHARDS = blocks(config["attributions"]["shard_size"])
 REMOVAL_SHARDS = blocks(config["removal"]["shard_size"])
+# How rules write commands: whatever they fill in is quoted for the shell, {…:q}. Snakemake writes nothing for an empty
+# text or list, and a text may begin with a dash: --flag={…:q} of one value, --flag {…:q} of a list, which may be empty.
+#
 # glibc gives large blocks back to the system at once and asks for them again: for batches of activities that is a fifth
 # of the time. Other C libraries ignore these.
 shell.prefix(

@@ -23,6 +23,6 @@ rule cost:
         mem_mb=growing(6000),
         runtime=growing(20),
     params:
-        config=json.dumps(config),
+        config=lambda wildcards: json.dumps(config),
     shell:
-        "python scripts/estimate_cost.py" " --config {params.config:q}" " | tee {log:q}"
+        "python scripts/estimate_cost.py" " --config={params.config:q}" " | tee {log:q}"

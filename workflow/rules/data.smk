@@ -38,13 +38,13 @@ rule digit_images:
         seed=lookup("seed", within=config),
     shell:
         "python scripts/make_digit_images.py"
-        " --split {wildcards.split}"
-        " --images {output.images:q}"
-        " --masks {output.masks:q}"
-        " --count {params.number}"
-        " --size {params.size}"
-        " --scraps {params.scraps}"
-        " --seed {params.seed}"
+        " --split={wildcards.split:q}"
+        " --images={output.images:q}"
+        " --masks={output.masks:q}"
+        " --count={params.number:q}"
+        " --size={params.size:q}"
+        " --scraps={params.scraps:q}"
+        " --seed={params.seed:q}"
         " >{log:q} 2>&1"
 
 
@@ -73,18 +73,20 @@ rule test_images:
         other_modes=lookup("images/other_modes", within=config),
         orientation=lookup("images/orientation", within=config, default="ignore"),
         # an image that changes on disk makes the list anew
-        note=lambda wildcards: note_flags("val"),
+        note=note_file("val"),
+        fingerprint=lambda wildcards: take_fingerprint("val"),
     shell:
         "python scripts/list_images.py"
-        " --source {params.source}"
-        " --images {params.images:q}"
-        " --output {output:q}"
-        " --labels {params.labels}"
-        " --unreadable {params.unreadable}"
-        " --other-modes {params.other_modes}"
-        " --orientation {params.orientation}"
-        " {params.note}"
-        " --threads {threads}"
+        " --source={params.source:q}"
+        " --images={params.images:q}"
+        " --output={output:q}"
+        " --labels={params.labels:q}"
+        " --unreadable={params.unreadable:q}"
+        " --other-modes={params.other_modes:q}"
+        " --orientation={params.orientation:q}"
+        " --note {params.note:q}"
+        " --fingerprint={params.fingerprint:q}"
+        " --threads={threads:q}"
         " >{log:q} 2>&1"
 
 
@@ -108,7 +110,8 @@ use rule test_images as train_images with:
         unreadable=lookup("images/unreadable", within=config),
         other_modes=lookup("images/other_modes", within=config),
         orientation=lookup("images/orientation", within=config, default="ignore"),
-        note=lambda wildcards: note_flags("train"),
+        note=note_file("train"),
+        fingerprint=lambda wildcards: take_fingerprint("train"),
 
 
 use rule test_images as tuning_images with:
@@ -127,7 +130,8 @@ use rule test_images as tuning_images with:
         unreadable=lookup("images/unreadable", within=config),
         other_modes=lookup("images/other_modes", within=config),
         orientation=lookup("images/orientation", within=config, default="ignore"),
-        note=lambda wildcards: note_flags("tuning"),
+        note=note_file("tuning"),
+        fingerprint=lambda wildcards: take_fingerprint("tuning"),
 
 
 rule manifest:
@@ -154,12 +158,12 @@ rule manifest:
         seed=lookup("seed", within=config),
     shell:
         "python scripts/make_manifest.py"
-        " --test-images {input.test_images:q}"
-        " --output {output:q}"
-        " --classes {params.classes}"
-        " --per-class {params.per_class}"
-        " --short-classes {params.short_classes}"
-        " --seed {params.seed}"
+        " --test-images={input.test_images:q}"
+        " --output={output:q}"
+        " --classes={params.classes:q}"
+        " --per-class={params.per_class:q}"
+        " --short-classes={params.short_classes:q}"
+        " --seed={params.seed:q}"
         " >{log:q} 2>&1"
 
 
@@ -180,9 +184,9 @@ rule mnist:
         mem_mb=growing(1500),
         runtime=growing(30),
     params:
-        folder=lookup("linear/folder", within=config, default=""),
+        folder=lambda wildcards: config["linear"].get("folder", ""),
     shell:
-        "python scripts/fetch_mnist.py" " --folder {params.folder:q}" " --output {output:q}" " >{log:q} 2>&1"
+        "python scripts/fetch_mnist.py" " --folder={params.folder:q}" " --output={output:q}" " >{log:q} 2>&1"
 
 
 rule linear_classifier:
@@ -203,15 +207,14 @@ rule linear_classifier:
         mem_mb=growing(2000),
         runtime=growing(60),
     params:
-        scans=lambda wildcards, input: f"--scans {input.scans}" if input.scans else "",
         digits=lookup("linear/digits", within=config),
         regularisation=lookup("linear/regularisation", within=config),
         seed=lookup("seed", within=config),
     shell:
         "python scripts/fit_linear_classifier.py"
-        " {params.scans}"
-        " --output {output:q}"
-        " --digits {params.digits}"
-        " --regularisation {params.regularisation}"
-        " --seed {params.seed}"
+        " --scans {input.scans:q}"
+        " --output={output:q}"
+        " --digits {params.digits:q}"
+        " --regularisation={params.regularisation:q}"
+        " --seed={params.seed:q}"
         " >{log:q} 2>&1"

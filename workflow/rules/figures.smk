@@ -55,10 +55,10 @@ rule draw_fig1:
         dpi=lookup("figures/dpi", within=config),
     shell:
         "python scripts/plot_linear_classifier.py"
-        " --linear {input.linear:q}"
-        " --pdf {output.pdf:q}"
-        " --png {output.png:q}"
-        " --dpi {params.dpi}"
+        " --linear={input.linear:q}"
+        " --pdf={output.pdf:q}"
+        " --png={output.png:q}"
+        " --dpi={params.dpi:q}"
         " >{log:q} 2>&1"
 
 
@@ -94,15 +94,15 @@ rule draw_fig2:
         dpi=lookup("figures/dpi", within=config),
     shell:
         "python scripts/plot_decomposition.py"
-        " --network {input.network:q}"
-        " --manifest {input.manifest:q}"
-        " --images {params.images:q}"
+        " --network={input.network:q}"
+        " --manifest={input.manifest:q}"
+        " --images={params.images:q}"
         " --shards {input.shard:q}"
-        " --image {params.choice[image]}"
-        " --layer {params.choice[layer]}"
-        " --pdf {output.pdf:q}"
-        " --png {output.png:q}"
-        " --dpi {params.dpi}"
+        " --image={params.choice[image]:q}"
+        " --layer={params.choice[layer]:q}"
+        " --pdf={output.pdf:q}"
+        " --png={output.png:q}"
+        " --dpi={params.dpi:q}"
         " >{log:q} 2>&1"
 
 
@@ -134,9 +134,9 @@ rule draw_fig3:
     shell:
         "python scripts/plot_zoo_accuracy.py"
         " --accuracy {input.accuracy:q}"
-        " --pdf {output.pdf:q}"
-        " --png {output.png:q}"
-        " --dpi {params.dpi}"
+        " --pdf={output.pdf:q}"
+        " --png={output.png:q}"
+        " --dpi={params.dpi:q}"
         " >{log:q} 2>&1"
 
 
@@ -177,13 +177,13 @@ rule draw_fig4:
     shell:
         "python scripts/plot_variants_attributions.py"
         " --networks {input.networks:q}"
-        " --manifest {input.manifest:q}"
-        " --images {params.images:q}"
+        " --manifest={input.manifest:q}"
+        " --images={params.images:q}"
         " --shards {input.shards:q}"
-        " --image {params.choice[image]}"
-        " --pdf {output.pdf:q}"
-        " --png {output.png:q}"
-        " --dpi {params.dpi}"
+        " --image={params.choice[image]:q}"
+        " --pdf={output.pdf:q}"
+        " --png={output.png:q}"
+        " --dpi={params.dpi:q}"
         " >{log:q} 2>&1"
 
 
@@ -218,16 +218,16 @@ rule draw_fig5:
         mem_mb=growing(500),
         runtime=growing(10),
     params:
-        measures="delta_e_minus",
+        measures=["delta_e_minus"],
         dpi=lookup("figures/dpi", within=config),
     shell:
         "python scripts/plot_activity_and_bias.py"
         " --statistics {input.statistics:q}"
         " --comparisons {input.comparisons:q}"
-        " --measures {params.measures}"
-        " --pdf {output.pdf:q}"
-        " --png {output.png:q}"
-        " --dpi {params.dpi}"
+        " --measures {params.measures:q}"
+        " --pdf={output.pdf:q}"
+        " --png={output.png:q}"
+        " --dpi={params.dpi:q}"
         " >{log:q} 2>&1"
 
 
@@ -262,21 +262,21 @@ rule draw_fig6:
         mem_mb=growing(500),
         runtime=growing(10),
     params:
-        measures="delta_e_minus e_minus",
-        reversed_measures="",
-        fullgrad="vgg16",
+        measures=["delta_e_minus", "e_minus"],
+        reversed_measures=[],
+        fullgrad=["vgg16"],
         dpi=lookup("figures/dpi", within=config),
     shell:
         "python scripts/plot_aggregates.py"
         " --statistics {input.statistics:q}"
-        " --measures {params.measures}"
-        " --reverse {params.reversed_measures}"
-        " --fullgrad {params.fullgrad}"
+        " --measures {params.measures:q}"
+        " --reverse {params.reversed_measures:q}"
+        " --fullgrad {params.fullgrad:q}"
         " --shards {input.shards:q}"
         " --comparisons {input.comparisons:q}"
-        " --pdf {output.pdf:q}"
-        " --png {output.png:q}"
-        " --dpi {params.dpi}"
+        " --pdf={output.pdf:q}"
+        " --png={output.png:q}"
+        " --dpi={params.dpi:q}"
         " >{log:q} 2>&1"
 
 
@@ -308,9 +308,9 @@ rule draw_fig7:
     shell:
         "python scripts/plot_example_maps.py"
         " --examples {input.examples:q}"
-        " --pdf {output.pdf:q}"
-        " --png {output.png:q}"
-        " --dpi {params.dpi}"
+        " --pdf={output.pdf:q}"
+        " --png={output.png:q}"
+        " --dpi={params.dpi:q}"
         " >{log:q} 2>&1"
 
 
@@ -343,10 +343,10 @@ rule draw_figS1:
     shell:
         "python scripts/plot_robustness.py"
         " --robustness {input.robustness:q}"
-        " --change {params.change}"
-        " --pdf {output.pdf:q}"
-        " --png {output.png:q}"
-        " --dpi {params.dpi}"
+        " --change={params.change:q}"
+        " --pdf={output.pdf:q}"
+        " --png={output.png:q}"
+        " --dpi={params.dpi:q}"
         " >{log:q} 2>&1"
 
 
@@ -396,9 +396,9 @@ rule draw_figS3:
     shell:
         "python scripts/plot_accuracy_difference.py"
         " --accuracy {input.accuracy:q}"
-        " --pdf {output.pdf:q}"
-        " --png {output.png:q}"
-        " --dpi {params.dpi}"
+        " --pdf={output.pdf:q}"
+        " --png={output.png:q}"
+        " --dpi={params.dpi:q}"
         " >{log:q} 2>&1"
 
 
@@ -430,9 +430,9 @@ rule draw_figS4:
     shell:
         "python scripts/plot_output_correlations.py"
         " --outputs {input.outputs:q}"
-        " --pdf {output.pdf:q}"
-        " --png {output.png:q}"
-        " --dpi {params.dpi}"
+        " --pdf={output.pdf:q}"
+        " --png={output.png:q}"
+        " --dpi={params.dpi:q}"
         " >{log:q} 2>&1"
 
 
@@ -464,9 +464,9 @@ rule draw_figS5:
     shell:
         "python scripts/plot_output_fits.py"
         " --fits {input.fits:q}"
-        " --pdf {output.pdf:q}"
-        " --png {output.png:q}"
-        " --dpi {params.dpi}"
+        " --pdf={output.pdf:q}"
+        " --png={output.png:q}"
+        " --dpi={params.dpi:q}"
         " >{log:q} 2>&1"
 
 
@@ -498,9 +498,9 @@ rule draw_figS6:
     shell:
         "python scripts/plot_decay.py"
         " --records {input.records:q}"
-        " --pdf {output.pdf:q}"
-        " --png {output.png:q}"
-        " --dpi {params.dpi}"
+        " --pdf={output.pdf:q}"
+        " --png={output.png:q}"
+        " --dpi={params.dpi:q}"
         " >{log:q} 2>&1"
 
 
@@ -534,9 +534,9 @@ rule draw_figS7:
         "python scripts/plot_decay_trials.py"
         " --steps {input.steps:q}"
         " --temperatures {input.temperatures:q}"
-        " --pdf {output.pdf:q}"
-        " --png {output.png:q}"
-        " --dpi {params.dpi}"
+        " --pdf={output.pdf:q}"
+        " --png={output.png:q}"
+        " --dpi={params.dpi:q}"
         " >{log:q} 2>&1"
 
 
@@ -570,9 +570,9 @@ rule draw_figS8:
     shell:
         "python scripts/plot_correlations.py"
         " --correlations {input.correlations:q}"
-        " --pdf {output.pdf:q}"
-        " --png {output.png:q}"
-        " --dpi {params.dpi}"
+        " --pdf={output.pdf:q}"
+        " --png={output.png:q}"
+        " --dpi={params.dpi:q}"
         " >{log:q} 2>&1"
 
 
@@ -613,10 +613,10 @@ rule draw_figS9:
         " --statistics {input.statistics:q}"
         " --comparisons {input.comparisons:q}"
         " --measure delta_e_minus"
-        " --maps {params.maps}"
-        " --pdf {output.pdf:q}"
-        " --png {output.png:q}"
-        " --dpi {params.dpi}"
+        " --maps={params.maps:q}"
+        " --pdf={output.pdf:q}"
+        " --png={output.png:q}"
+        " --dpi={params.dpi:q}"
         " >{log:q} 2>&1"
 
 
@@ -655,9 +655,9 @@ rule draw_figS10:
         " --statistics {input.statistics:q}"
         " --measures delta_e_minus e_minus"
         " --maps signed"
-        " --pdf {output.pdf:q}"
-        " --png {output.png:q}"
-        " --dpi {params.dpi}"
+        " --pdf={output.pdf:q}"
+        " --png={output.png:q}"
+        " --dpi={params.dpi:q}"
         " >{log:q} 2>&1"
 
 
@@ -727,7 +727,7 @@ use rule draw_fig5 as draw_figS13 with:
     benchmark:
         "results/{experiment}/benchmarks/draw_figS13.tsv"
     params:
-        measures="e_delta delta_e_delta",
+        measures=["e_delta", "delta_e_delta"],
         dpi=lookup("figures/dpi", within=config),
 
 
@@ -745,9 +745,9 @@ use rule draw_fig6 as draw_figS14 with:
     benchmark:
         "results/{experiment}/benchmarks/draw_figS14.tsv"
     params:
-        measures="delta_e_minus delta_e_plus delta_e_delta",
-        reversed_measures="delta_e_plus",
-        fullgrad="vgg16",
+        measures=["delta_e_minus", "delta_e_plus", "delta_e_delta"],
+        reversed_measures=["delta_e_plus"],
+        fullgrad=["vgg16"],
         dpi=lookup("figures/dpi", within=config),
 
 
@@ -765,9 +765,9 @@ use rule draw_fig6 as draw_figS15 with:
     benchmark:
         "results/{experiment}/benchmarks/draw_figS15.tsv"
     params:
-        measures="e_minus e_plus e_delta",
-        reversed_measures="e_plus",
-        fullgrad="vgg16",
+        measures=["e_minus", "e_plus", "e_delta"],
+        reversed_measures=["e_plus"],
+        fullgrad=["vgg16"],
         dpi=lookup("figures/dpi", within=config),
 
 
@@ -795,9 +795,9 @@ use rule draw_fig6 as draw_figS16 with:
     benchmark:
         "results/{experiment}/benchmarks/draw_figS16.tsv"
     params:
-        measures="e_minus_noise e_plus_noise e_delta_noise",
-        reversed_measures="",
-        fullgrad="vgg16",
+        measures=["e_minus_noise", "e_plus_noise", "e_delta_noise"],
+        reversed_measures=[],
+        fullgrad=["vgg16"],
         dpi=lookup("figures/dpi", within=config),
 
 
@@ -831,7 +831,7 @@ if OTHERS:
         benchmark:
             "results/{experiment}/benchmarks/draw_figM.tsv"
         params:
-            measures="delta_e_minus e_minus",
-            reversed_measures="",
+            measures=["delta_e_minus", "e_minus"],
+            reversed_measures=[],
             fullgrad=OTHERS,
             dpi=lookup("figures/dpi", within=config),

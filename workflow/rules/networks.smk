@@ -43,21 +43,21 @@ rule train:
         images=read_images("val"),
     shell:
         "python scripts/train_network.py"
-        " --train-images {input.train_images:q}"
-        " --train {params.train:q}"
-        " --test-images {input.test_images:q}"
-        " --images {params.images:q}"
-        " --output {output:q}"
-        " --source {params.source}"
-        " --constructor {params.constructor}"
-        " --arguments {params.arguments:q}"
-        " --size {params.size}"
-        " --epochs {params.training[epochs]}"
-        " --batch {params.training[batch]}"
-        " --learning-rate {params.training[learning_rate]}"
-        " --weight-decay {params.training[weight_decay]}"
-        " --seed {params.seed}"
-        " --threads {threads}"
+        " --train-images={input.train_images:q}"
+        " --train={params.train:q}"
+        " --test-images={input.test_images:q}"
+        " --images={params.images:q}"
+        " --output={output:q}"
+        " --source={params.source:q}"
+        " --constructor={params.constructor:q}"
+        " --arguments={params.arguments:q}"
+        " --size={params.size:q}"
+        " --epochs={params.training[epochs]:q}"
+        " --batch={params.training[batch]:q}"
+        " --learning-rate={params.training[learning_rate]:q}"
+        " --weight-decay={params.training[weight_decay]:q}"
+        " --seed={params.seed:q}"
+        " --threads={threads:q}"
         " >{log:q} 2>&1"
 
 
@@ -90,16 +90,15 @@ rule fetch_network:
         key=lookup("networks/{network}/weights/key", within=config, default=""),
         url=lookup("networks/{network}/weights/url", within=config, default=""),
         sha256=lookup("networks/{network}/weights/sha256", within=config, default=""),
-    # Snakemake writes nothing for an empty text: with = a flag has a value nevertheless
     shell:
         "python scripts/fetch_network.py"
-        " --source {params.source}"
-        " --constructor {params.constructor}"
-        " --arguments {params.arguments:q}"
+        " --source={params.source:q}"
+        " --constructor={params.constructor:q}"
+        " --arguments={params.arguments:q}"
         " --classes={params.classes:q}"
         " --weights={params.weights:q}"
         " --key={params.key:q}"
         " --url={params.url:q}"
         " --sha256={params.sha256:q}"
-        " --output {output:q}"
+        " --output={output:q}"
         " >{log:q} 2>&1"

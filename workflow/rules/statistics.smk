@@ -35,9 +35,9 @@ rule summarise_removal:
     shell:
         "python scripts/summarise_removal.py"
         " --measurements {input.measurements:q}"
-        " --output {output:q}"
-        " --resamples {params.resamples}"
-        " --seed {params.seed}"
+        " --output={output:q}"
+        " --resamples={params.resamples:q}"
+        " --seed={params.seed:q}"
         " >{log:q} 2>&1"
 
 
@@ -68,10 +68,10 @@ rule compare_biases:
     shell:
         "python scripts/compare_methods.py"
         " --measurements {input.measurements:q}"
-        " --output {output:q}"
+        " --output={output:q}"
         " --families bias gradient noise"
-        " --resamples {params.resamples}"
-        " --seed {params.seed}"
+        " --resamples={params.resamples:q}"
+        " --seed={params.seed:q}"
         " >{log:q} 2>&1"
 
 
@@ -102,10 +102,10 @@ rule compare_aggregates:
     shell:
         "python scripts/compare_methods.py"
         " --measurements {input.measurements:q}"
-        " --output {output:q}"
+        " --output={output:q}"
         " --families gradient noise fullgrad aggregate input single layers all_layers"
-        " --resamples {params.resamples}"
-        " --seed {params.seed}"
+        " --resamples={params.resamples:q}"
+        " --seed={params.seed:q}"
         " >{log:q} 2>&1"
 
 
@@ -142,10 +142,10 @@ rule compare_variants:
         "python scripts/compare_methods.py"
         " --measurements {input.decayed:q}"
         " --against {input.original:q}"
-        " --output {output:q}"
+        " --output={output:q}"
         " --families variant variant_signed variant_signed_from"
-        " --resamples {params.resamples}"
-        " --seed {params.seed}"
+        " --resamples={params.resamples:q}"
+        " --seed={params.seed:q}"
         " >{log:q} 2>&1"
 
 
@@ -174,8 +174,8 @@ rule compare_attributions:
         " --original {input.original:q}"
         " --zeroed {input.zeroed:q}"
         " --decayed {input.decayed:q}"
-        " --correlations {output.correlations:q}"
-        " --gross-sums {output.gross_sums:q}"
+        " --correlations={output.correlations:q}"
+        " --gross-sums={output.gross_sums:q}"
         " >{log:q} 2>&1"
 
 
@@ -219,18 +219,18 @@ rule findings:
         runtime=growing(10),
     shell:
         "python scripts/report_findings.py"
-        " --experiment {wildcards.experiment}"
+        " --experiment={wildcards.experiment:q}"
         " --decayed {input.decayed:q}"
-        " --biases {input.biases:q}"
-        " --biases-other {input.biases_other:q}"
+        " --biases={input.biases:q}"
+        " --biases-other={input.biases_other:q}"
         " --aggregates {input.aggregates:q}"
-        " --variants {input.variants:q}"
+        " --variants={input.variants:q}"
         " --correlations {input.correlations:q}"
-        " --gross-sums {input.gross_sums:q}"
+        " --gross-sums={input.gross_sums:q}"
         " --survey-accuracy {input.accuracy:q}"
         " --survey-outputs {input.outputs:q}"
         " --survey-fits {input.fits:q}"
         " --survey-robustness {input.robustness:q}"
-        " --output {output.table:q}"
-        " --page {output.page:q}"
+        " --output={output.table:q}"
+        " --page={output.page:q}"
         " >{log:q} 2>&1"

@@ -1,7 +1,8 @@
 """What the configuration says of networks' weights and classes: whether it fits together, which files it names."""
 
-from urllib.parse import urlsplit
 from urllib.request import url2pathname
+
+from explanations.addresses import REMOTE, shown, split_address
 
 
 def own_weights(wildcards):
@@ -18,12 +19,9 @@ def named_classes(wildcards):
 
 def file_of(address):
     """The path that an address is of; nothing if it is a server's, or empty."""
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return []  # no address of anything: the step that would read it says so
+    parts = split_address(address)
     path = url2pathname(parts.path) if parts.scheme == "file" else address
-    return [] if not path or parts.scheme in ("http", "https") else os.path.expanduser(path)
+    return [] if not path or parts.scheme in REMOTE else os.path.expanduser(path)
 
 
 def flag_of_classes(wildcards):
@@ -51,11 +49,15 @@ def check_networks():
         if not weights.get("name") and classes is None:
             raise WorkflowError(f"{where}.weights.name is missing; only weights of your own, with classes, do without")
         for key, path in (("weights.url", weights.get("url", "")), ("classes", classes)):
-            if isinstance(path, str) and file_of(path) and not {"{", "}"}.isdisjoint(path):
+            try:
+                file = file_of(path) if isinstance(path, str) else []
+            except InputError as error:
+                raise WorkflowError(f"{where}.{key} is {error}") from None
+            if file and not {"{", "}"}.isdisjoint(path):
                 raise WorkflowError(f"{where}.{key} is {path}; allowed is a path without {{ and }}")
         file = file_of(weights.get("url", ""))
         if file and not Path(file).is_file():
-            raise WorkflowError(f"{where}.weights.url is {weights['url']}; there is no such file")
+            raise WorkflowError(f"{where}.weights.url is {shown(weights['url'])}; there is no such file")
         if classes is None:
             continue
         count = count_classes(f"{where}.classes", classes)
@@ -75,7 +77,7 @@ def count_classes(where, classes):
         names = Path(classes).expanduser().read_text("utf-8-sig").rstrip().splitlines()
     except (OSError, UnicodeDecodeError):
         raise WorkflowError(
-            f"{where} is {classes}; allowed is a text file that can be read, a list or a number"
+            f"{where} is {shown(classes)}; allowed is a text file that can be read, a list or a number"
         ) from None
     if len(names) < 2:
         raise WorkflowError(f"{where} is {classes}; it holds {len(names)} names; allowed are two or more")
