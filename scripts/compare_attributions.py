@@ -3,7 +3,7 @@
 In:  the attribution shards of a network: original, zeroed, decayed.
 Out: correlations, CSV: comparison (bias, zeroed, decayed) × layer: n, p10, median, p90 of Pearson's correlation over
      positions, per image; gross sums, CSV: variant × layer: how far A^{h,l} is from the score, how often it is
-     negative.
+     negative. Empty where no image has a correlation, and where a gap has no bound: of a score that is 0.
 
 Each network explains its own decision; maps of one position have no correlation and are left out.
 """
@@ -70,10 +70,17 @@ def sum_layers(reader: ShardReader) -> list[dict]:
         gross = np.concatenate([reader.gross_sum(layer, images) for images in blocks(reader)])
         row = {"network": reader.identity["network"], "variant": reader.identity["variant"], "layer": layer}
         row |= {"name": reader.layer_names[layer], "n": len(gross), "median_gross_sum": np.median(gross)}
-        gap = np.abs(gross - score) / np.abs(score)
-        row |= {"median_relative_gap": np.median(gap), "largest_relative_gap": gap.max()}
+        gap = relative_gaps(gross, score)
+        largest, median = (bound if np.isfinite(bound) else np.nan for bound in (gap.max(), np.median(gap)))
+        row |= {"median_relative_gap": median, "largest_relative_gap": largest}
         rows.append({**row, "negative_share": (gross < 0).mean()})
     return rows
+
+
+def relative_gaps(gross: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """|A − f_c| / |f_c|, (n,); 0 where both are 0, infinite where the score alone is."""
+    gap, size = np.abs(gross - score), np.abs(score).astype(float)
+    return np.divide(gap, size, out=np.where(gap > 0, np.inf, 0.0), where=size > 0)
 
 
 if __name__ == "__main__":

@@ -17,17 +17,26 @@ from explanations.command import InputError, ProgressBar, check_range, run_comma
 from explanations.descriptions import file_hash
 from explanations.devices import PRECISIONS, use_device
 from explanations.images import load_images
-from explanations.inference import FastDecisions, decide_in
+from explanations.inference import FastDecisions, decide_in, relative_errors
 from explanations.manifests import check_labels, choose_block, read_manifest
 from explanations.measurements import NEVER, write_measurements
 from explanations.networks import load_network, preprocess
-from explanations.removal import Scan, find_flips, noise_partners, rank_pixels, tie_orders
+from explanations.removal import (
+    LogitsError,
+    Scan,
+    find_flips,
+    noise_partners,
+    rank_pixels,
+    removed_counts,
+    tie_orders,
+)
 from explanations.saliency import FAMILIES, UPSAMPLINGS, family_methods, saliency_maps
 from explanations.shards import ShardReader
 
 TIES = ("random", "raster")
 NEVER_FLIPS = ("one", "exclude")
 ORDERS = ("minus", "plus")
+LARGEST = float(np.finfo(np.float32).max)  # that a pixel can be
 LOGITS_TOLERANCE = 1e-3  # float32's rounding, and the folding of batch normalisation, stay far below
 
 
@@ -54,7 +63,7 @@ def main(
 ) -> None:
     check_range("removal.grid", grid, low=2)
     check_range("removal.batch", batch, low=1)
-    check_range("removal.fill", fill)
+    check_range("removal.fill", fill, low=-LARGEST, high=LARGEST)
     check_range("removal.shard_size", shard_size, low=1)
     for key, value, allowed in (("ties", ties, TIES), ("never_flips", never_flips, NEVER_FLIPS)):
         if value not in allowed:
@@ -70,6 +79,7 @@ def main(
     block = choose_block(rows, shard, shard_size, manifest)
     classifier, description = load_network(network)
     check_labels(rows, len(description.classes), manifest)
+    counts = removed_counts(description.size**2, grid).tolist()
     decide = decide_in(precision, classifier, place)
     loaded = load_images([row.picture(images, manifest) for row in block], description.framing, threads)
     inputs = preprocess(torch.from_numpy(loaded), description).to(place)
@@ -88,10 +98,19 @@ def main(
         steps, signal = np.full(shape, NEVER), np.full(shape, np.nan)
         label = f"{reader.identity['network']} {reader.identity['variant']} {family}"
         with ProgressBar(label, steps.size, "scan") as bar:
-            for flip in find_flips(decide, inputs, targets, scans, grid, fill, batch):
-                steps[flip.key], signal[flip.key] = flip.step, flip.signal
-                passes += grid if flip.step == NEVER else flip.step
-                bar.advance(1, describe_speed(passes / bar.elapsed(), steps.size / len(block), bar.done + 1, decide))
+            try:
+                for flip in find_flips(decide, inputs, targets, scans, grid, fill, batch):
+                    steps[flip.key], signal[flip.key] = flip.step, flip.signal
+                    passes += grid if flip.step == NEVER else flip.step
+                    done = bar.done + 1
+                    bar.advance(1, describe_speed(passes / bar.elapsed(), steps.size / len(block), done, decide))
+            except LogitsError as error:
+                lost = f"{block[error.image].path} with {counts[error.step]} pixels removed"
+                usual = f"its pixels are {inputs.min():.3g} to {inputs.max():.3g} in the network's input space"
+                raise InputError(
+                    f"removal.fill is {fill:g}; the logits of {lost} are NaN or infinite; allowed is a value with "
+                    f"which they are finite ({usual})"
+                ) from None
         if isinstance(decide, FastDecisions):
             print(f"{precision}: {decide.summary()}")
         settings = {**reader.identity, "upsampling": upsampling, "family": family, "grid": grid, "fill": fill}
@@ -119,8 +138,8 @@ def check_whole_images(
 ) -> None:
     """The images must have signal, and the network the logits that the shards hold: otherwise e would mean nothing."""
     exact = decide.measure if isinstance(decide, FastDecisions) else decide
-    found = torch.cat([exact(part) for part in inputs.split(batch)]).cpu().numpy()
-    gap = np.abs(found - logits).max(1) / np.abs(logits).max(1)
+    found = torch.cat([exact(part) for part in inputs.split(batch)]).cpu()
+    gap = relative_errors(found, torch.from_numpy(logits)).tolist()
     for path, image, value in zip(paths, inputs, gap, strict=True):
         if not image.any():
             raise InputError(f"{path}: all its pixels are 0 in the network's input space; e needs an image with signal")

@@ -130,6 +130,9 @@ def fit(
                 nn.utils.clip_grad_norm_(network.parameters(), CLIP)
                 optimiser.step()
                 schedule.step()
+                check_range(
+                    f"training.learning_rate is {learning_rate:g}: the loss of step {bar.done + 1}", loss.item()
+                )
                 bar.advance(1, f"loss {loss.item():.3f}")
     network.eval().requires_grad_(False)
 

@@ -13,7 +13,7 @@ from explanations.inference import (
     decide_in,
     has_bfloat16,
     optimise_for_inference,
-    relative_error,
+    relative_errors,
 )
 
 CPU = torch.device("cpu")
@@ -182,8 +182,16 @@ def test_a_black_image_does_not_hide_the_error_of_others():
 
 def test_errors_that_are_not_finite_leave_no_decision_clear():
     exact = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
-    assert relative_error(exact + torch.tensor([[0.0, 0.1], [0.0, 0.1]]), exact).item() == pytest.approx(0.05)
-    assert relative_error(exact * torch.tensor([[1.0], [torch.nan]]), exact) == torch.inf
+    found = relative_errors(exact + torch.tensor([[0.0, 0.1], [0.0, 0.1]]), exact)
+    assert found.tolist() == pytest.approx([0.05, 0.025])
+    assert relative_errors(exact * torch.tensor([[1.0], [torch.nan]]), exact).tolist() == [0, torch.inf]
+
+
+def test_equal_logits_have_no_error_be_they_0_or_subnormal():
+    exact = torch.tensor([[0.0, 0.0], [1e-44, 0.0], [0.0, 0.0], [1e-44, 0.0]])
+    found = exact + torch.tensor([[0.0, 0.0], [0.0, 0.0], [1e-30, 0.0], [1e-44, 0.0]])
+    assert relative_errors(found, exact).tolist()[:2] == [0, 0]
+    assert relative_errors(found, exact)[2] > 1e200 and relative_errors(found, exact)[3] == 1
 
 
 def test_tf32_is_float32_on_a_cpu():

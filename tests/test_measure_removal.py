@@ -7,7 +7,8 @@ import literal
 import numpy as np
 import pytest
 import torch
-from conftest import extract, remove
+from conftest import extract, refused, remove
+from small import describe
 from torch.fx.experimental.optimization import fuse
 
 from explanations.attribution_maps import ShardMaps
@@ -16,7 +17,7 @@ from explanations.images import load_images
 from explanations.inference import has_bfloat16
 from explanations.manifests import read_manifest
 from explanations.measurements import NEVER, STORED, read_measurements
-from explanations.networks import load_network, preprocess
+from explanations.networks import load_network, preprocess, save_network
 from explanations.removal import noise_partners, tie_orders
 from explanations.saliency import saliency_maps
 from explanations.shards import ShardReader
@@ -160,3 +161,30 @@ def test_flips_found_in_bfloat16_are_float32s(world, tmp_path, capsys, name, bat
     for line, share in zip(ends, ("", "% of passes in float32 too"), strict=True):
         assert re.search(rf"scan/s, \d+ passes/s, 10.0 images' worth(, [\d.]+{share})?$", line), line
         assert line.endswith(share)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_fill_that_overflows_is_refused_by_name(world, tmp_path, precision):
+    output = tmp_path / "r.h5"
+    message = refused(remove, world, "vgg16", output, fill=-1e38, precision=precision)
+    assert re.fullmatch(
+        r"removal\.fill is -1e\+38; the logits of \d/\d+\.png with \d+ pixels removed are NaN or infinite; allowed is "
+        r"a value with which they are finite \(its pixels are -\d\S* to \d\S* in the network's input space\)",
+        message,
+    )
+    assert not [*tmp_path.iterdir()]
+
+
+def test_logits_that_are_all_0_are_no_gap_and_never_flip(world, tmp_path):
+    """Maps are constant too: all pixels are ties."""
+    network, _ = load_network(world.networks["resnet50"])
+    with torch.no_grad():
+        network.fc.weight.zero_()
+        network.fc.bias.zero_()
+    path = tmp_path / "flat.safetensors"
+    save_network(path, network, describe("resnet50"))
+    shard = extract(world, "resnet50", tmp_path / "shard.h5", network=path)
+    output = remove(world, "resnet50", tmp_path / "r.h5", network=path, shards=[shard])
+    found = read_measurements([output])
+    assert (found.values["flip_minus"] == NEVER).all() and (found.values["flip_plus_noise"] == NEVER).all()
+    assert all((found.values[name] == 1).all() for name in STORED)

@@ -1,15 +1,26 @@
 """Pixel removal (§4): worked out by hand, and against a plain loop over one image's grid steps."""
 
+from itertools import pairwise
+
 import literal
 import numpy as np
 import pytest
 import torch
+from conftest import refused
 from small import build, inputs
-from torch import Tensor
+from torch import Tensor, nn
 
-from explanations.inference import decide_in
+from explanations.inference import FastDecisions, decide_in
 from explanations.measurements import NEVER
-from explanations.removal import Scan, find_flips, noise_partners, rank_pixels, removed_counts, tie_orders
+from explanations.removal import (
+    LogitsError,
+    Scan,
+    find_flips,
+    noise_partners,
+    rank_pixels,
+    removed_counts,
+    tie_orders,
+)
 
 
 def flips(decide, images: Tensor, targets: list[int], ranks: list, grid: int, **options) -> dict:
@@ -196,7 +207,7 @@ def test_fill_against_the_literal_loop(noisy, fill):
 
 
 def test_no_scans_no_flips():
-    assert flips(compare_halves, row(1, 0), [0], [], 4) == {}
+    assert flips(compare_halves, row(1, 0), [0], [], 2) == {}
 
 
 def test_batches_are_kept_full(noisy):
@@ -234,14 +245,67 @@ def test_what_decide_writes_into_its_images_stays_there(noisy):
     assert {key: step for key, (step, _) in found.items()} == {key: step for key, (step, _) in ends.items()}
 
 
+@pytest.mark.parametrize("pixels", [2, 7, 64, 1024])
+def test_each_step_of_every_grid_removes_a_pixel(pixels):
+    for grid in range(1, pixels + 1):
+        counts = removed_counts(pixels, grid).tolist()
+        assert (counts[0], counts[-1], len(counts)) == (0, pixels, grid + 1)
+        assert all(after > before for before, after in pairwise(counts)), grid
+
+
+@pytest.mark.parametrize("grid", [50175, 50176, 49999, 33451, 25089, 1001, 100])
+def test_each_step_removes_a_pixel_of_a_large_image(grid):
+    assert int(removed_counts(224**2, grid).diff().min()) >= 1
+
+
 def test_a_grid_finer_than_pixels(noisy):
-    """Steps that remove nothing: none is gone at first, and none more at every other step."""
     decide, images, targets, ranks, _ = noisy
-    assert removed_counts(64, 150)[:3].tolist() == [0, 0, 1]
-    found = flips(decide, images, targets, ranks, 150, batch=8)
-    for key, image, rank in ranks:
-        step, signal = literal.removal(decide, images[image], targets[image], rank.argsort().tolist(), 150)
-        assert found[key] == (step, pytest.approx(signal))
+    message = "removal.grid is 65; images have 64 pixels, and each step removes at least one"
+    assert refused(flips, decide, images, targets, ranks, 65) == message
+    for key, (step, signal) in flips(decide, images, targets, ranks[:4], 64, batch=3).items():
+        image, rank = next((image, rank) for name, image, rank in ranks if name == key)
+        wanted = literal.removal(decide, images[image], targets[image], rank.argsort().tolist(), 64)
+        assert (step, signal) == (wanted[0], pytest.approx(wanted[1]))
+
+
+# --- what isn't finite -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("fast", [False, True])
+def test_logits_that_are_not_finite_end_the_scans(value, fast):
+    """Whichever class has them: the target's −inf would be a flip, another's −inf none at all."""
+    images = row(2.0, 2.0, 1.0, 1.0).repeat(3, 1, 1, 1)
+    for column in (0, 1):
+
+        def decide(values: Tensor, column=column) -> Tensor:
+            logits = compare_halves(values)
+            logits[(values == -7).sum((1, 2, 3)) == 6, column] = value  # two pixels of three channels
+            return logits
+
+        class Broken(nn.Module):
+            def forward(self, values: Tensor, decide=decide) -> Tensor:
+                return decide(values)
+
+        network = FastDecisions(Broken(), "tf32", torch.device("cpu")) if fast else decide
+        scans = [("s", 1, [3, 2, 1, 0])]  # from the right: the decision stays
+        with pytest.raises(LogitsError) as raised:
+            flips(network, images, [0, 0, 0], scans, 4, fill=-7.0)
+        assert (raised.value.image, raised.value.step) == (1, 2)
+
+
+@pytest.mark.parametrize("size", [1e-45, 1e-38, 1e-20, 1.0, 1e20, 3e38])
+@pytest.mark.parametrize("fill", [0.0, -3e38, 3e38])
+def test_e_is_a_share_whatever_the_size_of_pixels(size, fill):
+    images = torch.rand(3, 3, 4, 4).add(0.1).mul(size).clamp(max=3e38)
+    images[1, :, 1:] = 0
+    ranks = [((image, r), image, torch.randperm(16)) for image in range(3) for r in range(4)]
+
+    def by_sign(values: Tensor) -> Tensor:
+        return torch.stack([(values.sign() == 1).flatten(1).float().sum(1), torch.full((len(values),), 11.0)], 1)
+
+    for _, signal in flips(by_sign, images, [0, 0, 0], ranks, 16, fill=fill).values():
+        assert 0 <= signal <= 1  # NaN and infinities are not
 
 
 @pytest.mark.parametrize("variant", ["original", "zeroed"])

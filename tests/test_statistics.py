@@ -77,7 +77,7 @@ class RecordedDraws:
         return self.drawn
 
 
-@pytest.mark.parametrize("sizes", [(4, 4, 4), (1, 2, 5, 3), (7,), (2, 2)])
+@pytest.mark.parametrize("sizes", [(4, 4, 4), (1, 2, 5, 3), (2, 2)])
 def test_bootstrap_resamples_whole_classes(sizes):
     rng = np.random.default_rng(3)
     classes = rng.permutation(np.repeat(np.arange(len(sizes)) * 10, sizes))

@@ -325,6 +325,11 @@ def test_shards_follow_the_configuration(fresh):
             "configuration: removal.noise_maps is 1; it must be below images.classes × images.per_class, 1, since ",
         ),
         (
+            {"removal": {"grid": 1025}, "images": {"size": 32}},
+            "configuration: removal.grid is 1025; images have 1024 pixels, images.size², and each step remo",
+        ),
+        ({"removal": {"fill": 1e39}}, "configuration: removal.fill is 1e+39; allowed is a number in the network's inp"),
+        (
             {"networks": {"resnet50": {"decay_trials": {"steps": [5, 20]}}}},
             "networks.resnet50.decay_trials.steps.1 is 20, as decay's own or another trial's; all must differ",
         ),

@@ -28,7 +28,9 @@ def split_address(address: str) -> SplitResult:
         said = "holds a user or password, which logs would keep; ~/.netrc can hold them for the server"
         raise InputError(f"{shown(address)}: {said}")
     try:
-        return urlsplit(address)
+        parts = urlsplit(address)
+        parts.port  # noqa: B018 (reading it checks it)
+        return parts
     except ValueError as error:
         raise InputError(f"{shown(address)}: no address of a file ({error})") from None
 

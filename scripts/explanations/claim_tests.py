@@ -18,6 +18,7 @@ from explanations.verdicts import (
     describe_p,
     judge_ratio,
     judge_signs,
+    ratio,
     ratio_error,
     span,
 )
@@ -135,7 +136,7 @@ def zeroing_costs_little(found: Evidence) -> Finding:
 def zeroing_destroys(found: Evidence) -> Finding:
     table = found.survey["accuracy"]
     table = table[(table.k == 1) & (table.normalisation == "batch")].set_index("network")
-    kept = table.zeroed / table.original
+    kept = table.zeroed / table.original.where(table.original > 0)
     text = f"top-1 {span(100 * table.original, '{:.1f}')}% before, {span(100 * table.zeroed, '{:.1f}')}% after; "
     text += f"{len(kept)} networks, n = {table.n.max()}"
     return judge_ratio(kept.max(), (0, 0.5), (0, 0.8), text, "largest share kept: ")
@@ -172,9 +173,9 @@ def robust_without_batch_norm(change: str, value: float) -> Callable[[Evidence],
         table = found.survey["robustness"]
         rows = table[(table.change == change) & (table.value == value)]
         without, with_norm = (rows[rows.normalisation == key].relative_change.dropna() for key in ("none", "batch"))
-        p = stats.mannwhitneyu(without, with_norm).pvalue
+        p = stats.mannwhitneyu(without, with_norm).pvalue if len(without) and len(with_norm) else np.nan
         better = without.median() > with_norm.median()
-        verdict = UNDECIDED if p >= ALPHA else SUPPORTED if better else NOT_SUPPORTED
+        verdict = (SUPPORTED if better else NOT_SUPPORTED) if p < ALPHA else UNDECIDED
         text = f"relative change of top-1 without {span(without, '{:+.2f}')}, with {span(with_norm, '{:+.2f}')}; "
         return Finding(
             f"{text}p = {p:.2g}", f"Mann–Whitney over {len(without) + len(with_norm)} networks, α = {ALPHA}", verdict
@@ -186,18 +187,18 @@ def robust_without_batch_norm(change: str, value: float) -> Callable[[Evidence],
 def decay_restores(network: str) -> Callable[[Evidence], Finding]:
     def test(found: Evidence) -> Finding:
         accuracy = found.accuracy[network]
-        ratio = accuracy["decayed"] / accuracy["original"]
+        share = ratio(accuracy["decayed"], accuracy["original"])
         error = ratio_error(accuracy["decayed"], accuracy["original"], found.tested_images)
         text = ", ".join(f"{variant} {value:.1%}" for variant, value in accuracy.items())
-        text = f"{text}; decayed / original {ratio:.4f} ± {error:.4f} (n = {found.tested_images})"
-        return judge_ratio(ratio, (0.99, np.inf), (0.99 - 2 * error, np.inf), text)
+        text = f"{text}; decayed / original {share:.4f} ± {error:.4f} (n = {found.tested_images})"
+        return judge_ratio(share, (0.99, np.inf), (0.99 - 2 * error, np.inf), text)
 
     return test
 
 
 def gross_sums_equal(found: Evidence) -> Finding:
     table = found.gross_sums[found.gross_sums.variant == "decayed"]
-    largest = table.largest_relative_gap.max()
+    largest = table.largest_relative_gap.max(skipna=False)  # empty where a gap has no bound
     text = f"largest |A − f_c| / |f_c| over layers and images: {largest:.1e}"
     return judge_ratio(largest, (0, 1e-3), (0, 1e-2), text)
 
@@ -252,8 +253,8 @@ def minus_is_twice_plus(found: Evidence) -> Finding:
     ratios = {}
     for network, table in found.aggregates.items():
         minus, plus = (select(table, "noise", measure).median_a.mean() for measure in ("delta_e_minus", "delta_e_plus"))
-        ratios[network] = minus / -plus
-    text = ", ".join(f"{network} {ratio:.2f}" for network, ratio in ratios.items())
+        ratios[network] = ratio(minus, -plus)
+    text = ", ".join(f"{network} {value:.2f}" for network, value in ratios.items())
     return judge_ratio(float(np.mean(list(ratios.values()))), (1.5, 3), (1, 4), f"mean δe₋ / mean −δe₊: {text}")
 
 
@@ -307,9 +308,9 @@ def other_upsampling_halves(found: Evidence) -> Finding:
     for table in (found.biases_other, found.biases):
         rows = select(table, "bias", "delta_e_minus")
         medians.append(rows[rows.method_a != "input"].median_a.mean())
-    ratio = medians[0] / medians[1]
-    text = f"mean over layers of median δe₋: {medians[0]:.3f} against {medians[1]:.3f}, ratio {ratio:.2f}"
-    return judge_ratio(ratio, (0.35, 0.7), (0.2, 0.9), text)
+    share = ratio(*medians)
+    text = f"mean over layers of median δe₋: {medians[0]:.3f} against {medians[1]:.3f}, ratio {share:.2f}"
+    return judge_ratio(share, (0.35, 0.7), (0.2, 0.9), text)
 
 
 # fmt: off

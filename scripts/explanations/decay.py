@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from explanations.biases import decay_factors, find_biases, named_tensors, scale_biases
-from explanations.command import InputError, ProgressBar
+from explanations.command import InputError, ProgressBar, check_range
 from explanations.descriptions import NetworkDescription
 from explanations.devices import compute_in
 from explanations.framing import Picture
@@ -29,7 +29,8 @@ class Decay:
     """A network whose biases are scaled down while its weights are tuned in place, on image files.
 
     Images are drawn in a random order, each once before any twice, and read ahead by `threads`; a file that can't be
-    read stops it with an InputError. Computed where the network is, in `precision`; weights and loss are float32.
+    read, or a loss that isn't finite, stops it with an InputError. Computed where the network is, in `precision`;
+    weights and loss are float32.
 
     Cross-entropy between the outputs of the network as it came and of the tuned one, both softened at `temperature`,
     with Adam. Tuned are the weights of all convolutions and linear maps, attention's among them; what scales, such as
@@ -77,6 +78,8 @@ class Decay:
                 loss.backward()
             self.optimiser.step()
             self.steps += 1
+            settings = f"temperature {self.temperature:g}, learning_rate {self.optimiser.param_groups[0]['lr']:g}"
+            check_range(f"decay ({settings}): the loss of training step {self.steps}", loss.item())
             bar.advance(1, f"biases × {factor:.3g}, loss {loss.item():.4f}")
         self.network.requires_grad_(False)
 

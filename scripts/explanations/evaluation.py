@@ -25,6 +25,12 @@ def mark(images: int, count: int, seed: int) -> np.ndarray:
     return marked
 
 
+def check_finite(finite: bool, where: str) -> None:
+    """InputError unless a network's outputs are finite; `where` says with what input."""
+    if not finite:
+        raise InputError(f"the network's outputs hold NaN or infinite values ({where}); all must be finite")
+
+
 def check_number(rows: Sequence[ManifestRow], description: NetworkDescription, manifest: Path) -> None:
     """InputError if images are of fewer classes than a network has whose classes' names aren't known.
 
@@ -89,8 +95,13 @@ class LabelledImages:
         return zip(parts, map(torch.from_numpy, pixels), strict=True)
 
     def decisions(self, network: nn.Module) -> np.ndarray:
-        """The class that a network decides for, of each image, (n,)."""
-        found = [predict_logits(network, images, self.description).argmax(1).cpu() for _, images in self.batches()]
+        """The class that a network decides for, of each image, (n,); InputError if its outputs aren't finite."""
+        found = []
+        for part, images in self.batches():
+            logits = predict_logits(network, images, self.description)
+            finite = logits.isfinite().all(1).tolist()
+            check_finite(all(finite), f"{self.pictures[part][finite.index(min(finite))].path}")
+            found.append(logits.argmax(1).cpu())
         return torch.cat(found).numpy()
 
     def with_decisions(self, network: nn.Module) -> "LabelledImages":

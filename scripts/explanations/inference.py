@@ -82,7 +82,7 @@ class FastDecisions:
             exact = self.exact(inputs[chosen])
             differs = (fast[chosen].argmax(1) != exact.argmax(1)) & ~unclear[chosen]
             known = self.error > 0
-            error, missed = torch.stack([relative_error(fast[chosen], exact), differs.sum()]).tolist()
+            error, missed = torch.stack([relative_errors(fast[chosen], exact).max(), differs.sum()]).tolist()
             self.missed += int(missed) if known else 0
             self.error = max(self.error, error)
             fast[chosen] = exact
@@ -91,7 +91,7 @@ class FastDecisions:
     def measure(self, inputs: Tensor) -> Tensor:
         """The float32 logits (n, C), on which the fast ones' error is measured."""
         exact = self.exact(inputs)
-        self.error = max(self.error, relative_error(self.compute_fast(inputs), exact).item())
+        self.error = max(self.error, relative_errors(self.compute_fast(inputs), exact).max().item())
         self.passes += len(inputs)
         self.rechecked += len(inputs)
         return exact
@@ -112,15 +112,15 @@ class FastDecisions:
         return f"{self.share()}, largest error {self.error:.1e}, {self.missed} decisions missed"
 
 
-def relative_error(found: Tensor, exact: Tensor) -> Tensor:
-    """The largest error of logits (n, C) over images, each relative to its largest exact logit; f8.
+def relative_errors(found: Tensor, exact: Tensor) -> Tensor:
+    """The largest error of each image's logits (n, C), relative to its largest exact logit, (n,); f8.
 
     Logits that are all 0, as those of a black image without biases, have no error if they are found to be 0. What
     isn't finite is infinitely wrong: then no decision is clear any more.
     """
     size = exact.abs().amax(1).double().clamp(min=torch.finfo(torch.float64).tiny)
     error = (found - exact).abs().amax(1).double() / size
-    return error.nan_to_num(nan=torch.inf).max()
+    return error.nan_to_num(nan=torch.inf)
 
 
 def optimise_for_inference(network: nn.Module, device: torch.device) -> nn.Module:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from explanations.command import InputError
 from explanations.inference import FastDecisions
 from explanations.measurements import NEVER
 
@@ -33,8 +34,21 @@ class Flip:
     signal: float
 
 
+class LogitsError(ArithmeticError):
+    """Logits of image `image` (a row of the images) aren't finite at grid index `step`, with pixels removed."""
+
+    def __init__(self, image: int, step: int):
+        super().__init__(f"logits of image {image} aren't finite at step {step}")
+        self.image, self.step = image, step
+
+
 def removed_counts(pixels: int, grid: int) -> Tensor:
-    """How many of `pixels` are gone at grid index 0…grid: rounded k/grid shares, (grid + 1,)."""
+    """How many of `pixels` are gone at grid index 0…grid: rounded k/grid shares, (grid + 1,).
+
+    InputError for more steps than pixels: some would remove none, and find again what the step before them found.
+    """
+    if grid > pixels:
+        raise InputError(f"removal.grid is {grid}; images have {pixels} pixels, and each step removes at least one")
     return torch.from_numpy(np.rint(np.linspace(0, pixels, grid + 1)).astype(np.int32))
 
 
@@ -129,17 +143,23 @@ class ScansUnderWay:
         self.steps += 1
         self.step = [step + 1 for step in self.step]
         upto = self.counts[self.steps][:, None]
-        # steps differ by a pixel: the shorter ones name their last pixel twice, and pixel 0 if none is gone yet
-        places = torch.minimum(self.counts[self.steps - 1][:, None] + self.within_step, upto - 1).clamp_(min=0)
+        # steps differ by a pixel: the shorter ones name their last pixel twice
+        places = torch.minimum(self.counts[self.steps - 1][:, None] + self.within_step, upto - 1)
         pixels = self.order.gather(1, places).long()[..., None].expand(-1, -1, self.channels)
-        values = self.images.gather(1, pixels).masked_fill_(upto[..., None] > 0, self.fill)
-        self.images.scatter_(1, pixels, values)
+        self.images.scatter_(1, pixels, self.fill)
         images = self.images.clone().view(-1, self.height, self.width, self.channels)  # a network may write into it
         return images.permute(0, 3, 1, 2), self.rows
 
-    def end(self, flipped: Tensor) -> Iterator[Flip]:
-        """The ends of scans whose decision flipped (n,) or whose grid is done; little but the flags is waited for."""
-        flags = flipped.tolist()
+    def end(self, logits: Tensor, own: Tensor) -> Iterator[Flip]:
+        """The ends of scans whose decision isn't `own` (n,) any more, by logits (n, C), or whose grid is done.
+
+        Little but the flags is waited for, which come together. LogitsError, unless all logits are finite.
+        """
+        flipped = logits.argmax(1) != own
+        flags, finite = torch.stack([flipped, logits.isfinite().all(1)]).tolist()
+        if not all(finite):
+            slot = finite.index(False)
+            raise LogitsError(self.scans[slot].image, self.step[slot])
         self.free = [slot for slot, flag in enumerate(flags) if flag or self.step[slot] == self.grid]
         if not self.free:
             return
@@ -167,7 +187,8 @@ def find_flips(
 
     `decide` maps (n, 3, H, W) to logits; `inputs` (N, 3, H, W) and `targets` (N,) are the whole images and their
     decisions. A removed pixel has all channels set to `fill`, which is no signal. A full batch of unfinished scans is
-    kept: those that flipped leave, new ones enter. Ends come in the order in which they are found.
+    kept: those that flipped leave, new ones enter. Ends come in the order in which they are found. LogitsError if
+    removal leads to logits that aren't finite; InputError for a grid of more steps than pixels.
     """
     under_way = ScansUnderWay(inputs, grid, fill, batch)
     scans = iter(scans)
@@ -175,4 +196,4 @@ def find_flips(
         images, rows = under_way.remove()
         own = targets[rows]
         logits = decide(images, own) if isinstance(decide, FastDecisions) else decide(images)
-        yield from under_way.end(logits.argmax(1) != own)
+        yield from under_way.end(logits, own)

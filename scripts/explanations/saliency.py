@@ -44,7 +44,8 @@ def rescale(values: Tensor) -> Tensor:
     """(a − min a) / (max a − min a) over the last two dimensions; 0 where a is constant (Eq. 10)."""
     low, high = values.amin((-2, -1), keepdim=True), values.amax((-2, -1), keepdim=True)
     span = high - low
-    return torch.where(span > 0, (values - low) / torch.where(span > 0, span, 1), 0)
+    constant = span == 0  # a span that isn't finite is none, and gives NaN
+    return torch.where(constant, 0, (values - low) / torch.where(constant, 1, span))
 
 
 def upsample(values: Tensor, size: tuple[int, int], upsampling: str) -> Tensor:
@@ -161,7 +162,14 @@ METHODS: dict[str, Callable[..., Tensor]] = {
 
 
 def saliency_maps(method: str, maps: Maps, upsampling: str) -> Tensor:
-    """The maps (n, H, W) of a method, by name."""
+    """The maps (n, H, W) of a method, by name; InputError if sums of attributions overflow."""
+    found = _make_maps(method, maps, upsampling)
+    if not found.isfinite().all():
+        raise InputError(f"method is {method}; its maps of these attributions hold NaN or infinite values")
+    return found
+
+
+def _make_maps(method: str, maps: Maps, upsampling: str) -> Tensor:
     try:
         kind, layer = parse_method(method)
     except ValueError as error:

@@ -53,11 +53,14 @@ def bootstrap_median(
     """A 95% percentile interval of the median of (n,) values that resamples whole classes, with replacement.
 
     Images of one class are not independent of each other; classes are. An image without a label is a class of its own.
+    NaN for a single class: it would be drawn whole every time, as if the median were certain.
     """
     groups = np.where(classes == UNLABELLED, UNLABELLED - np.arange(len(classes)), classes)
     names, member = np.unique(groups, return_inverse=True)
     order = np.argsort(values, kind="stable")
     drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)  # (resamples, classes)
+    if len(names) == 1:
+        return np.nan, np.nan  # after drawing: what others draw later stays the same
     ascending, member = values[order], member[order]
     medians = []
     for part in np.array_split(drawn, math.ceil(drawn.shape[0] * len(values) / AT_A_TIME)):
@@ -84,14 +87,22 @@ def summarise(values: np.ndarray, classes: np.ndarray, resamples: int, rng: np.r
 def compare(
     first: np.ndarray, second: np.ndarray, classes: np.ndarray, resamples: int, rng: np.random.Generator
 ) -> dict:
-    """One row of a comparison: medians of both, and the paired differences first − second with test and interval."""
+    """One row of a comparison: medians of both, and the paired differences first − second with test and interval.
+
+    Without any pair nothing speaks against no difference: p is 1, and all medians and bounds are NaN.
+    """
     kept = ~(np.isnan(first) | np.isnan(second))
     differences = first[kept] - second[kept]
     test = signed_rank_test(differences)
     spread = summarise(differences, classes[kept], resamples, rng)
     names = {"q25": "q25_difference", "median": "median_difference", "q75": "q75_difference"}
-    medians = {"median_a": np.median(first[kept]), "median_b": np.median(second[kept])} if kept.any() else {}
-    return {**medians, **{names.get(key, key): value for key, value in spread.items()}, **asdict(test)}
+    medians = [np.median(values[kept]) if kept.any() else np.nan for values in (first, second)]
+    return {
+        "median_a": medians[0],
+        "median_b": medians[1],
+        **{names.get(key, key): value for key, value in spread.items()},
+        **asdict(test),
+    }
 
 
 def fit_lines(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

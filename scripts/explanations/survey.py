@@ -8,8 +8,9 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from explanations.command import InputError, check_range
+from explanations.command import check_range
 from explanations.descriptions import NetworkDescription
+from explanations.evaluation import check_finite
 from explanations.manifests import UNLABELLED
 from explanations.networks import predict_logits
 from explanations.statistics import fit_lines, pearson
@@ -115,14 +116,13 @@ def join(parts: Sequence[Answers]) -> Answers:
     )
 
 
-def rank_labels(logits: np.ndarray, labels: np.ndarray, where: str = "") -> np.ndarray:
+def rank_labels(logits: np.ndarray, labels: np.ndarray, where: str = "as it came") -> np.ndarray:
     """How many of (n, C) outputs come before the label's, (n,): larger ones, and equal ones of a lower index.
 
     An image counts for top-k where this is less than k; argmax breaks ties in the same way. InputError for outputs that
     aren't finite.
     """
-    if not np.isfinite(logits).all():
-        raise InputError(f"the network's outputs hold NaN or infinite values ({where}); all must be finite")
+    check_finite(bool(np.isfinite(logits).all()), where)
     own = np.take_along_axis(logits, labels[:, None], 1)
     before = np.arange(logits.shape[1]) < labels[:, None]
     return ((logits > own) | ((logits == own) & before)).sum(1)

@@ -66,6 +66,11 @@ def describe_p(log10_p: float) -> str:
     return f"{10**log10_p:.2g}" if log10_p > -3 else f"10^{log10_p:.1f}"
 
 
+def ratio(upper: float, lower: float) -> float:
+    """upper / lower; NaN, which decides nothing, if `lower` is 0."""
+    return upper / lower if lower else np.nan
+
+
 def ratio_error(upper: float, lower: float, n: int) -> float:
     """Standard error of the ratio of two accuracies on n images each, as if they were not the same images: at most."""
-    return np.sqrt((upper * (1 - upper) + (upper / lower) ** 2 * lower * (1 - lower)) / n) / lower
+    return ratio(np.sqrt((upper * (1 - upper) + ratio(upper, lower) ** 2 * lower * (1 - lower)) / n), lower)

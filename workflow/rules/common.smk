@@ -257,6 +257,11 @@ def check_choices():
     if noise_maps >= held:
         others = "since noise maps are other images'"
         raise WorkflowError(f"configuration: removal.noise_maps is {noise_maps}; it must be below {product}, {others}")
+    # the pixels of networks trained here; of others, the step itself knows how many
+    grid, pixels = config["removal"]["grid"], config["images"].get("size", math.inf) ** 2
+    if grid > pixels and any(name in PAPERS or config["networks"][name].get("explain") for name in trained_here()):
+        each = f"images have {pixels} pixels, images.size², and each step removes at least one"
+        raise WorkflowError(f"configuration: removal.grid is {grid}; {each}")
     resnet = config["networks"]["resnet50"]
     for setting, values in resnet["decay_trials"].items():
         for place, value in enumerate(values):
@@ -272,11 +277,11 @@ expand_folders(config)
 EXPERIMENT = config["experiment"]
 GPUS = count_gpus()
 THREADS = config["threads"]  # of jobs that run networks
+NETWORKS = list(config["networks"])  # what is surveyed
+PAPERS = ["vgg16", "resnet50"]  # what the paper explains, and we do
 check_images()
 check_choices()
 share_gpus()
-NETWORKS = list(config["networks"])  # what is surveyed
-PAPERS = ["vgg16", "resnet50"]  # what the paper explains, and we do
 OTHERS = [name for name in NETWORKS if name not in PAPERS and config["networks"][name].get("explain")]  # figure M
 URGENT, USUAL, LATER = 20, 10, 0  # priorities: other networks than the paper's two delay nothing
 SHARDS = blocks(config["attributions"]["shard_size"])
