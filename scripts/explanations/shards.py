@@ -16,6 +16,7 @@ import numpy as np
 from explanations.command import InputError, make_again
 from explanations.hdf5 import NewFile, create_dataset, open_hdf5, read_attributes, reading, set_attributes
 from explanations.manifests import ManifestRow
+from explanations.writing import unwritable
 
 ELSEWHERE = ("activity_elsewhere", "bias_elsewhere")  # (n, L+2), (n, K): what has no position, a class token's share
 PER_IMAGE = ("image", "target", "label", "score", "logits", "gradient", "gradcam", *ELSEWHERE)
@@ -61,8 +62,8 @@ class ShardWriter:
     def append(self, batch: dict[str, np.ndarray | Sequence[np.ndarray]]) -> None:
         """Write n more images; a sequence of arrays, one for each layer or operation, becomes a group of maps.
 
-        ValueError if a sequence has another length; InputError for a target, score or logits that can't be; OSError
-        if what was written didn't reach the disk.
+        ValueError if a sequence has another length; InputError for a target, score or logits that can't be, and if
+        what was written didn't reach the disk.
         """
         size = len(batch["image"])
         if fault := find_fault(*(batch[name] for name in DECISION)):
@@ -78,7 +79,11 @@ class ShardWriter:
                     operation = self.operations[index]
                     set_attributes(dataset, {"operation": operation.name, "layer": operation.layer})
         self.done += size
-        self.file.check()
+        try:
+            self.file.check()
+        except OSError as error:
+            needed = sum(dataset.nbytes for dataset in self.datasets.values())
+            raise unwritable(self.file.target.result, error, needed=needed) from None
 
     def _write(self, name: str, values: np.ndarray) -> h5py.Dataset:
         if name not in self.datasets:
