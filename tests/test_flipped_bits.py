@@ -71,5 +71,24 @@ def test_all_values_have_checksums(tmp_path, kind):
         assert all(h5py.check_string_dtype(kind) is None or h5py.check_string_dtype(kind).length for kind in kinds)
 
 
+def test_a_letter_of_a_long_list_of_names(tmp_path):
+    """HDF5 keeps an attribute of more than 4 kB apart, without a checksum."""
+    path = tmp_path / "a.h5"
+    write, read = KINDS["shard of many operations"]
+    write(path)
+    whole, names = path.read_bytes(), b"stages.77.blocks.77.mlp"
+    places = [k for k in range(len(whole)) if whole.startswith(names, k)]
+    assert len(places) == 3  # beside the maps of biases and of FullGrad, and in the list
+    found = []
+    for place in places:
+        path.write_bytes(whole[:place] + b"t" + whole[place + 1 :])
+        try:
+            found.append(str(read(path)["texts"]))
+        except InputError as error:
+            found.append(str(error))
+    assert sum("(its attributes are others); make it again: " in text for text in found) == 1
+    assert not any("ttages" in text for text in found)
+
+
 if __name__ == "__main__":
     print(*flip_bits(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])))

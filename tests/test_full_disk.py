@@ -12,11 +12,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.append(str(Path(__file__).parent.parent / "scripts"))
 
 from kinds import KINDS
+
+from explanations.hdf5 import write_hdf5
+from explanations.shards import IDENTITY, ShardWriter
 
 LIMITS = 6  # sizes at which each kind of file is stopped
 
@@ -81,6 +85,28 @@ def test_the_disk_is_full(tmp_path, small_disk, kind):
     assert stop(kind, path, None) == [f"ENOSPC {path} 0"]
     os.truncate(small_disk / "full", 0)
     assert stop(kind, path, None) == ["written"]
+
+
+def test_the_batch_that_does_not_reach_the_disk_is_the_last(tmp_path, monkeypatch):
+    """The error is not kept for the end of an extraction of hours."""
+    decided = {"image": np.arange(1), "target": np.zeros(1, int), "score": np.ones(1), "logits": np.ones((1, 1))}
+    path = tmp_path / "a.h5"
+
+    def full(*_) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    def write() -> None:
+        with write_hdf5(path) as file:
+            writer = ShardWriter(file, 3, dict.fromkeys(IDENTITY, "some"), ["input"], [], {})
+            writer.append(decided)
+            monkeypatch.setattr(os, "pwrite", full)
+            with pytest.raises(OSError, match="No space left on device"):
+                writer.append(decided)
+            assert writer.done == 2
+
+    with pytest.raises(OSError, match=f"No space left on device: '{path}'"):
+        write()
+    assert not list(tmp_path.iterdir())
 
 
 if __name__ == "__main__":
