@@ -1,4 +1,4 @@
-"""safetensors files with hashes of their tensors and of their metadata, by which readers know whether they changed."""
+"""safetensors files with hashes of their tensors and metadata, by which a reader knows whether they changed."""
 
 import hashlib
 import json
