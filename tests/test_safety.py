@@ -79,6 +79,28 @@ def test_rules_give_a_value_after_an_equals_sign():
         assert value.startswith("input.") or flag in LISTS, flag
 
 
+def test_nothing_is_evaluated_as_code():
+    """No function that runs text as code or by a shell is called; pickles of torch are read as tensors alone."""
+    called = set()
+    for path in (ROOT / "scripts").rglob("*.py"):
+        for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
+            name, keywords = ast.unparse(call.func), {keyword.arg for keyword in call.keywords}
+            called.add(name)
+            assert "shell" not in keywords, path
+            assert name != "torch.load" or "weights_only" in keywords, path
+            assert not (name.startswith("pickle.") and "load" in name.lower()), path
+    assert not called & {
+        "eval",
+        "exec",
+        "__import__",
+        "import_module",
+        "importlib.import_module",
+        "os.system",
+        "os.popen",
+    }
+    assert {"ast.literal_eval", "torch.load"} <= called
+
+
 # --- the schema --------------------------------------------------------------------------------------------------
 
 TRAINING = EMBEDDED["networks"]["vgg16"]["training"]
