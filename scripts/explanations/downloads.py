@@ -23,13 +23,14 @@ PATIENCE = 60.0  # seconds within which a download makes progress, or ends
 PROGRESS = 60_000  # bytes; a line of 1 kB/s is slow, and one of less is none
 LONGEST = 300  # letters of what a server says
 MEGABYTE = 1e6
+HASHES = {"sha256": "SHA-256", "md5": "MD5"}
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)$")
 HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.\w+$")  # as torch.hub has it: vgg16-397923af.pth
 
 
-def fetch_file(address: str, sha256: str, cache: Path) -> Path:
-    """The file at an address, once its SHA-256 is seen to start with `sha256`.
+def fetch_file(address: str, digits: str, cache: Path, algorithm: str = "sha256") -> Path:
+    """The file at an address, once its hash, SHA-256 if not by another algorithm, is seen to start with `digits`.
 
     A path or file:// address is read where it lies. What http serves is kept in `cache` under its own name; if it is
     there already, nothing is asked of the server. Several processes may ask for the same file. InputError, naming the
@@ -40,20 +41,20 @@ def fetch_file(address: str, sha256: str, cache: Path) -> Path:
         path = Path(urllib.request.url2pathname(name) if scheme == "file" else address).expanduser()
         if not path.is_file():
             raise InputError(f"{address}: no such file")
-        _check_hash(path, sha256, address)
+        _check_hash(path, digits, address, algorithm)
         return path
     path = cache / Path(name).name
     if path.name in ("", "..") or "\0" in name or path == cache:
         raise InputError(f"{address}: names no file")
-    if not _is_cached(path, sha256):  # a cache that is only read needs no lock
+    if not _is_cached(path, digits, algorithm):  # a cache that is only read needs no lock
         try:
             cache.mkdir(parents=True, exist_ok=True)
             lock = FileLock(path.with_name(f".{path.name}.lock")).acquire()
         except OSError as error:
             raise InputError(f"{cache}: can't be written ({error.strerror})") from None
         with lock:
-            if not _is_cached(path, sha256):  # by whoever had the lock
-                _fetch(address, path, sha256)
+            if not _is_cached(path, digits, algorithm):  # by whoever had the lock
+                _fetch(address, path, digits, algorithm)
     return path
 
 
@@ -72,11 +73,11 @@ def _split(address: str) -> tuple[str, str]:
     return parts.scheme, parts.path
 
 
-def _is_cached(path: Path, sha256: str) -> bool:
-    return path.is_file() and file_hash(path).startswith(sha256)
+def _is_cached(path: Path, digits: str, algorithm: str) -> bool:
+    return path.is_file() and file_hash(path, algorithm).startswith(digits)
 
 
-def _fetch(address: str, path: Path, sha256: str) -> None:
+def _fetch(address: str, path: Path, digits: str, algorithm: str) -> None:
     """Download a file; once more from its start, if it is another one and its parts came in several answers.
 
     What an earlier download left there may be of another file, and a file may change between two answers.
@@ -86,7 +87,7 @@ def _fetch(address: str, path: Path, sha256: str) -> None:
         download = Download(address, part, restarted)
         download.run()
         try:
-            _check_hash(part, sha256, address)
+            _check_hash(part, digits, address, algorithm)
         except InputError:
             part.unlink()
             if download.restarted or not download.joined:
@@ -103,10 +104,11 @@ def published_hash(address: str) -> str:
     return found[1] if found else ""
 
 
-def _check_hash(path: Path, sha256: str, address: str) -> None:
-    found = file_hash(path)
-    if not found.startswith(sha256):
-        raise InputError(f"{address}: its SHA-256 is {found}; expected {sha256}{'…' if len(sha256) < 64 else ''}")
+def _check_hash(path: Path, digits: str, address: str, algorithm: str) -> None:
+    found = file_hash(path, algorithm)
+    if not found.startswith(digits):
+        shortened = "…" if len(digits) < len(found) else ""
+        raise InputError(f"{address}: its {HASHES[algorithm]} is {found}; expected {digits}{shortened}")
 
 
 class Interrupted(Exception):  # noqa: N818 (no error yet: the download goes on)
