@@ -5,7 +5,7 @@ import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from http.server import ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from urllib.error import HTTPError
 from urllib.request import Request
 
@@ -33,6 +33,28 @@ def test_a_trickle_ends_and_is_gone_on_with(server, tmp_path, monkeypatch):
     assert 0 < came < 5000
     assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT
     assert server.asked[1][1] == f"bytes={came}-"
+
+
+def test_a_trickle_of_a_head_ends(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "PATIENCE", 0.3)
+    server.answers = [trickle_head]
+    message = refused(fetch_file, server.address, SHA256, tmp_path)
+    assert message == f"{server.address}: can't be downloaded (no whole answer's head within 0.3 s)"
+    assert len(server.asked) == 1
+
+
+def trickle_head(handler) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+    for _ in range(100):
+        handler.wfile.write(b"y")
+        Event().wait(0.01)
+
+
+def test_a_server_that_is_silent_is_asked_again(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "TIMEOUT", 0.3)
+    server.answers = [lambda handler: Event().wait(1)]
+    assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT
+    assert [wanted for _, wanted in server.asked] == [None, None]
 
 
 def test_a_server_that_sends_a_little_of_each_answer_ends(server, tmp_path):

@@ -7,9 +7,11 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse, InvalidURL
 from pathlib import Path
+from threading import Thread
 
 from filelock import FileLock
 
@@ -193,9 +195,11 @@ class Download:
     def _ask(self, start: int) -> HTTPResponse | None:
         """The answer to a request for the bytes from `start` on; None if these are none."""
         headers = {"Range": f"bytes={start}-"} if start else {}
+        asked = _open(self.address, headers)
+        if not asked.done():
+            raise self._error(f"no whole answer's head within {PATIENCE:g} s")
         try:
-            request = urllib.request.Request(self.address, headers=headers)
-            return urllib.request.build_opener(Redirects).open(request, timeout=TIMEOUT)
+            return asked.result()
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == 416 and start:
@@ -246,6 +250,26 @@ class Download:
             self.part.unlink(missing_ok=True)
             needed = f"; it takes {self.total / MEGABYTE:.0f} MB" if self.total else ""
             raise InputError(f"{self.address}: no space left in {self.part.parent}{needed}") from None
+
+
+def _open(address: str, headers: dict[str, str]) -> Future[HTTPResponse]:
+    """The answer to a request, once its head is there; not done if that isn't there in time.
+
+    TIMEOUT is each byte's, but a head can come byte by byte: a thread waits for it, and is left behind if it must be.
+    """
+    answer: Future[HTTPResponse] = Future()
+
+    def ask() -> None:
+        try:
+            request = urllib.request.Request(address, headers=headers)
+            answer.set_result(urllib.request.build_opener(Redirects).open(request, timeout=TIMEOUT))
+        except Exception as error:  # raised again where the answer is asked for
+            answer.set_exception(error)
+
+    thread = Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    return answer
 
 
 def _read(answer: HTTPResponse) -> bytes:
