@@ -48,3 +48,11 @@ def _read_csv(path: Path) -> pd.DataFrame:
     numbers = [column for column in columns if column not in TEXT_COLUMNS]
     text = {column: str for column in columns if column in TEXT_COLUMNS}
     return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=dict.fromkeys(numbers, MISSING))
+
+
+def drop_missing(table: pd.DataFrame, columns: Sequence[str], paths: Sequence[Path]) -> pd.DataFrame:
+    """The rows in which no number of some columns is missing; InputError, naming the files, if there is none."""
+    kept = table.dropna(subset=columns)
+    if kept.empty:
+        raise InputError(f"{' '.join(map(str, paths))}: no image has a defined {' or '.join(columns)}; nothing to draw")
+    return kept
