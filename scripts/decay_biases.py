@@ -27,7 +27,7 @@ from explanations.manifests import read_manifest
 from explanations.networks import load_network, save_network
 from explanations.tables import write_table
 
-TEMPERATURES = 1e-15, 1e15  # whose squares, factors of the loss, are float32's
+TEMPERATURES = 1e-18, 1e18  # whose squares, factors of the loss, are float32's
 
 
 def main(
@@ -56,7 +56,6 @@ def main(
 ) -> None:
     check_range("decay.training_steps", training_steps, low=1)
     check_range("decay.extra_steps", extra_steps, low=0)
-    check_range("decay.temperature", temperature, low=0, open_low=True)
     check_range("decay.temperature", temperature, *TEMPERATURES)
     check_range("decay.learning_rate", learning_rate, low=0, open_low=True)
     check_range("decay.batch", batch, low=1)

@@ -10,6 +10,7 @@ import numpy as np
 from torchvision.datasets import MNIST
 
 from explanations.command import InputError, run_command, step_parser
+from explanations.downloads import fetch_file
 from explanations.writing import whole_file, whole_folder
 
 
@@ -18,7 +19,9 @@ def main(folder: Path, output: Path) -> None:
     try:
         if not place.exists():
             with whole_folder(place) as temporary:
-                MNIST(temporary, download=True)
+                for name, md5 in MNIST.resources:
+                    fetch_from_mirror(name, md5, temporary / "MNIST" / "raw")
+                MNIST(temporary, download=True)  # of what is there already it is left to unpack it
         found = {split: MNIST(folder, train=split == "train") for split in ("train", "test")}
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(f"linear.folder is {folder}; MNIST: {' '.join(str(error).split())}") from None
@@ -27,6 +30,17 @@ def main(folder: Path, output: Path) -> None:
     with whole_file(output) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **arrays)
     print(f"{len(arrays['train'])} scans to train on, {len(arrays['test'])} to test on")
+
+
+def fetch_from_mirror(name: str, md5: str, folder: Path) -> None:
+    """Fetch one of MNIST's files from the first server that has it; InputError, of the last, if none has."""
+    for mirror in MNIST.mirrors[:-1]:
+        try:
+            fetch_file(f"{mirror}{name}", md5, folder, "md5")
+            return
+        except InputError as error:
+            print(error)
+    fetch_file(f"{MNIST.mirrors[-1]}{name}", md5, folder, "md5")
 
 
 if __name__ == "__main__":

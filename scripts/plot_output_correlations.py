@@ -26,13 +26,13 @@ from explanations.figures import (
     journal_figure,
     order_networks,
 )
-from explanations.tables import read_tables
+from explanations.tables import drop_missing, read_tables
 
 COLUMNS = ("network", "biases", "normalisation", "image", "correlation")
 
 
 def main(outputs: list[Path], pdf: Path, png: Path, dpi: float) -> None:
-    table = read_tables(outputs, COLUMNS).dropna(subset="correlation")
+    table = drop_missing(read_tables(outputs, COLUMNS), ["correlation"], outputs)
     networks = order_networks(table)
     groups = group_networks(networks)
     tallest = max(len(group) for _, group in groups)

@@ -22,13 +22,13 @@ from explanations.figures import (
     name_normalisations,
     order_networks,
 )
-from explanations.tables import read_tables
+from explanations.tables import drop_missing, read_tables
 
 COLUMNS = ("network", "biases", "normalisation", "image", "alpha", "beta", "largest_output")
 
 
 def main(fits: list[Path], pdf: Path, png: Path, dpi: float) -> None:
-    table = read_tables(fits, COLUMNS).dropna(subset=["alpha", "beta"])
+    table = drop_missing(read_tables(fits, COLUMNS), ["alpha", "beta"], fits)
     networks = order_networks(table)
     names = list(networks.index)
     colours = [NORMALISATION_COLOURS[key] for key in networks["normalisation"]]

@@ -21,6 +21,10 @@ import compare_methods
 import decay_biases
 import make_example_maps
 import plot_aggregates
+import plot_correlations
+import plot_output_correlations
+import plot_output_fits
+import plot_robustness
 import summarise_removal
 import survey_network
 from compare_attributions import relative_gaps
@@ -266,8 +270,8 @@ DECAY = {
             "decay (temperature 100, learning_rate 1e+30): the loss of training step 2 is ",
         ),
         ({"learning_rate": 1e30, "steps": 1}, "the network's outputs hold NaN or infinite values ("),
-        ({"temperature": 1e-20}, "decay.temperature is 1e-20; allowed is a number >= 1e-15 and <= 1e+15"),
-        ({"temperature": 1e20}, "decay.temperature is 1e+20; allowed is a number >= 1e-15 and <= 1e+15"),
+        ({"temperature": 1e-20}, "decay.temperature is 1e-20; allowed is a number >= 1e-18 and <= 1e+18"),
+        ({"temperature": 1e20}, "decay.temperature is 1e+20; allowed is a number >= 1e-18 and <= 1e+18"),
     ],
 )
 def test_a_decay_that_diverges_is_refused(world, tmp_path, changes, message):
@@ -277,7 +281,7 @@ def test_a_decay_that_diverges_is_refused(world, tmp_path, changes, message):
     assert not [*tmp_path.iterdir()]
 
 
-@pytest.mark.parametrize("temperature", [1e-15, 1e15])
+@pytest.mark.parametrize("temperature", [1e-18, 1e18])
 def test_a_decay_at_the_ends_of_temperature(world, tmp_path, temperature):
     flags = {"network": world.networks["vgg16"], "name": "vgg16", **images_of(world), "seed": 0, **HERE, **DECAY}
     output = {"output": tmp_path / "decayed.safetensors", "record": tmp_path / "decayed.csv"}
@@ -296,6 +300,23 @@ def test_decisions_of_outputs_that_are_not_finite_are_none(world):
 
 
 # --- figures -----------------------------------------------------------------------------------------------------
+
+
+def test_figures_of_what_is_not_defined_are_drawn_or_one_line(world, flat, tmp_path):
+    tables = {name: tmp_path / f"{name}.csv" for name in ("accuracy", "outputs", "fits_table", "robustness")}
+    data = {"network": flat.network, "name": "flat", "test_images": world.test_images, "images": world.images}
+    flags = {"scales": [1.0, 10.0], "shifts": [0.0], "change_images": 5, "fits": 3, "precision": "float32", "seed": 0}
+    survey_network.main(**data, **flags, **HERE, **tables)
+    drawn = {"pdf": tmp_path / "f.pdf", "png": tmp_path / "f.png", "dpi": 50}
+    message = refused(plot_output_correlations.main, [tables["outputs"]], **drawn)
+    assert message == f"{tables['outputs']}: no image has a defined correlation; nothing to draw"
+    message = refused(plot_output_fits.main, [tables["fits_table"]], **drawn)
+    assert message == f"{tables['fits_table']}: no image has a defined alpha or beta; nothing to draw"
+    shards = {variant: [flat.shard] for variant in ("original", "zeroed", "decayed")}
+    compare_attributions.main(**shards, correlations=tmp_path / "c.csv", gross_sums=tmp_path / "g.csv")
+    plot_correlations.main([tmp_path / "c.csv"], **drawn)
+    plot_robustness.main([tables["robustness"]], "scale", **drawn)
+    assert drawn["png"].stat().st_size
 
 
 def test_figures_of_what_has_no_interval(results, tmp_path):

@@ -45,6 +45,14 @@ def test_a_broken_download_leaves_nothing(published, tmp_path):
     assert list((tmp_path / "data").iterdir()) == [] and not (tmp_path / "scans.npz").exists()
 
 
+def test_another_server_is_asked_if_one_has_another_file(published, tmp_path, monkeypatch, serve):
+    (tmp_path / "wrong").mkdir()
+    (tmp_path / "wrong" / "t10k-labels-idx1-ubyte.gz").write_bytes(b"another file")
+    monkeypatch.setattr(MNIST, "mirrors", [f"{serve(tmp_path / 'wrong')}/", *MNIST.mirrors])
+    fetch_mnist.main(tmp_path / "data", tmp_path / "scans.npz")
+    assert (tmp_path / "scans.npz").exists()
+
+
 @pytest.mark.parametrize("content", [None, b"", b"no archive"])
 def test_an_archive_that_is_none(tmp_path, content):
     path = tmp_path / "scans.npz"

@@ -281,6 +281,10 @@ def hub(tmp_path) -> Iterator[dict]:
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self):
             served["asked"].append((self.command, self.path))
+            if "answer" in served:
+                self.wfile.write(served["answer"])
+                self.close_connection = True
+                return None
             if "/resolve/" not in self.path or "model.safetensors" not in self.path:
                 return self.send_error(404)
             self.send_response(200)
@@ -342,3 +346,14 @@ def test_another_file_from_the_hub(hub, tmp_path):
     assert last.startswith("fetch_network.py: error: timm/test_vit.r160_in1k/model.safetensors: its SHA-256 is ")
     assert last.endswith(f"; expected {hub['sha256']}")
     assert not (tmp_path / "n.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", b"rubbish\r\n", b""]
+)
+def test_a_hub_that_answers_rubbish_or_in_circles_is_one_line(hub, tmp_path, answer):
+    hub["answer"] = answer
+    result = fetch_from_hub(hub, tmp_path / "n.safetensors")
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    start = "fetch_network.py: error: timm/test_vit.r160_in1k/model.safetensors: can't be fetched from the hub ("
+    assert result.stderr.splitlines()[-1].startswith(start)

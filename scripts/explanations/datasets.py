@@ -63,14 +63,18 @@ def _unpack_imagenet(images: Path) -> None:
 def _download_imagenette(images: Path) -> None:
     from torchvision.datasets import Imagenette
 
-    folder = images.parent  # it holds both splits
-    with whole_folder(folder) as temporary:
-        Imagenette(temporary, split="val", size="320px", download=True)
+    address, md5 = Imagenette._ARCHIVES["320px"]
+    _download_archive(address, md5, images.parent, "md5")  # it holds both splits
 
 
 def _download_imagenet_v2(images: Path) -> None:
-    archive = fetch_file(IMAGENET_V2, IMAGENET_V2_HASH, images.parent)
-    with whole_folder(images) as temporary, tarfile.open(archive) as file:
+    _download_archive(IMAGENET_V2, IMAGENET_V2_HASH, images)
+
+
+def _download_archive(address: str, digits: str, folder: Path, algorithm: str = "sha256") -> None:
+    """Make a folder from the archive that holds it, at an address and of a known hash."""
+    archive = fetch_file(address, digits, folder.parent, algorithm)
+    with whole_folder(folder) as temporary, tarfile.open(archive) as file:
         # Python 3.11's first versions, Debian's among them, have no filters; the archive is known by its hash
         file.extractall(temporary, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
     archive.unlink()

@@ -173,7 +173,7 @@ def parse_description(path: Path, metadata: dict[str, str]) -> NetworkDescriptio
         raise InputError(f"{path}: {error}") from None
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+def file_hash(path: Path, algorithm: str = "sha256") -> str:
+    """A file's hash, SHA-256 or another of hashlib's, in hexadecimal."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, algorithm).hexdigest()

@@ -5,9 +5,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse, InvalidURL
 from pathlib import Path
+from threading import Thread
 
 from filelock import FileLock
 
@@ -23,12 +25,13 @@ PATIENCE = 60.0  # seconds within which a download makes progress, or ends
 PROGRESS = 60_000  # bytes; a line of 1 kB/s is slow, and one of less is none
 LONGEST = 300  # letters of what a server says
 MEGABYTE = 1e6
+HASHES = {"sha256": "SHA-256", "md5": "MD5"}
 CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)$")
 HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.\w+$")  # as torch.hub has it: vgg16-397923af.pth
 
 
-def fetch_file(address: str, sha256: str, cache: Path) -> Path:
-    """The file at an address, once its SHA-256 is seen to start with `sha256`.
+def fetch_file(address: str, digits: str, cache: Path, algorithm: str = "sha256") -> Path:
+    """The file at an address, once its hash, SHA-256 if not by another algorithm, is seen to start with `digits`.
 
     A path or file:// address is read where it lies. What http serves is kept in `cache` under its own name; if it is
     there already, nothing is asked of the server. Several processes may ask for the same file. InputError, naming the
@@ -39,28 +42,28 @@ def fetch_file(address: str, sha256: str, cache: Path) -> Path:
         path = Path(urllib.request.url2pathname(parts.path) if parts.scheme == "file" else address).expanduser()
         if not path.is_file():
             raise InputError(f"{shown(address)}: no such file")
-        _check_hash(path, sha256, address)
+        _check_hash(path, digits, address, algorithm)
         return path
     path = cache / Path(parts.path).name
     if path.name in ("", "..") or "\0" in parts.path or path == cache:
         raise InputError(f"{shown(address)}: names no file")
-    if not _is_cached(path, sha256):  # a cache that is only read needs no lock
+    if not _is_cached(path, digits, algorithm):  # a cache that is only read needs no lock
         try:
             cache.mkdir(parents=True, exist_ok=True)
             lock = FileLock(path.with_name(f".{path.name}.lock")).acquire()
         except OSError as error:
             raise InputError(f"{cache}: can't be written ({error.strerror})") from None
         with lock:
-            if not _is_cached(path, sha256):  # by whoever had the lock
-                _fetch(address, path, sha256)
+            if not _is_cached(path, digits, algorithm):  # by whoever had the lock
+                _fetch(address, path, digits, algorithm)
     return path
 
 
-def _is_cached(path: Path, sha256: str) -> bool:
-    return path.is_file() and file_hash(path).startswith(sha256)
+def _is_cached(path: Path, digits: str, algorithm: str) -> bool:
+    return path.is_file() and file_hash(path, algorithm).startswith(digits)
 
 
-def _fetch(address: str, path: Path, sha256: str) -> None:
+def _fetch(address: str, path: Path, digits: str, algorithm: str) -> None:
     """Download a file; once more from its start, if it is another one and its parts came in several answers.
 
     What an earlier download left there may be of another file, and a file may change between two answers.
@@ -70,7 +73,7 @@ def _fetch(address: str, path: Path, sha256: str) -> None:
         download = Download(address, part, restarted)
         download.run()
         try:
-            _check_hash(part, sha256, address)
+            _check_hash(part, digits, address, algorithm)
         except InputError:
             part.unlink()
             if download.restarted or not download.joined:
@@ -87,11 +90,11 @@ def published_hash(address: str) -> str:
     return found[1] if found else ""
 
 
-def _check_hash(path: Path, sha256: str, address: str) -> None:
-    found = file_hash(path)
-    if not found.startswith(sha256):
-        expected = f"{sha256}{'…' if len(sha256) < 64 else ''}"
-        raise InputError(f"{shown(address)}: its SHA-256 is {found}; expected {expected}")
+def _check_hash(path: Path, digits: str, address: str, algorithm: str) -> None:
+    found = file_hash(path, algorithm)
+    if not found.startswith(digits):
+        shortened = "…" if len(digits) < len(found) else ""
+        raise InputError(f"{shown(address)}: its {HASHES[algorithm]} is {found}; expected {digits}{shortened}")
 
 
 class Interrupted(Exception):  # noqa: N818 (no error yet: the download goes on)
@@ -179,8 +182,11 @@ class Download:
     def _ask(self, start: int) -> HTTPResponse | None:
         """The answer to a request for the bytes from `start` on; None if these are none."""
         headers = {"Range": f"bytes={start}-"} if start else {}
+        asked = _open(self.address, headers)
+        if not asked.done():
+            raise self._error(f"no whole answer's head within {PATIENCE:g} s")
         try:
-            return urllib.request.build_opener(Redirects).open(ask(self.address, headers), timeout=TIMEOUT)
+            return asked.result()
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == 416 and start:
@@ -235,6 +241,26 @@ class Download:
             self.part.unlink(missing_ok=True)
             needed = f"; it takes {self.total / MEGABYTE:.0f} MB" if self.total else ""
             raise InputError(f"{shown(self.address)}: no space left in {self.part.parent}{needed}") from None
+
+
+def _open(address: str, headers: dict[str, str]) -> Future[HTTPResponse]:
+    """The answer to a request, once its head is there; not done if that isn't there in time.
+
+    TIMEOUT is each byte's, but a head can come byte by byte: a thread waits for it, and is left behind if it must be.
+    """
+    answer: Future[HTTPResponse] = Future()
+
+    def wait() -> None:
+        try:
+            request = ask(address, headers)
+            answer.set_result(urllib.request.build_opener(Redirects).open(request, timeout=TIMEOUT))
+        except Exception as error:  # raised again where the answer is asked for
+            answer.set_exception(error)
+
+    thread = Thread(target=wait, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    return answer
 
 
 def _read(answer: HTTPResponse) -> bytes:

@@ -138,7 +138,7 @@ def name_normalisations(networks: pd.DataFrame) -> dict[str, str]:
 
 def count_images(n: pd.Series) -> str:
     """The number of images behind a panel: `n = 100 images`, or a range where some images were left out."""
-    low, high = int(n.min()), int(n.max())
+    low, high = (int(n.min()), int(n.max())) if len(n) else (0, 0)
     return f"n = {high} images" if low == high else f"n = {low}–{high} images"
 
 

@@ -27,6 +27,8 @@ from explanations.imagenet import class_names
 from explanations.networks import INCEPTIONS, build_network, check_constructor, load_state
 
 SOURCES = ("torchvision", "timm")
+# what the hub's client lets through of its transport's errors, whichever library that is
+TRANSPORT_ERRORS = tuple(kind for kind in HfHubHTTPError.__mro__ if kind.__name__ in ("HTTPError", "RequestException"))
 HUB_FILE = "model.safetensors"
 # torchvision's builders set these where they load weights; auxiliary heads are for training alone
 INCEPTION = {"transform_input": True, "aux_logits": False, "init_weights": False}
@@ -196,7 +198,7 @@ def _fetch_from_hub(repository: str, sha256: str) -> Path:
     try:
         path = Path(hf_hub_download(name, HUB_FILE, revision=revision or None))
         expected = sha256 or _hash_on_hub(path, name, revision)
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+    except (*TRANSPORT_ERRORS, HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         text = without_secrets(" ".join(str(error).split())) or type(error).__name__
         raise InputError(f"{name}/{HUB_FILE}: can't be fetched from the hub ({text})") from None
     found = file_hash(path)

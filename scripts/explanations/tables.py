@@ -102,3 +102,11 @@ def _read_csv(path: Path) -> pd.DataFrame:
     for column in text:
         table[column] = table[column].map(from_cell)
     return table
+
+
+def drop_missing(table: pd.DataFrame, columns: Sequence[str], paths: Sequence[Path]) -> pd.DataFrame:
+    """The rows in which no number of some columns is missing; InputError, naming the files, if there is none."""
+    kept = table.dropna(subset=columns)
+    if kept.empty:
+        raise InputError(f"{' '.join(map(str, paths))}: no image has a defined {' or '.join(columns)}; nothing to draw")
+    return kept

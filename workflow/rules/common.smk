@@ -24,10 +24,15 @@ from explanations.locks import STEPS_LOCK, take_lock
 from explanations.methods import parse_method
 from explanations.writing import describe_size, free_space, unwritable
 
+
 def check_configuration():
     """Stop with one line unless the working folder and the configuration can stand in commands, and that fits its schema."""
     # conda's commands hold it between ', Slurm's log files too, where % stands for something else
-    also = "'%" if on_cluster() else "'" if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method else ""
+    also = (
+        "'%"
+        if on_cluster()
+        else "'" if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method else ""
+    )
     try:
         for folder in (workflow.basedir, os.getcwd()):
             check_folder(str(folder), also)
