@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from explanations.command import InputError
+
 
 class DeferredFile:
     """A new file whose first failure to write is remembered, not raised; from then on nothing is written any more.
@@ -22,12 +24,13 @@ class DeferredFile:
     def __enter__(self) -> "DeferredFile":
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, kind: type | None, *exception) -> None:
         try:
             os.close(self.descriptor)  # where network file systems tell of a quota
         except OSError as error:
             self._remember(error)
-        self.check()
+        if kind is None or not issubclass(kind, InputError):  # which says it already; HDF5's own would hide it
+            self.check()
 
     def check(self) -> None:
         """Raise the first error, if there was one."""
