@@ -89,7 +89,8 @@ def test_the_disk_is_full(tmp_path, small_disk, kind):
 
 def test_the_batch_that_does_not_reach_the_disk_is_the_last(tmp_path, monkeypatch):
     """The error is not kept for the end of an extraction of hours."""
-    decided = {"image": np.arange(1), "target": np.zeros(1, int), "score": np.ones(1), "logits": np.ones((1, 1))}
+    arrays = {"image": np.arange(1), "target": np.zeros(1, int), "score": np.ones(1), "logits": np.ones((1, 1))}
+    arrays |= {"gradient": np.random.default_rng(0).random((1, 64, 64))}
     path = tmp_path / "a.h5"
 
     def full(*_) -> int:
@@ -98,10 +99,10 @@ def test_the_batch_that_does_not_reach_the_disk_is_the_last(tmp_path, monkeypatc
     def write() -> None:
         with write_hdf5(path) as file:
             writer = ShardWriter(file, 3, dict.fromkeys(IDENTITY, "some"), ["input"], [], {})
-            writer.append(decided)
+            writer.append(arrays)
             monkeypatch.setattr(os, "pwrite", full)
             with pytest.raises(OSError, match="No space left on device"):
-                writer.append(decided)
+                writer.append(arrays)
             assert writer.done == 2
 
     with pytest.raises(OSError, match=f"No space left on device: '{path}'"):
