@@ -1,11 +1,12 @@
 """What checksums cost: writing and reading a shard as it is written, against the same without any.
 
 Prints, for each network at 224 pixels, CPU time for each image, measured in turns within one run: writing and reading
-all that a shard holds without checksums (HDF5's first format, the usual driver, no look at the values), and as ratios
-to it with them; then what they add as a share of an extraction (decomposing a batch here, and writing it) and of a
-removal (reading the image's own maps and one noise map's of each kind; forward passes here: the fewest that a scan
-takes, times two orders and two maps of each layer's methods). On a GPU the passes are faster and the shares larger:
-`--speed 50` shows those of a device on which passes take a fiftieth of the time.
+all that a shard holds without checksums (HDF5's first format, no look at the values, HDF5's own way to the disk), and
+as ratios to it with them, and writing as it was before, when each dataset was opened anew for each batch. Then what
+they add as a share of an extraction (decomposing a batch here, and writing it) and of a removal (reading the image's
+own maps and those of a noise map; forward passes here: the fewest that a scan takes, times two orders and two maps for
+each layer). On a GPU the passes are faster and the shares larger: `--speed 50` shows those of a device on which passes
+take a fiftieth of the time.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -45,10 +47,34 @@ def plain_dataset(file, name: str, shape: tuple, dtype: np.dtype, *, compressed:
     return file.create_dataset(name, shape, dtype, **options)
 
 
+class WriterBefore(ShardWriter):
+    """Opens each dataset anew for each batch."""
+
+    def _write(self, name: str, values: np.ndarray) -> h5py.Dataset:
+        dataset = super()._write(name, values)
+        self.datasets = Reopened(self.file)
+        return dataset
+
+
+class Reopened(dict):
+    """The datasets of a file, opened when they are asked for."""
+
+    def __init__(self, file: h5py.File):
+        self.file = file
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.file
+
+    def __getitem__(self, name: str) -> h5py.Dataset:
+        return self.file[name]
+
+
 def main(networks: list[str], batch: int, repeats: int, threads: int, speed: float) -> None:
     torch.set_num_threads(threads)
     print(f"batches of {batch} images, {threads} threads, passes {speed:g} times as fast; medians of {repeats}")
-    print(f"{'network':14}{'MB':>6}{'write':>10}{'with':>7}{'read':>10}{'with':>7}{'extraction':>12}{'removal':>10}")
+    print(
+        f"{'network':14}{'MB':>6}{'write':>10}{'with':>7}{'before':>8}{'read':>10}{'with':>7}{'extraction':>12}{'removal':>10}"
+    )
     for name in networks:
         torch.manual_seed(0)
         network = torchvision.models.get_model(name, weights=None).eval().requires_grad_(False)
@@ -73,11 +99,12 @@ def main(networks: list[str], batch: int, repeats: int, threads: int, speed: flo
             statistics.median(a / b for a, b in zip(times[key], times[f"plain {key}"], strict=True))
             for key in ("write", "read")
         )
+        before = statistics.median(a / b for a, b in zip(times["before"], times["plain write"], strict=True))
         written, read = seconds["plain write"], seconds["plain read"]
         extraction = written * (writing - 1) / (explained + written)
         removal = 2 * read * (reading - 1) / (2 * read + forward * PASSES * 4 * len(layers))
         print(
-            f"{name:14}{size:6.1f}{written * 1e3:8.1f}ms{writing:7.2f}{read * 1e3:8.1f}ms{reading:7.2f}"
+            f"{name:14}{size:6.1f}{written * 1e3:8.1f}ms{writing:7.2f}{before:8.2f}{read * 1e3:8.1f}ms{reading:7.2f}"
             f"{extraction:12.2%}{removal:10.3%}",
             flush=True,
         )
@@ -88,8 +115,8 @@ def calls(path: Path, arrays: dict, layers: list[str], operations: list[Operatio
 
     count = len(arrays["image"])
 
-    def append(file: h5py.File) -> None:
-        writer = ShardWriter(file, SHARD * count, dict.fromkeys(IDENTITY, "some"), layers, operations, {})
+    def append(file: h5py.File, kind: type[ShardWriter] = ShardWriter) -> None:
+        writer = kind(file, SHARD * count, dict.fromkeys(IDENTITY, "some"), layers, operations, {})
         for batch in range(SHARD):
             writer.append(arrays | {"image": arrays["image"] + batch * count})
 
@@ -97,10 +124,10 @@ def calls(path: Path, arrays: dict, layers: list[str], operations: list[Operatio
         with write_hdf5(path) as file:
             append(file)
 
-    def write_plain() -> None:
+    def write_plain(kind: type[ShardWriter] = ShardWriter) -> None:
         plain = patch.object(shards, "create_dataset", plain_dataset), patch.object(shards, "find_fault", unchecked)
         with plain[0], plain[1], PlainFile(path, "w", locking=False) as file:
-            append(file)
+            append(file, kind)
 
     def read() -> None:
         with ShardReader([path]) as reader:
@@ -113,7 +140,8 @@ def calls(path: Path, arrays: dict, layers: list[str], operations: list[Operatio
         with patch.object(ShardReader, "_check_decisions", lambda *_: None):
             read()
 
-    return {"plain write": write_plain, "plain read": read_plain, "write": write, "read": read}
+    before = partial(write_plain, WriterBefore)
+    return {"before": before, "plain write": write_plain, "plain read": read_plain, "write": write, "read": read}
 
 
 def unchecked(*arrays: np.ndarray) -> None:

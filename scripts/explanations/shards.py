@@ -62,8 +62,8 @@ class ShardWriter:
     def append(self, batch: dict[str, np.ndarray | Sequence[np.ndarray]]) -> None:
         """Write n more images; a sequence of arrays, one for each layer or operation, becomes a group of maps.
 
-        ValueError if a sequence has another length; InputError for a target, score or logits that can't be, and if
-        what was written didn't reach the disk.
+        ValueError if a sequence has another length; InputError for a target, score or logits that can't be, and if what
+        was written didn't reach the disk, as far as HDF5 wrote it yet: it holds some kB of each dataset back.
         """
         size = len(batch["image"])
         if fault := find_fault(*(batch[name] for name in DECISION)):
