@@ -20,6 +20,7 @@ from explanations.cost import (
     NetworkFacts,
     Step,
     count_checks,
+    count_planned_bytes,
     count_removal_bytes,
     count_scans,
     count_test_images,
@@ -151,6 +152,17 @@ def test_signal_and_share_of_pixels():
     signal = 1 - np.linalg.norm(image) / 10
     assert signal == pytest.approx(0.2)
     assert removed_share(signal) == pytest.approx(0.36)
+
+
+def test_planned_bytes_are_those_of_the_jobs():
+    """Three shards and two results of a hundred images, a network and its variant; figures are nothing beside."""
+    config = CONFIGS["config"]
+    planned = [["train", "vgg16", None, 1], ["zero_biases", "vgg16", None, 1], ["draw_fig1", None, None, 1]]
+    planned += [["extract_attributions", "vgg16", None, 3], ["measure_removal", "vgg16", "layers", 2]]
+    facts = examine(config["networks"]["vgg16"], config["images"]["size"], config["images"]["classes"], explained=True)
+    result = 100 * ((4 + 2 + 2) * 8 * facts.methods["layers"] + 16)  # e and flips of one map and a noise map
+    assert count_planned_bytes(config, planned) == 2 * facts.weights + 3 * 100 * facts.shard + 2 * result
+    assert count_planned_bytes(config, [["findings", None, None, 1]]) == 0
 
 
 def test_results_of_removal_are_as_large_as_said(tmp_path):

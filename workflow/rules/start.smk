@@ -6,7 +6,6 @@ from collections import Counter
 from contextlib import suppress
 
 import psutil
-from snakemake.settings.types import DeploymentMethod
 
 RUN_LOCK = Path("results", EXPERIMENT, ".run")
 STEPS = RUN_LOCK.with_name(".steps")
@@ -16,8 +15,8 @@ HELD = []  # the lock on this run's experiment, for as long as this process live
 
 def check_writable():
     """Stop with one line unless Snakemake can keep its own files, which even a plan needs."""
-    folder = Path(".snakemake")
-    folder = folder if folder.exists() else Path.cwd()
+    folder = Path.cwd() / ".snakemake"
+    folder = folder if folder.exists() else folder.parent
     if not os.access(folder, os.W_OK | os.X_OK):
         raise WorkflowError(f"{folder} can't be written; Snakemake keeps what it knows of runs there, of plans too")
 
@@ -106,7 +105,7 @@ def compare_space():
     """
     jobs = list(workflow.dag.needrun_jobs())
     long = [job for job in jobs if job.rule.name in ("extract_attributions", "measure_removal")]
-    if len(long) < LONG:
+    if len(long) < LONG or workflow.touch:
         return
     counted = Counter((job.rule.name, *map(job.wildcards.get, ("network", "family"))) for job in jobs)
     planned = json.dumps([[*job, count] for job, count in counted.items()])
