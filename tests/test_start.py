@@ -1,6 +1,8 @@
 """What a run looks at before its first job, and whom it lets through: see also test_faults.py."""
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -53,3 +55,19 @@ def test_space_of_results_that_are_made_again_counts(tmp_path, made):
     run = snakemake(folder, "removal", "--cores", "1", *MINIMAL, check=False)
     assert ("no space left on the disk" in run.stdout) == (not made)
     assert "make_digit_images.py" in run.stdout or not made
+
+
+@pytest.mark.parametrize("options", [[*MINIMAL], ["--config", "experiment=other", *MINIMAL], []])
+def test_the_command_that_makes_a_file_again_is_of_the_run(tmp_path, options):
+    experiment = "other" if "--config" in options else "minimal" if options else "embedded"
+    folder = copy_workflow(tmp_path)
+    result = f"results/{experiment}/linear.h5"
+    snakemake(folder, result, "--cores", "1", *options)
+    content = bytearray((folder / result).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / result).write_bytes(content)
+    run = snakemake(folder, "fig1", "--cores", "1", *options, check=False)
+    said = re.search(r"; make it again: snakemake (.*)\n", run.stdout)
+    assert said, run.stdout
+    snakemake(folder, *shlex.split(said[1]))
+    snakemake(folder, "fig1", "--cores", "1", *options)
