@@ -43,6 +43,33 @@ def test_a_trickle_of_a_head_ends(server, tmp_path, monkeypatch):
     assert len(server.asked) == 1
 
 
+def test_a_trickle_between_chunks_ends(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "PATIENCE", 0.3)
+    server.answers = [trickle_chunks(CONTENT[:100_000], b"", b"1")]
+    message = refused(fetch_file, server.address, SHA256, tmp_path)
+    assert "too slow (fewer than 60 kB in 0.3 s)" in message and len(server.asked) == 1
+    assert (tmp_path / f"{NAME}.part").stat().st_size == 100_000
+
+
+def test_a_trickle_after_the_last_chunk_ends(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "PATIENCE", 0.3)
+    server.answers = [trickle_chunks(CONTENT, b"0\r\n", b"a: b\r\n")]
+    assert fetch_file(server.address, SHA256, tmp_path).read_bytes() == CONTENT
+
+
+def trickle_chunks(body: bytes, then: bytes, again: bytes) -> Callable:
+    """An answer in chunks of which nothing more comes, but the same bytes again and again."""
+
+    def answer(handler) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        handler.wfile.write(f"{len(body):x}\r\n".encode() + body + b"\r\n" + then)
+        for _ in range(500):
+            handler.wfile.write(again)
+            Event().wait(0.02)
+
+    return answer
+
+
 def trickle_head(handler) -> None:
     handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
     for _ in range(100):

@@ -250,7 +250,8 @@ def test_a_flipped_bit_is_named_and_mended_by_the_command_given(folder, damaged,
     run = snakemake(folder, str(next_step), "--cores", "2", *MINIMAL, check=False)
     assert run.returncode != 0
     said = re.search(
-        rf"error: {RESULTS / damaged}: (.*); make it again: snakemake --cores all --force (\S+)", run.stdout
+        rf"error: {RESULTS / damaged}: (.*); make it again: snakemake --cores all --force (\S+) {' '.join(MINIMAL)}\n",
+        run.stdout,
     )
     assert said, run.stdout[-3000:]
     snakemake(folder, "--cores", "2", "--force", said[2], *MINIMAL)

@@ -248,6 +248,14 @@ def test_a_flipped_bit_in_a_note_is_no_error(noted):
         read_note(note)
 
 
+def test_a_note_that_cant_be_read_is_none(noted):
+    images, note, _ = noted
+    note.unlink()
+    note.mkdir()
+    assert fingerprint(images, note)
+    assert read_note(note) is None
+
+
 def test_another_folder_that_is_not_there(noted):
     """A folder that is gone can't have changed; one that was never listed is another."""
     images, note, known = noted

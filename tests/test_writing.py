@@ -126,9 +126,21 @@ def test_a_writer_of_something_else_is_an_error(tmp_path):
     path.write_text("of another configuration")
     _, said = slow.communicate("go on\n")
     assert slow.returncode == 1
-    assert f"{path}: another process has made it meanwhile, otherwise" in said and said.count("\n") == 1
+    assert f"{path}: another process has made it meanwhile, with another content" in said and said.count("\n") == 1
     assert path.read_text() == "of another configuration"
     assert hidden(tmp_path) == []
+
+
+def test_a_result_that_is_removed_meanwhile_stays_so(tmp_path):
+    """As Snakemake removes it before a job of other settings."""
+    path = tmp_path / "r.csv"
+    path.write_text("of former settings")
+    slow = start_writer(path)
+    path.unlink()
+    _, said = slow.communicate("go on\n")
+    assert slow.returncode == 1
+    assert f"{path}: it was removed while it was made anew" in said and said.count("\n") == 1
+    assert [*tmp_path.iterdir()] == []
 
 
 @pytest.mark.parametrize("content", ["same", "other"])

@@ -6,6 +6,7 @@ Needs the standard library alone, but for a terminal's bar: the workflow's plan 
 import argparse
 import ast
 import math
+import os
 import re
 import shlex
 import signal
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from explanations.locks import hold_steps_lock
 
+CONFIGURED = "EXPLANATIONS_CONFIGURED"  # the environment variable that tells a step its run's --configfile and --config
 LOG_INTERVAL = 10.0  # seconds between two progress lines in a log
 NEGATIVE_NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$", re.IGNORECASE)
 
@@ -151,6 +153,11 @@ class ProgressBar:
         )
 
 
-def make_again(path: str | Path) -> str:
-    """What to type for a result that can't be used any more: the end of a message that names it."""
-    return f"make it again: snakemake --cores all --force {shlex.quote(str(path))}"
+def make_again(path: str | Path, what: str = "it") -> str:
+    """What to type for a result that can't be used any more: the end of a message that names it.
+
+    A run's steps know the configuration that it was started with, without which there may be no such result.
+    """
+    options = os.environ.get(CONFIGURED)
+    command = f"snakemake --cores all --force {shlex.quote(str(path))}"
+    return f"make {what} again: {command}{f' {options}' if options else ''}"

@@ -1,15 +1,17 @@
 """Files from elsewhere: checked by their hash, fetched once per machine, a broken download gone on with."""
 
+import os
 import re
+import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPException, HTTPResponse, InvalidURL
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 from filelock import FileLock
 
@@ -164,11 +166,15 @@ class Download:
             return
         with answer:
             start = self._check_range(answer, start)
-            with self._writing(), open(self.part, "ab" if start else "wb") as file:
+            with (
+                self._writing(),
+                open(self.part, "ab" if start else "wb") as file,
+                Watch(answer, self._check_progress) as watch,
+            ):
                 megabytes = round((self.total or 0) / MEGABYTE)
                 with ProgressBar(f"download {self.part.stem}", megabytes, "MB") as bar:
                     seen, since = start, time.monotonic()
-                    while chunk := _read(answer):
+                    while chunk := watch.read():
                         file.write(chunk)
                         file.flush()  # a process that is killed leaves it
                         bar.advance(round(file.tell() / MEGABYTE) - bar.done)
@@ -263,12 +269,45 @@ def _open(address: str, headers: dict[str, str]) -> Future[HTTPResponse]:
     return answer
 
 
-def _read(answer: HTTPResponse) -> bytes:
-    """What has come of an answer, a chunk at most; nothing at its end. Interrupted if the connection breaks."""
-    try:
-        return answer.read1(CHUNK)
-    except (OSError, HTTPException, ValueError) as error:
-        raise Interrupted(_describe(error)) from None
+class Watch:
+    """Reads an answer, whose connection it ends if nothing of its content comes in time.
+
+    TIMEOUT is each byte's, but lengths of chunks, and what follows the last one, can come byte by byte without an end.
+    `refuse` is called, with 0, if the content isn't whole then.
+    """
+
+    def __init__(self, answer: HTTPResponse, refuse: Callable[[int], None]):
+        self.answer, self.refuse, self.since = answer, refuse, time.monotonic()
+        self.stalled, self.ended = False, Event()
+
+    def __enter__(self) -> "Watch":
+        if not self.answer.isclosed():  # as one without content is at once
+            connection = socket.socket(fileno=os.dup(self.answer.fileno()))
+            Thread(target=self._watch, args=(connection,), daemon=True).start()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.ended.set()
+
+    def _watch(self, connection: socket.socket) -> None:
+        with connection:
+            while not self.ended.wait(max(0, self.since + PATIENCE - time.monotonic())):
+                if time.monotonic() - self.since >= PATIENCE:
+                    self.stalled = True
+                    with suppress(OSError):  # the server has ended it already
+                        connection.shutdown(socket.SHUT_RDWR)
+                    break
+
+    def read(self) -> bytes:
+        """What has come, a chunk at most; nothing at the end. Interrupted if the connection breaks, or was ended."""
+        try:
+            chunk = self.answer.read1(CHUNK)
+        except (OSError, HTTPException, ValueError) as error:
+            if self.stalled:
+                self.refuse(0)
+            raise Interrupted(_describe(error)) from None
+        self.since = time.monotonic()
+        return chunk
 
 
 def _describe(error: Exception) -> str:

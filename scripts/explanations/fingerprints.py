@@ -96,20 +96,20 @@ def write_note(path: Path, note: Note) -> None:
 
 
 def read_heading(path: Path) -> tuple[str, str, str]:
-    """A note's fingerprint, what `sum_states` says of its files, and its folder; empty if there is none."""
+    """A note's fingerprint, what `sum_states` says of its files, and its folder; empty if none can be read."""
     try:
         with open(path) as file:
             return file.readline().rstrip("\n"), file.readline().rstrip("\n"), file.readline().rstrip("\n")
-    except (FileNotFoundError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError):
         return "", "", ""
 
 
 def read_note(path: Path) -> Note | None:
-    """Read a note; none if there is none, or no whole one."""
+    """Read a note; none if there is none, or no whole one that can be read."""
     try:
         known, _, folder, *lines = path.read_text().split("\n")
         parts = [line.split(" ", 3) for line in lines]
         files = [ImageFile(name, int(size), int(time)) for _, size, time, name in parts]
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return None
     return Note(known, folder, files, [content for content, *_ in parts])

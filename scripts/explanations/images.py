@@ -1,6 +1,5 @@
 """Image files: what is wrong with them, and their pixels as a network sees them."""
 
-import shlex
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import Base
 from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION
 
-from explanations.command import InputError
+from explanations.command import InputError, make_again
 from explanations.fingerprints import hash_bytes
 from explanations.framing import AS_STORED, ORIENTATIONS, Framing, Picture
 
@@ -105,9 +104,7 @@ def read_content(picture: Picture) -> bytes:
     except OSError as error:
         raise _unreadable(picture.path, error) from None
     if picture.content and hash_bytes(content) != picture.content:
-        remedy = (
-            f"put it back, or make the list again: snakemake --cores all --force {shlex.quote(str(picture.listing))}"
-        )
+        remedy = f"put it back, or {make_again(picture.listing, 'the list')}"
         raise InputError(f"{picture.path}: changed since it was listed; {remedy}")
     return content
 

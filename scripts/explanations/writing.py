@@ -26,7 +26,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
     What killed processes have left there of the same file is removed too. If another process has made `path`
     meanwhile, that is left as it is: said on standard output if both are the same, otherwise an InputError.
-    InputError, too, if the disk is full or `path` can't be written.
+    InputError, too, if `path` is gone meanwhile, if the disk is full or `path` can't be written.
     """
     with _own_folder(Path(path)) as temporary:
         yield temporary / Path(path).name
@@ -95,12 +95,17 @@ def _publish(made: Path, path: Path, before: tuple | None) -> None:
         if made.is_dir() and path.exists():
             path.rename(made.parent / "replaced")
         os.replace(made, path)
+    elif not path.exists():
+        raise InputError(
+            f"{path}: it was removed while it was made anew; a run of other settings or code may be making it. If none "
+            "is, run this again"
+        )
     elif _is_same(made, path):
         print(f"{path}: another process has made the same meanwhile; it is left as it is")
     else:
         raise InputError(
-            f"{path}: another process has made it meanwhile, otherwise; it is left as it is. If that process is of "
-            "other settings or code, delete it and run this again"
+            f"{path}: another process has made it meanwhile, with another content; it is left as it is. If that "
+            "process is of other settings or code, delete it and run this again"
         )
 
 

@@ -5,6 +5,7 @@ import functools
 import json
 import math
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 # the library's modules that need nothing but Python and what Snakemake brings along
 sys.path.append(str(Path(workflow.basedir, "scripts")))
-from explanations.command import InputError
+from explanations.command import CONFIGURED, InputError
 from explanations.configuration import check_argument, check_config, check_folder
 from explanations.fingerprints import fingerprint
 from explanations.folders import holds_images
@@ -291,6 +292,18 @@ OTHERS = [name for name in NETWORKS if name not in PAPERS and config["networks"]
 URGENT, USUAL, LATER = 20, 10, 0  # priorities: other networks than the paper's two delay nothing
 SHARDS = blocks(config["attributions"]["shard_size"])
 REMOVAL_SHARDS = blocks(config["removal"]["shard_size"])
+
+
+def configured():
+    """The options that gave this run its configuration, as they are typed behind a target; nothing if there were none."""
+    files = [
+        os.path.relpath(file) if file.is_relative_to(Path.cwd()) else file for file in workflow.overwrite_configfiles
+    ]
+    settings = list(workflow.config_settings.config_args or [])
+    options = [*(["--configfile", *files] if files else []), *(["--config", *settings] if settings else [])]
+    return shlex.join(map(str, options))
+
+
 # How rules write commands: whatever they fill in is quoted for the shell, {…:q}. Snakemake writes nothing for an empty
 # text or list, and a text may begin with a dash: --flag={…:q} of one value, --flag {…:q} of a list, which may be empty.
 #
@@ -298,7 +311,7 @@ REMOVAL_SHARDS = blocks(config["removal"]["shard_size"])
 # of the time. Other C libraries ignore these.
 shell.prefix(
     "export MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648"
-    f" {STEPS_LOCK}=results/{EXPERIMENT}/.steps; "
+    f" {STEPS_LOCK}=results/{EXPERIMENT}/.steps {CONFIGURED}={shlex.quote(configured())}; "
 )
 
 

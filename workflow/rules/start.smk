@@ -25,8 +25,11 @@ def refuse_second_writers():
     """Stop while another run, or steps of an earlier one, are at work: they would write what this run's jobs write.
 
     A run holds a lock for as long as it lasts, and its steps share another, on any executor; a file system that has no
-    locks is passed over. Slurm is asked for its jobs, too: those that wait hold nothing yet.
+    locks is passed over. Slurm is asked for its jobs, too: those that wait hold nothing yet. A run that makes no file,
+    as `cost`, disturbs nobody.
     """
+    if not any(job.output for job in workflow.dag.needrun_jobs()):
+        return
     try:
         RUN_LOCK.parent.mkdir(parents=True, exist_ok=True)
         RUN_LOCK.touch()
@@ -37,10 +40,10 @@ def refuse_second_writers():
         if lock is None:
             said = RUN_LOCK.read_text().strip()
             raise WorkflowError(f"another run is at work in {RUN_LOCK.parent} ({said}); wait until it ends, or end it")
+        HELD.append(lock)
         lock.truncate(0)
         print(f"process {os.getpid()} on {socket.gethostname()}", file=lock, flush=True)
-        HELD.append(lock)
-    except OSError:
+    except OSError:  # no locks; or no space for saying who holds it, which is held all the same
         pass
     if workflow.executor_plugin.name == "slurm":
         refuse_slurm_jobs()
@@ -55,7 +58,7 @@ def refuse_steps():
         lock = take_lock(STEPS)
         if lock is None:
             lines = [line.split(" ", 2) for line in STEPS.read_text().splitlines()]
-            others = [line for line in lines if line[0] != socket.gethostname()]
+            others = [line for line in lines if len(line) == 3 and line[0] != socket.gethostname()]
             named += [f"{script} (process {process} on {machine})" for machine, process, script in others]
         else:
             lock.truncate(0)
@@ -76,8 +79,10 @@ def find_steps():
     for process in psutil.process_iter(["pid", "cmdline"]):
         command = process.info["cmdline"] or []
         script = next((Path(part).name for part in command[1:3] if part.startswith("scripts/")), None)
-        with suppress(psutil.Error):
-            if script and any(f"results/{EXPERIMENT}/" in part for part in command) and process.cwd() == os.getcwd():
+        if not script or not any(f"results/{EXPERIMENT}/" in part for part in command):
+            continue
+        with suppress(psutil.Error):  # one of another experiment's run may read images of this one
+            if process.cwd() == os.getcwd() and process.environ().get(STEPS_LOCK, str(STEPS)) == str(STEPS):
                 found.append((process.pid, script))
     return found
 
@@ -120,6 +125,8 @@ def compare_space():
         needed = int(said)
     except (subprocess.CalledProcessError, ValueError):
         return
+    replaced = [file for job in jobs for file in map(str, job.output) if os.path.isfile(file)]
+    needed -= sum(map(os.path.getsize, replaced))  # each is removed before its job begins
     free = free_space(RUN_LOCK)
     if needed > free:
         raise WorkflowError(
