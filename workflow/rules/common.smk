@@ -301,7 +301,7 @@ def configured():
     ]
     settings = list(workflow.config_settings.config_args or [])
     options = [*(["--configfile", *files] if files else []), *(["--config", *settings] if settings else [])]
-    return shlex.join(map(str, options))
+    return shlex.join(map(str, options)).replace("{", "{{").replace("}", "}}")  # Snakemake fills in the prefix's braces
 
 
 # How rules write commands: whatever they fill in is quoted for the shell, {…:q}. Snakemake writes nothing for an empty
