@@ -107,8 +107,10 @@ def compare_space():
     """Stop a long run before its first job if the disk hasn't the space for what it will write, by the cost's estimate.
 
     The estimate is made where extraction's jobs run, since it needs torch too. Where that can't be, as where jobs run in
-    containers, nothing is compared.
+    containers, nothing is compared; nor where results go into a storage, of which this disk says nothing.
     """
+    if workflow.storage_settings.default_storage_provider:
+        return
     jobs = list(workflow.dag.needrun_jobs())
     long = [job for job in jobs if job.rule.name in ("extract_attributions", "measure_removal")]
     if len(long) < LONG:
