@@ -31,6 +31,8 @@ def refuse_second_writers():
     """
     if not any(job.output for job in workflow.dag.needrun_jobs()):
         return
+    if workflow.executor_plugin.name == "slurm":
+        refuse_slurm_jobs()
     try:
         RUN_LOCK.parent.mkdir(parents=True, exist_ok=True)
         RUN_LOCK.touch()
@@ -46,8 +48,6 @@ def refuse_second_writers():
         print(f"process {os.getpid()} on {socket.gethostname()}", file=lock, flush=True)
     except OSError:  # no locks; or no space for saying who holds it, which is held all the same
         pass
-    if workflow.executor_plugin.name == "slurm":
-        refuse_slurm_jobs()
     refuse_steps()
 
 
@@ -121,7 +121,7 @@ def compare_space():
     in_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
     try:
         said = shell(
-            "python scripts/estimate_cost.py --config {settings:q} --planned {planned:q} 2>/dev/null",
+            "python scripts/estimate_cost.py --config={settings:q} --planned={planned:q} 2>/dev/null",
             read=True,
             conda_env=long[0].conda_env.address if in_conda else None,
         )
