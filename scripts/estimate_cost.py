@@ -188,4 +188,4 @@ if __name__ == "__main__":
     )
     parser.add_argument("--mean-share", type=float, help="of the grid, at which a scan ends; left out: as expected")
     parser.add_argument("--planned", type=json.loads, help="say the bytes that these jobs will write, and nothing else")
-    run_command(parser, main)
+    run_command(parser, main, writes=False)

@@ -41,7 +41,7 @@ def main(robustness: list[Path], change: str, pdf: Path, png: Path, dpi: float) 
     table = table[table["change"] == change].sort_values("value")
     networks = order_networks(table)
     shown = table[table["value"] == SHOWN[change]].set_index("network")["relative_change"]
-    if set(shown.index) != set(networks.index):
+    if shown.empty or set(shown.index) != set(networks.index):
         raise InputError(f"the tables given lack the {change} {SHOWN[change]:g}; survey.{change}s must hold it")
     colours = ScalarMappable(Normalize(-1, 0, clip=True), COLOURS)
     groups = [(key, list(group.index)) for key, group in group_networks(networks)]

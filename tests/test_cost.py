@@ -4,6 +4,8 @@ import argparse
 import importlib.util
 import json
 import re
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -31,6 +33,7 @@ from explanations.cost import (
     removal_runs,
     removed_share,
 )
+from explanations.locks import STEPS_LOCK
 from explanations.measurements import write_measurements
 from explanations.saliency import FAMILIES, family_methods
 from explanations.shards import ShardReader
@@ -245,6 +248,15 @@ def test_bad_flags(flags, message):
     with pytest.raises(InputError) as raised:
         estimate_cost.main(**{"config": json.dumps({}), "gpu": GPUS["H100"], "mean_share": 0.1, **flags})
     assert str(raised.value).startswith(message)
+
+
+def test_it_keeps_no_run_waiting(tmp_path, monkeypatch):
+    """It holds no lock, as steps that write do: a run may start beside it."""
+    monkeypatch.setenv(STEPS_LOCK, str(tmp_path / ".steps"))
+    command = [sys.executable, ROOT / "scripts/estimate_cost.py", "--config={"]
+    said = subprocess.run(command, text=True, capture_output=True).stderr
+    assert "--config: can't be read as JSON" in said
+    assert not (tmp_path / ".steps").exists()
 
 
 def test_a_gpu_by_its_name_or_its_data_sheet():

@@ -3,7 +3,10 @@
 import hashlib
 import shutil
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 
 import numpy as np
 import pytest
@@ -18,6 +21,7 @@ import list_images
 from explanations import datasets, imagenet
 from explanations.command import InputError
 from explanations.datasets import check_files, list_labelled, obtain
+from explanations.downloads import fetch_file
 from explanations.folders import list_folder
 from explanations.framing import Framing, Picture
 from explanations.images import load_images
@@ -335,7 +339,29 @@ def test_a_broken_download_leaves_nothing(tmp_path, monkeypatch, serve, name):
     monkeypatch.setattr(Imagenette, "_ARCHIVES", {"320px": (serve(tmp_path / name), "0" * 32)})
     with pytest.raises(InputError, match=rf"http://.*{name}: (the server says 404|its MD5 is .*; expected 0000)"):
         obtain("imagenette", tmp_path / "data" / "imagenette2-320" / "val")
-    assert [path.name for path in (tmp_path / "data").iterdir()] == [f".{name}.lock"]
+    assert {path.name for path in (tmp_path / "data").iterdir()} == {f".{name}.lock", ".imagenette2-320.lock"}
+
+
+def test_experiments_that_want_a_data_set_together_get_it(tmp_path, monkeypatch, serve):
+    """Each of them removes the archive when it has unpacked it."""
+    name = "imagenetv2-matched-frequency-format-val"
+    archive = packed(write_photographs(tmp_path / "made", ["0", "482"], 20), tmp_path, name, "w")
+    monkeypatch.setattr(datasets, "IMAGENET_V2", serve(archive))
+    monkeypatch.setattr(datasets, "IMAGENET_V2_HASH", hashlib.sha256(archive.read_bytes()).hexdigest())
+    images, fetched = tmp_path / "data" / name, Barrier(2)
+
+    def fetch_together(*arguments):
+        found = fetch_file(*arguments)
+        with suppress(BrokenBarrierError):
+            fetched.wait(1)
+        return found
+
+    monkeypatch.setattr(datasets, "fetch_file", fetch_together)
+    with ThreadPoolExecutor(2) as pool:
+        for made in [pool.submit(obtain, "imagenet_v2", images) for _ in range(2)]:
+            made.result()
+    assert len([*images.rglob("*.jpg"), *images.rglob("*.JPEG")]) == 40
+    assert [path.name for path in (tmp_path / "data").iterdir() if not path.name.startswith(".")] == [name]
 
 
 def test_imagenet_v2_downloads_itself(tmp_path, monkeypatch, serve):

@@ -317,6 +317,11 @@ def test_figures_of_what_is_not_defined_are_drawn_or_one_line(world, flat, tmp_p
     plot_correlations.main([tmp_path / "c.csv"], **drawn)
     plot_robustness.main([tables["robustness"]], "scale", **drawn)
     assert drawn["png"].stat().st_size
+    with open(tables["robustness"], "r+") as file:  # cut off after the names of its columns
+        file.readline()
+        file.truncate(file.tell())
+    message = refused(plot_robustness.main, [tables["robustness"]], "scale", **drawn)
+    assert message == "the tables given lack the scale 10; survey.scales must hold it"
 
 
 def test_figures_of_what_has_no_interval(results, tmp_path):

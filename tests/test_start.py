@@ -57,6 +57,18 @@ def test_space_of_results_that_are_made_again_counts(tmp_path, made):
     assert "make_digit_images.py" in run.stdout or not made
 
 
+def test_space_of_a_storage_is_not_compared(tmp_path):
+    """As of S3: the disk here says nothing of it. No plugin for one is among the tests' libraries."""
+    folder = copy_workflow(tmp_path)
+    (folder / "scripts/estimate_cost.py").write_text(f"print({1000 * TERABYTE})")
+    (folder / "scripts/make_digit_images.py").write_text("raise SystemExit(1)")
+    told = (folder / "Snakefile").read_text()
+    in_storage = "    workflow.storage_settings.default_storage_provider = 's3'\n    compare_space()\n"
+    (folder / "Snakefile").write_text(told.replace("    compare_space()\n", in_storage))
+    run = snakemake(folder, "removal", "--cores", "1", *MINIMAL, check=False)
+    assert "no space left on the disk" not in run.stdout and "make_digit_images.py" in run.stdout
+
+
 @pytest.mark.parametrize("options", [[*MINIMAL], ["--config", "experiment=other", *MINIMAL], []])
 def test_the_command_that_makes_a_file_again_is_of_the_run(tmp_path, options):
     experiment = "other" if "--config" in options else "minimal" if options else "embedded"

@@ -26,17 +26,18 @@ class InputError(ValueError):
     """The user's input can't be used; the message is one line that names the key or file and what is allowed."""
 
 
-def run_command(parser: argparse.ArgumentParser, main: Callable[..., None]) -> None:
+def run_command(parser: argparse.ArgumentParser, main: Callable[..., None], *, writes: bool = True) -> None:
     """Parse the flags and call `main` with them by name.
 
     An InputError becomes one line and exit status 1, and so does an error of the system's, such as a folder that can't
     be written. SIGTERM, which clusters send, and SIGHUP end the step as Ctrl-C does: what is half written is removed.
+    A step that `writes` no result keeps no run waiting.
     """
     flags = vars(parser.parse_args())
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # not under nohup
             signal.signal(number, _end)
-    lock = hold_steps_lock(parser.prog)
+    lock = hold_steps_lock(parser.prog) if writes else None
     try:
         main(**flags)
     except InputError as error:

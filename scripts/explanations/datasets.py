@@ -7,6 +7,8 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
+from filelock import FileLock
+
 from explanations.command import InputError, progress
 from explanations.downloads import fetch_file
 from explanations.fingerprints import hash_content
@@ -64,20 +66,27 @@ def _download_imagenette(images: Path) -> None:
     from torchvision.datasets import Imagenette
 
     address, md5 = Imagenette._ARCHIVES["320px"]
-    _download_archive(address, md5, images.parent, "md5")  # it holds both splits
+    _download_archive(address, md5, images.parent, images, "md5")  # it holds both splits
 
 
 def _download_imagenet_v2(images: Path) -> None:
-    _download_archive(IMAGENET_V2, IMAGENET_V2_HASH, images)
+    _download_archive(IMAGENET_V2, IMAGENET_V2_HASH, images, images)
 
 
-def _download_archive(address: str, digits: str, folder: Path, algorithm: str = "sha256") -> None:
-    """Make a folder from the archive that holds it, at an address and of a known hash."""
-    archive = fetch_file(address, digits, folder.parent, algorithm)
-    with whole_folder(folder) as temporary, tarfile.open(archive) as file:
-        # Python 3.11's first versions, Debian's among them, have no filters; the archive is known by its hash
-        file.extractall(temporary, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
-    archive.unlink()
+def _download_archive(address: str, digits: str, folder: Path, images: Path, algorithm: str = "sha256") -> None:
+    """Make a folder from the archive that holds it, at an address and of a known hash.
+
+    Who wants it while another process makes it, for another experiment, waits and finds the images in it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        if images.is_dir():
+            return
+        archive = fetch_file(address, digits, folder.parent, algorithm)
+        with whole_folder(folder) as temporary, tarfile.open(archive) as file:
+            # Python 3.11's first versions, Debian's among them, have no filters; the archive is known by its hash
+            file.extractall(temporary, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+        archive.unlink()
 
 
 # --- what is in them ---------------------------------------------------------------------------------------------

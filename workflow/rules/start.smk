@@ -30,6 +30,8 @@ def refuse_second_writers():
     """
     if not any(job.output for job in workflow.dag.needrun_jobs()):
         return
+    if workflow.executor_plugin.name == "slurm":
+        refuse_slurm_jobs()
     try:
         RUN_LOCK.parent.mkdir(parents=True, exist_ok=True)
         RUN_LOCK.touch()
@@ -45,8 +47,6 @@ def refuse_second_writers():
         print(f"process {os.getpid()} on {socket.gethostname()}", file=lock, flush=True)
     except OSError:  # no locks; or no space for saying who holds it, which is held all the same
         pass
-    if workflow.executor_plugin.name == "slurm":
-        refuse_slurm_jobs()
     refuse_steps()
 
 
@@ -106,8 +106,10 @@ def compare_space():
     """Stop a long run before its first job if the disk hasn't the space for what it will write, by the cost's estimate.
 
     The estimate is made where extraction's jobs run, since it needs torch too. Where that can't be, as where jobs run in
-    containers, nothing is compared.
+    containers, nothing is compared; nor where results go into a storage, of which this disk says nothing.
     """
+    if workflow.storage_settings.default_storage_provider:
+        return
     jobs = list(workflow.dag.needrun_jobs())
     long = [job for job in jobs if job.rule.name in ("extract_attributions", "measure_removal")]
     if len(long) < LONG or workflow.touch:
@@ -118,7 +120,7 @@ def compare_space():
     in_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
     try:
         said = shell(
-            "python scripts/estimate_cost.py --config {settings:q} --planned {planned:q} 2>/dev/null",
+            "python scripts/estimate_cost.py --config={settings:q} --planned={planned:q} 2>/dev/null",
             read=True,
             conda_env=long[0].conda_env.address if in_conda else None,
         )
