@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from explanations.claims import CLAIMS, Evidence
-from explanations.command import run_command, step_parser
+from explanations.claims import CLAIMS, Claim, Evidence
+from explanations.command import InputError, run_command, step_parser
 from explanations.descriptions import read_description
 from explanations.tables import read_tables
+from explanations.verdicts import Finding
 from explanations.writing import whole_file
 
 NETWORKS = ("vgg16", "resnet50")
@@ -56,7 +57,7 @@ def main(
     output: Path,
     page: Path,
 ) -> None:
-    survey = read_tables(survey_accuracy, ())
+    survey = read_tables(survey_accuracy, ("network", "k", "original", "zeroed"))
     accuracy, tested = read_accuracies(decayed, survey)
 
     def read(path: Path) -> pd.DataFrame:
@@ -80,7 +81,7 @@ def main(
     )
     rows = []
     for claim in CLAIMS:
-        finding = claim.test(evidence)
+        finding = judge(claim, evidence)
         row = {"claim": claim.number, "network": claim.network, "statement": claim.statement, "paper": claim.paper}
         rows.append({**row, "ours": finding.ours, "test": finding.test, "verdict": finding.verdict})
     table = pd.DataFrame(rows)
@@ -90,13 +91,26 @@ def main(
         temporary.write_text(render_page(table, experiment))
 
 
+def judge(claim: Claim, evidence: Evidence) -> Finding:
+    """What a claim's test finds; InputError, naming the claim, if tables lack the rows or columns that it asks for."""
+    try:
+        return claim.test(evidence)
+    except (KeyError, IndexError, AttributeError) as error:
+        lacking = f"{claim.network}'s tables lack rows or columns that it asks for"
+        said = " ".join(str(error).split())
+        raise InputError(f"claim {claim.number}: {lacking} ({said}); make the statistics again") from None
+
+
 def read_accuracies(decayed: list[Path], survey: pd.DataFrame) -> tuple[dict[str, dict[str, float]], int]:
     """Top-1 accuracy by network and variant, and the number of test images, from decayed networks and the survey."""
     accuracy: dict[str, dict[str, float]] = {}
     tested = 0
     for path in decayed:
         name, record = path.parent.name, read_description(path).record
-        usual = survey[(survey.network == name) & (survey.k == 1)].iloc[0]
+        found = survey[(survey.network == name) & (survey.k == 1)]
+        if found.empty:
+            raise InputError(f"{path}: the survey's tables of accuracy lack {name}; make the survey again")
+        usual = found.iloc[0]
         accuracy[name] = {"original": usual.original, "zeroed": usual.zeroed, "decayed": record["accuracy"]}
         tested = record["test_images"]
     return accuracy, tested

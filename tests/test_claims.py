@@ -5,10 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import refused
 
 from explanations import claim_tests
+from explanations.claim_tests import Evidence
 from explanations.claims import CLAIMS
 from explanations.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED, judge_ratio, judge_signs, ratio_error
+from report_findings import judge
 
 
 def rows(*outcomes: tuple[str, float, float], family: str = "bias", measure: str = "delta_e_minus") -> pd.DataFrame:
@@ -200,3 +203,23 @@ def test_robustness(plain, normalised, verdict):
 def test_claims_are_numbered_once():
     numbers = [claim.number for claim in CLAIMS]
     assert len(set(numbers)) == len(numbers)
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.number)
+def test_tables_that_lost_all_rows_decide_nothing(claim):
+    """One line that names the claim, or no verdict; never a traceback."""
+    lost = pd.DataFrame()
+    networks = dict.fromkeys(("vgg16", "resnet50"), lost)
+    evidence = Evidence(
+        **{
+            "biases": lost,
+            "biases_other": lost,
+            "variants": lost,
+            "gross_sums": lost,
+            "accuracy": {},
+            "tested_images": 0,
+        },
+        **{"aggregates": networks, "correlations": networks},
+        survey=dict.fromkeys(("accuracy", "outputs", "fits", "robustness"), lost),
+    )
+    assert refused(judge, claim, evidence).startswith(f"claim {claim.number}: ")

@@ -153,6 +153,7 @@ def test_a_folder_made_meanwhile_is_left(tmp_path, content, capsys):
             (temporary / "val/a/1").write_text("same")
             (path / "a").mkdir(parents=True)
             (path / "a/1").write_text(content)
+            (path / ".snakemake_timestamp").touch()
 
     if content == "same":
         write()

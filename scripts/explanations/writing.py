@@ -18,6 +18,7 @@ from explanations.locks import take_lock
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors of a disk, a quota or a limit that is used up
 LOCK = ".lock"
+TIMESTAMP = ".snakemake_timestamp"  # which Snakemake puts into folders that jobs have made
 
 
 @contextmanager
@@ -122,10 +123,10 @@ def _is_same(first: Path, second: Path) -> bool:
     """Whether two files, or all of two folders, hold the same bytes."""
     if not first.is_dir():
         return second.is_file() and filecmp.cmp(first, second, shallow=False)
-    names = sorted(entry.name for entry in first.iterdir())
-    if not second.is_dir() or names != sorted(entry.name for entry in second.iterdir()):
+    if not second.is_dir():
         return False
-    return all(_is_same(first / name, second / name) for name in names)
+    names, others = ({entry.name for entry in folder.iterdir()} - {TIMESTAMP} for folder in (first, second))
+    return names == others and all(_is_same(first / name, second / name) for name in names)
 
 
 # --- a disk that is full, a folder that can't be written ---------------------------------------------------------

@@ -59,7 +59,8 @@ def refuse_steps():
         if lock is None:
             lines = [line.split(" ", 2) for line in STEPS.read_text().splitlines()]
             others = [line for line in lines if len(line) == 3 and line[0] != socket.gethostname()]
-            named += [f"{script} (process {process} on {machine})" for machine, process, script in others]
+            elsewhere = [f"{script} (process {process} on {machine})" for machine, process, script in others]
+            named += ["one or more of " + ", ".join(elsewhere)] if elsewhere else []  # all that began are listed
         else:
             lock.truncate(0)
             lock.close()
