@@ -201,8 +201,8 @@ def test_arguments_load_no_weights(name):
     config["networks"]["mine"]["arguments"][name] = "w.pth"
     assert f"networks.mine.arguments.{name}: " in refused(check_config, config, SCHEMA)
     for source in ("timm", "torchvision"):
-        message = f"arguments of resnet18: {name} is not allowed; weights are none of a constructor's arguments"
-        assert refused(build_network, source, "resnet18", {name: "w.pth"}) == message
+        message = f"arguments of resnet18: {name} is not allowed; weights are none of a constructor's arguments here"
+        assert refused(build_network, source, "resnet18", {name: "w.pth"}).startswith(message)
 
 
 def test_a_configuration_too_long_for_a_command():
