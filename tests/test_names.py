@@ -228,7 +228,7 @@ def test_classes_of_any_name_in_figures(world, tmp_path, drawn):
     network, shard = tmp_path / "n.safetensors", world.shards["vgg16"]
     data = {"manifest": world.manifest, "images": world.images, "image": 3, **drawn["flags"]}
     for name in (r"$\bad$", "${", "two\nlines " * 300):
-        save_network(network, build("vgg16", seed=SEED), describe("vgg16", classes=[f"{name}{k}" for k in range(10)]))
+        save_network(network, build("vgg16", seed=SEED), describe("vgg16", classes=tuple(f"{name}{k}" for k in range(10))))
         plot_decomposition.main(network=network, shards=[shard], layer=6, **data)
         plot_variants_attributions.main(networks=[network] * 2, shards=[shard] * 2, **data)
 
@@ -247,9 +247,9 @@ def test_tables_and_manifests_hold_names_that_a_spreadsheet_would_run(tmp_path):
     rows = [ManifestRow(k, f"{name}/1.png", name, k) for k, name in enumerate(AWKWARD)]
     write_manifest(tmp_path / "m.csv", rows)
     assert read_manifest(tmp_path / "m.csv") == rows
-    write_table(tmp_path / "t.csv", pd.DataFrame({"image": AWKWARD, "n": -1.5}), {"network": "a", "class": "=1+1"})
+    write_table(tmp_path / "t.csv", pd.DataFrame({"image": AWKWARD, "beta": -1.5}), {"network": "a", "class": "=1+1"})
     found = read_tables([tmp_path / "t.csv"], ())
-    assert found["image"].tolist() == list(AWKWARD) and {*found["class"]} == {"=1+1"} and {*found["n"]} == {-1.5}
+    assert found["image"].tolist() == list(AWKWARD) and {*found["class"]} == {"=1+1"} and {*found["beta"]} == {-1.5}
     for path in (tmp_path / "m.csv", tmp_path / "t.csv"):
         with path.open(newline="") as file:
             cells = [cell for row in csv.reader(file) for cell in row]
