@@ -228,7 +228,9 @@ def test_classes_of_any_name_in_figures(world, tmp_path, drawn):
     network, shard = tmp_path / "n.safetensors", world.shards["vgg16"]
     data = {"manifest": world.manifest, "images": world.images, "image": 3, **drawn["flags"]}
     for name in (r"$\bad$", "${", "two\nlines " * 300):
-        save_network(network, build("vgg16", seed=SEED), describe("vgg16", classes=tuple(f"{name}{k}" for k in range(10))))
+        save_network(
+            network, build("vgg16", seed=SEED), describe("vgg16", classes=tuple(f"{name}{k}" for k in range(10)))
+        )
         plot_decomposition.main(network=network, shards=[shard], layer=6, **data)
         plot_variants_attributions.main(networks=[network] * 2, shards=[shard] * 2, **data)
 

@@ -40,7 +40,11 @@ def start_writer(path: Path) -> subprocess.Popen:
     """A process that has written half of `path`."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, path], text=True, env={**os.environ, "PYTHONPATH": str(SCRIPTS)}, **pipes
+        [sys.executable, "-c", WRITER, path],
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a run in the background ignores
+        **pipes,
     )
     assert writer.stdout.readline() == "ready\n"
     return writer
