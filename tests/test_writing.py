@@ -15,6 +15,7 @@ from explanations.command import InputError
 from explanations.locks import take_lock
 from explanations.writing import whole_file, whole_folder
 
+ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 # a process that writes half of a file and waits for a line before it goes on
 WRITER = """
 import sys
@@ -36,6 +37,12 @@ run_command(parser, main)
 """
 
 
+def heed_signals() -> None:
+    """As from a terminal: tests in the background, or under nohup, ignore some."""
+    for number in ENDS:
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start_writer(path: Path) -> subprocess.Popen:
     """A process that has written half of `path`."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -43,7 +50,7 @@ def start_writer(path: Path) -> subprocess.Popen:
         [sys.executable, "-c", WRITER, path],
         text=True,
         env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a run in the background ignores
+        preexec_fn=heed_signals,
         **pipes,
     )
     assert writer.stdout.readline() == "ready\n"
@@ -213,7 +220,7 @@ def test_many_writers_at_once_make_one_result(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", ENDS)
 def test_a_step_that_is_ended_leaves_nothing(tmp_path, number):
     step = start_writer(tmp_path / "r.csv")
     step.send_signal(number)
