@@ -1,5 +1,6 @@
-"""Faults to provoke: disks that are full or read-only, steps that are killed while they write, flipped bits."""
+"""Faults to provoke: signals that are heeded, disks that are full or can only be read."""
 
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,13 @@ from pathlib import Path
 import pytest
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
+ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)  # by which a step is ended and can clean up
+
+
+def heed_signals() -> None:
+    """As a process that a terminal starts: tests in the background, or under nohup, ignore some signals."""
+    for number in ENDS:
+        signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager

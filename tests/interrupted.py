@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import psutil
+from faults import heed_signals
 from workflow_copy import RESULTS
 
 
@@ -23,6 +24,7 @@ def start_snakemake(folder: Path, *arguments: str) -> subprocess.Popen:
             stdout=said,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=heed_signals,
         )
 
 

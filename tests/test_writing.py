@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 from conftest import refused
-from faults import SCRIPTS, full_disk, read_only
+from faults import ENDS, SCRIPTS, full_disk, heed_signals, read_only
 
 from explanations.command import InputError
 from explanations.locks import take_lock
 from explanations.writing import whole_file, whole_folder
 
-ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 # a process that writes half of a file and waits for a line before it goes on
 WRITER = """
 import sys
@@ -35,12 +34,6 @@ parser = step_parser("a step")
 parser.parse_args = lambda: parser.parse_known_args()[0]
 run_command(parser, main)
 """
-
-
-def heed_signals() -> None:
-    """As from a terminal: tests in the background, or under nohup, ignore some."""
-    for number in ENDS:
-        signal.signal(number, signal.SIG_DFL)
 
 
 def start_writer(path: Path) -> subprocess.Popen:
