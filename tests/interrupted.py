@@ -34,13 +34,13 @@ def kill_snakemake(run: subprocess.Popen) -> None:
     run.wait()
 
 
-def wait_for(what: str, find: Callable[[], object], seconds: float = 180) -> object:
+def wait_for(what: str, find: Callable[[], object], seconds: float = 180, pause: float = 0.1) -> object:
     """What `find` finds, as soon as it finds anything."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := find():
             return found
-        time.sleep(0.1)
+        time.sleep(pause)
     raise AssertionError(f"{what} after {seconds} seconds")
 
 

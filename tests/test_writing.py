@@ -11,8 +11,9 @@ import pytest
 from conftest import refused
 from faults import ENDS, SCRIPTS, full_disk, heed_signals, read_only
 
+from explanations import writing
 from explanations.command import InputError
-from explanations.locks import take_lock
+from explanations.locks import STEPS_LOCK, take_lock
 from explanations.writing import whole_file, whole_folder
 
 # a process that writes half of a file and waits for a line before it goes on
@@ -122,6 +123,32 @@ def test_a_slow_writer_leaves_what_another_has_made(tmp_path):
     assert "another process has made the same meanwhile" in said
     assert path.read_text() == "whole" and path.stat() == made
     assert hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize("run", [True, False])
+def test_a_step_that_only_begins_to_write_then_leaves_it_too(tmp_path, run, monkeypatch, capsys):
+    """A run's step, at whose start its result was not there; by hand, a result is made again."""
+    path = tmp_path / "r.csv"
+    path.write_text("made while this process loaded its libraries")
+    later = (writing.STARTED + 2 * writing.SKEW) // 10**9
+    os.utime(path, (later, later))
+    if run:
+        monkeypatch.setenv(STEPS_LOCK, str(tmp_path / ".steps"))
+
+    def write(text: str) -> None:
+        with whole_file(path) as temporary:
+            temporary.write_text(text)
+
+    if run:
+        assert "another process has made it meanwhile" in refused(write, "of an earlier configuration")
+        write(path.read_text())
+        assert "another process has made the same" in capsys.readouterr().out
+        path.unlink()
+    for text in ("first", "second"):  # what this process has made is its own
+        write(text)
+        assert path.read_text() == text
+        os.utime(path, (later, later))
+        writing.MADE[path] = writing._state(path)
 
 
 def test_a_writer_of_something_else_is_an_error(tmp_path):

@@ -9,15 +9,19 @@ import glob
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from explanations.command import InputError
-from explanations.locks import take_lock
+from explanations.locks import STEPS_LOCK, take_lock
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors of a disk, a quota or a limit that is used up
 LOCK = ".lock"
+STARTED = time.time_ns()  # of this process, but for its first imports
+SKEW = 10 * 10**9  # ns by which the clocks of two machines may differ
+MADE: dict[Path, tuple | None] = {}  # what this process has made, as it was then
 TIMESTAMP = ".snakemake_timestamp"  # which Snakemake puts into folders that jobs have made
 
 
@@ -44,7 +48,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
 def _own_folder(path: Path) -> Iterator[Path]:
     """A folder beside `path` for this process alone, locked while it is used; what has path's name in it is moved."""
     try:
-        before = _state(path)
+        before = None if _is_anothers(path) else _state(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(path)
         folder, lock = _make_folder(path)
@@ -96,6 +100,7 @@ def _publish(made: Path, path: Path, before: tuple | None) -> None:
         if made.is_dir() and path.exists():
             path.rename(made.parent / "replaced")
         os.replace(made, path)
+        MADE[path.absolute()] = _state(path)
     elif not path.exists():
         raise InputError(
             f"{path}: it was removed while it was made anew; a run of other settings or code may be making it. If none "
@@ -108,6 +113,14 @@ def _publish(made: Path, path: Path, before: tuple | None) -> None:
             f"{path}: another process has made it meanwhile, with another content; it is left as it is. If that "
             "process is of other settings or code, delete it and run this again"
         )
+
+
+def _is_anothers(path: Path) -> bool:
+    """Whether another process has made `path` since this one started, a step of a run: at its start there was none."""
+    state = _state(path)
+    if state is None or STEPS_LOCK not in os.environ or MADE.get(path.absolute()) == state:
+        return False
+    return path.stat().st_mtime_ns > STARTED + SKEW
 
 
 def _state(path: Path) -> tuple | None:
