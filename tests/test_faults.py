@@ -31,7 +31,6 @@ pytestmark = [pytest.mark.workflow, pytest.mark.faults]
 SHARD = RESULTS / "attributions/vgg16/original/0.h5"
 REMOVAL = RESULTS / "removal/vgg16/original-bilinear/layers-0.h5"
 STEPS = {SHARD: "extract_attributions", REMOVAL: "measure_removal"}
-BENCHMARKS = {SHARD: f"{STEPS[SHARD]}/vgg16-original-0", REMOVAL: f"{STEPS[REMOVAL]}/vgg16-original-bilinear-layers-0"}
 # Python reads it at its start: the process is killed when half of what it writes is on the disk
 KILLER = """
 import os, signal, sys
@@ -157,8 +156,11 @@ def test_steps_that_outlive_their_run_are_named(folder, result, number):
     before = read_arrays(folder / result)
     (folder / result).unlink()
     script = f"{STEPS[result]}.py"
+    steps = folder / RESULTS / ".steps"
+    steps.write_text("")
     run = start_snakemake(folder, str(result), "--cores", "2", *MINIMAL)
-    step = wait_for_step(folder, script, BENCHMARKS[result])
+    step = wait_for_step(folder, script)
+    wait_for(f"{script} never began", lambda: script in steps.read_text(), pause=0.001)
     step.suspend()
     run.send_signal(number)
     run.wait(LONGEST)
