@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from explanations.command import InputError
 from explanations.locks import STEPS_LOCK, take_lock
@@ -67,7 +68,7 @@ def _own_folder(path: Path) -> Iterator[Path]:
             lock.close()
 
 
-def _make_folder(path: Path):
+def _make_folder(path: Path) -> tuple[Path, IO[str] | None]:
     """A new folder beside `path` and the lock on it; none where the file system has no locks."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
