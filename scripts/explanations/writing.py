@@ -121,11 +121,11 @@ def _is_anothers(path: Path) -> bool:
     state = _state(path)
     if state is None or STEPS_LOCK not in os.environ or MADE.get(path.absolute()) == state:
         return False
-    return path.stat().st_mtime_ns > STARTED + SKEW
+    return state[1] > STARTED + SKEW
 
 
 def _state(path: Path) -> tuple | None:
-    """What tells a file or folder from another that takes its place; None if there is none."""
+    """What tells a file or folder from another that takes its place, its time second; None if there is none."""
     try:
         status = path.stat()
     except FileNotFoundError:

@@ -52,21 +52,20 @@ def refuse_second_writers():
 
 def refuse_steps():
     """Stop if steps of an earlier run are at work, whose Snakemake was killed: on this machine, or anywhere by their lock."""
-    left = find_steps()
+    left, held = find_steps(), False
     named = [f"{script} (process {process})" for process, script in left]
-    try:
+    with suppress(OSError):  # without locks, this machine's processes are what can be seen
         lock = take_lock(STEPS)
-        if lock is None:
+        if lock is not None:
+            with lock:
+                lock.truncate(0)
+        else:
             lines = [line.split(" ", 2) for line in STEPS.read_text().splitlines()]
             others = [line for line in lines if len(line) == 3 and line[0] != socket.gethostname()]
             elsewhere = [f"{script} (process {process} on {machine})" for machine, process, script in others]
             named += ["one or more of " + ", ".join(elsewhere)] if elsewhere else []  # all that began are listed
-        else:
-            lock.truncate(0)
-            lock.close()
-    except OSError:
-        lock = STEPS  # without locks, this machine's processes are what can be seen
-    if left or lock is None:
+            held = True
+    if left or held:
         kill = f": kill {' '.join(str(process) for process, _ in left)}" if left else ""
         said = ", ".join(named) or "which ones can't be seen from here"
         raise WorkflowError(
