@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 EXPERIMENT ?= embedded
+OUTPUT ?= explained
 CHECKS ?= scale or conda or faults or slurm
 
-.PHONY: help setup reproduce test check bench costs times lint format gallery lock clean
+.PHONY: help setup photographs explain reproduce test check bench costs pages lint format lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -15,13 +16,27 @@ setup: $(READY) ## make the pinned environment in .venv
 
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Python {v.major}.{v.minor} is too old; 3.11 or newer is needed (make PYTHON=python3.12)")'
+	@test ! -L $(VENV) || { echo "$(VENV) is a link: to another's environment, which this would empty; remove the link" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: --requirement requirements-uv.lock
 	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python $(BIN)/python requirements.lock
 	@touch $@
 
+photographs: $(READY) ## run the photographs' experiment, with networks trained on ImageNet: figures, findings, report
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --configfile config/photographs.yaml -- all report
+
 reproduce: $(READY) ## run the embedded experiment: figures, findings, report
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all all report
+
+# names of files and classes reach the script as the shell gave them: they may hold spaces, quotes, $, or begin with -
+explain: export EXPLAIN_IMAGE = $(value IMAGE)
+explain: export EXPLAIN_NETWORK = $(value NETWORK)
+explain: export EXPLAIN_TARGET = $(value TARGET)
+explain: export EXPLAIN_OUTPUT = $(value OUTPUT)
+explain: $(READY) ## explain a picture: IMAGE=cat.jpg, or a folder; NETWORK=torchvision:resnet50 TARGET=tabby OUTPUT=folder FLAGS="--grid 100"; paths are as the shell gives them
+	@test -n "$$EXPLAIN_IMAGE" || { echo 'IMAGE is missing; an example is make explain IMAGE=cat.jpg' >&2; exit 1; }
+	@PATH="$(CURDIR)/$(BIN):$$PATH" python scripts/explain_images.py --output="$$EXPLAIN_OUTPUT" \
+	  $${EXPLAIN_NETWORK:+--network="$$EXPLAIN_NETWORK"} $${EXPLAIN_TARGET:+--target="$$EXPLAIN_TARGET"} $(FLAGS) -- "$$EXPLAIN_IMAGE"
 
 test: $(READY) ## pass the tests
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n 2 --dist loadfile
@@ -30,14 +45,14 @@ check: $(READY) ## pass the slow tests: whole networks, conda environments, faul
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -m "$(CHECKS)"
 
 bench: $(READY) ## time the extraction against a plain pass and against Captum, and the reading of images
-	MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648 $(BIN)/python -W ignore benchmarks/extraction_cost.py
+	MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648 $(BIN)/python -W ignore benchmarks/extraction_cost.py --output docs/extraction_cost.csv
 	$(BIN)/python -W ignore benchmarks/reading.py
 
 costs: $(READY) ## bring the tables of docs/cost.md up to date
 	PATH="$(CURDIR)/$(BIN):$$PATH" python docs/write_cost.py
 
-times: $(READY) ## bring the times in README.md and docs/cluster.md up to the run that `make reproduce` made
-	PATH="$(CURDIR)/$(BIN):$$PATH" python docs/write_times.py
+pages: $(READY) ## bring what the README and docs/ state of a run, and the gallery, up to the runs that `make reproduce` and `make photographs` made
+	PATH="$(CURDIR)/$(BIN):$$PATH" python docs/write_pages.py --results=results/$(EXPERIMENT)
 
 lint: $(READY) ## check the style of all code
 	$(BIN)/ruff check .
@@ -49,10 +64,6 @@ format: $(READY) ## put all code in style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt .
-
-gallery: ## copy the experiment's figures into docs/
-	mkdir -p docs/gallery
-	cp results/$(EXPERIMENT)/figures/*.png docs/gallery/
 
 lock: ## solve requirements.in anew
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url requirements.in --output-file requirements.lock

@@ -1,12 +1,10 @@
 # Measuring visual explanations: the whole study as a workflow. Configuration: config/README.md.
-# A configuration that is whole by itself, as config/imagenet.yaml is, says so; others are laid over the embedded one.
-if not config.get("whole"):
-
-    configfile: "config/config.yaml"
 
 
+include: "workflow/rules/source.smk"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/start.smk"
+include: "workflow/rules/inputs.smk"
 include: "workflow/rules/weights.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/networks.smk"
@@ -19,6 +17,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/cost.smk"
 include: "workflow/rules/targets.smk"
 include: "workflow/rules/collect.smk"
+include: "workflow/rules/messages.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -29,9 +28,17 @@ onstart:
     compare_space()
 
 
+onsuccess:
+    say_what_came_out()
+
+
+onerror:
+    say_how_to_go_on()
+
+
 rule all:
-    """all figures, as PDF and PNG, and the findings"""
+    """all figures, as PDF and PNG, all statistics and the findings"""
     default_target: True
     input:
         rules.figures.input,
-        expand("results/{experiment}/{file}", experiment=EXPERIMENT, file=FINDINGS),
+        rules.statistics.input,

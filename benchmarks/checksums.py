@@ -26,10 +26,10 @@ import torchvision
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
-from explanations import shards
-from explanations.decomposition import Decomposition
-from explanations.hdf5 import write_hdf5
-from explanations.shards import IDENTITY, Operation, ShardReader, ShardWriter
+from explanations.decomposition.decomposition import Decomposition
+from explanations.files import shards
+from explanations.files.hdf5 import write_hdf5
+from explanations.files.shards import IDENTITY, Operation, ShardReader, ShardWriter
 
 SHARD = 4  # batches
 PASSES = 10  # of a scan on a grid of 100: few decisions hold that short

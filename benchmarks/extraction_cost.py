@@ -1,12 +1,14 @@
 """What attributions cost: a batch's decomposition against a plain forward and backward pass, and against Captum.
 
-Prints, for each network, the time of a plain pass (score to input), and as ratios to it, measured in turns within one
-run: all that a shard holds, at all layers; Captum's layer gradient × activation, one call with the list of layers; and
-the same layer by layer. Captum gives activities alone, no biases, at the outputs of blocks or activation functions.
+Prints, and writes as CSV, the seconds of a plain pass (score to input) of each network, and as ratios to it, in turns
+within one run: all that a shard holds, at all layers; Captum's layer gradient × activation, one call with the list of
+layers; and the same layer by layer. Captum gives activities alone, no biases, at the outputs of blocks or activation
+functions.
 """
 
 import argparse
 import copy
+import csv
 import statistics
 import sys
 import time
@@ -21,8 +23,9 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
-from explanations.decomposition import Decomposition
-from explanations.devices import place_network
+from explanations.decomposition.decomposition import Decomposition
+from explanations.files.writing import whole_file
+from explanations.networks.devices import place_network
 
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.SiLU, nn.GELU, nn.Hardswish)
 NETWORKS = ("vgg16", "resnet50", "mobilenet_v2", "efficientnet_b0", "convnext_tiny", "swin_t", "vit_b_16")
@@ -30,11 +33,12 @@ COLUMNS = {"shard": "all of a shard", "together": "Captum, one call", "apart": "
 ONCE = ("apart",)  # takes as long as all the rest, many times over
 
 
-def main(networks: list[str], batch: int, repeats: int, threads: int, device: str) -> None:
+def main(networks: list[str], batch: int, repeats: int, threads: int, device: str, output: Path | None) -> None:
     torch.set_num_threads(threads)
     place = torch.device(device)
     print(f"{batch} images of 224 pixels, {threads} threads, {device}; medians of {repeats}, as ratios to a plain pass")
     print(f"{'network':20}{'plain':>9}" + "".join(f"{title:>18}" for title in COLUMNS.values()))
+    rows = [("network", "plain", *COLUMNS)]
     for name in networks:
         torch.manual_seed(0)
         network = torchvision.models.get_model(name, weights=None).eval().requires_grad_(False)
@@ -44,6 +48,10 @@ def main(networks: list[str], batch: int, repeats: int, threads: int, device: st
         ratios = [statistics.median(a / b for a, b in zip(times[key], times["plain"], strict=False)) for key in COLUMNS]
         plain = statistics.median(times["plain"])
         print(f"{name:20}{plain:8.3f}s" + "".join(f"{ratio:18.2f}" for ratio in ratios), flush=True)
+        rows.append((name, f"{plain:.3f}", *(f"{ratio:.2f}" for ratio in ratios)))
+    if output is not None:
+        with whole_file(output) as temporary, open(temporary, "w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 def list_calls(network: nn.Module, images: Tensor) -> dict[str, Callable]:
@@ -100,4 +108,5 @@ if __name__ == "__main__":
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--output", type=Path, help="CSV to write: docs/extraction_cost.csv, which pages show")
     main(**vars(parser.parse_args()))

@@ -19,10 +19,11 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 from estimate_cost import read_gpu
-from explanations.cost import BACKWARD
-from explanations.devices import PRECISIONS, compute_in, place_network, use_device
-from explanations.inference import FastDecisions, decide_in, optimise_for_inference
-from explanations.throughput import GPU, GPUS, list_operations, passes_per_second
+from explanations.cost.projection import BACKWARD
+from explanations.cost.throughput import GPU, GPUS, list_operations, passes_per_second
+from explanations.networks.decisions import decide_in
+from explanations.networks.devices import PRECISIONS, compute_in, place_network, use_device
+from explanations.networks.inference import optimise_for_inference
 
 NETWORKS = ("vgg16", "resnet50")
 SIZE = 224
@@ -52,12 +53,11 @@ def main(gpu: GPU | None, removal_batch: int, decay_batch: int, seconds: float, 
 def removal_pass(network: nn.Module, precision: str, device: torch.device, batch: int) -> Callable[[], None]:
     """A forward pass of a batch as removal's engine makes it, but for its checks in float32."""
     decide = decide_in(precision, network, device)
-    forward = decide.compute_fast if isinstance(decide, FastDecisions) else decide
     images = make_images(batch, device)
 
     @torch.no_grad()
     def run() -> None:
-        forward(images)
+        decide.compute(images)
 
     return run
 

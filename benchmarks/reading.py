@@ -1,10 +1,10 @@
 """How fast photographs are read and preprocessed, against what networks on a GPU ask for.
 
 JPEG files like ImageNet's (500×375, about 100 kB) are read as VGG-16 and ResNet-50 see them (short side 256,
-centre 224), by explanations.images.read_batches and by torchvision's ImageFolder with torch's DataLoader, on the same
-number of CPUs. What each step of config/imagenet.yaml needs is estimated as `snakemake cost` does it. Then what a file
-costs when its split is listed and checked, when its content is compared with the list's hash on reading, and whenever
-the workflow is planned.
+centre 224), by explanations.data.images.read_batches and by torchvision's ImageFolder with torch's DataLoader, on the
+same number of CPUs. What each step of config/imagenet.yaml needs is estimated as `snakemake cost` does it. Then what a
+file costs when its split is listed and checked, when its content is compared with the list's hash on reading, and
+whenever the workflow is planned.
 """
 
 import argparse
@@ -28,13 +28,14 @@ from torchvision.transforms._presets import ImageClassification
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 from estimate_cost import read_gpu
-from explanations.cost import examine_all, expected_share, list_steps
-from explanations.datasets import check_files, list_labelled
-from explanations.fingerprints import hash_bytes, hash_content, sum_states
-from explanations.folders import list_folder, walk_images
-from explanations.framing import Framing, Picture
-from explanations.images import read_batches
-from explanations.throughput import GPU
+from explanations.cost.projection import examine_all, expected_share, list_steps
+from explanations.cost.throughput import GPU
+from explanations.data.fingerprints import sum_states
+from explanations.data.folders import list_folder, walk_images
+from explanations.data.images import read_batches
+from explanations.data.listing import check_files, list_labelled
+from explanations.files.framing import Framing, Picture
+from explanations.files.hashes import hash_bytes, hash_content
 
 CONFIG = Path(__file__).parent.parent / "config/imagenet.yaml"
 IMAGES, BATCH, REPEATS = 512, 64, 3

@@ -21,8 +21,8 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 import estimate_cost
-from explanations.cost import BACKWARD, NetworkFacts, examine, examine_all, expected_share, list_steps
-from explanations.throughput import GPU, GPUS, list_operations, passes_per_second
+from explanations.cost.projection import BACKWARD, NetworkFacts, examine, examine_all, expected_share, list_steps
+from explanations.cost.throughput import GPU, GPUS, list_operations, passes_per_second
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/cost.md"
@@ -68,7 +68,8 @@ def plan_large(config: dict) -> dict:
     shards = {"shard_size": PLAN["shard_size"]}
     large = {"experiment": "large", "images": images, "attributions": shards, "removal": shards}
     large |= {"statistics": {"resamples": PLAN["resamples"]}}
-    return {**lay_over(config, large), "networks": papers | {name: {**others, "explain": True} for name in names}}
+    explained = {**others, "explain": ["layers", "aggregates"]}
+    return {**lay_over(config, large), "networks": papers | dict.fromkeys(names, explained)}
 
 
 def examine_large(config: dict) -> dict[str, NetworkFacts]:
@@ -84,7 +85,7 @@ def describe_changes(config: dict, facts: dict[str, NetworkFacts]) -> str:
     """GPU hours of all steps together, as the GPU, the mean end of a scan and single keys change."""
 
     def hours(settings: dict, gpu: GPU = USUAL, mean_share: float | None = None) -> str:
-        steps = list_steps(settings, facts, mean_share or expected_share(config))
+        steps = list_steps(settings, facts, mean_share or expected_share(config, facts))
         return f"{estimate_cost.count_hours(steps, gpu):.1f}"
 
     rows = [(f"as above, on one {name}", hours(config, GPUS[name])) for name in DATA_CENTRE]
@@ -164,7 +165,7 @@ def make_blocks() -> dict[str, str]:
     facts, large = examine_all(imagenet), plan_large(imagenet)
 
     def describe(config: dict, found: dict[str, NetworkFacts]) -> str:
-        return estimate_cost.describe(config, found, USUAL, expected_share(config))
+        return estimate_cost.describe(config, found, USUAL, expected_share(config, found))
 
     return {
         "embedded": describe(embedded, examine_all(embedded)),

@@ -1,6 +1,6 @@
 """Compare a network's attributions between layers' activities and biases and between variants (fig. S8, claim 11).
 
-In:  the attribution shards of a network: original, zeroed, decayed.
+In:  the attribution shards of a network: original, and zeroed, decayed or both.
 Out: correlations, CSV: comparison (bias, zeroed, decayed) × layer: n, p10, median, p90 of Pearson's correlation over
      positions, per image; gross sums, CSV: variant × layer: how far A^{h,l} is from the score, how often it is
      negative. Empty where no image has a correlation, and where a gap has no bound: of a score that is 0.
@@ -8,28 +8,30 @@ Out: correlations, CSV: comparison (bias, zeroed, decayed) × layer: n, p10, med
 Each network explains its own decision; maps of one position have no correlation and are left out.
 """
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from explanations.attribution_maps import ShardMaps
 from explanations.command import run_command, step_parser
-from explanations.saliency import layer_bias
-from explanations.shards import ShardReader
-from explanations.statistics import pearson
-from explanations.tables import write_table
+from explanations.files.shards import ShardReader
+from explanations.files.tables import write_table
+from explanations.methods.bias import add_biases
+from explanations.methods.maps import ShardMaps
+from explanations.plan import VARIANTS
+from explanations.statistics.tests import pearson
 
-VARIANTS = ("original", "zeroed", "decayed")
 BLOCK = 100  # images whose maps are in memory at a time
 
 
 def main(original: list[Path], zeroed: list[Path], decayed: list[Path], correlations: Path, gross_sums: Path) -> None:
-    with ShardReader(original) as first, ShardReader(zeroed) as second, ShardReader(decayed) as third:
-        readers = dict(zip(VARIANTS, (first, second, third), strict=True))
-        found = correlate(readers)
+    shards = dict(zip(VARIANTS, (original, zeroed, decayed), strict=True))
+    with ExitStack() as stack:
+        readers = {variant: stack.enter_context(ShardReader(paths)) for variant, paths in shards.items() if paths}
+        collected = correlate(readers)
         sums = [row for reader in readers.values() for row in sum_layers(reader)]
-    for rows, path in ((found, correlations), (sums, gross_sums)):
+    for rows, path in ((collected, correlations), (sums, gross_sums)):
         write_table(path, pd.DataFrame(rows))
 
 
@@ -40,19 +42,19 @@ def blocks(reader: ShardReader) -> list[list[int]]:
 
 def correlate(readers: dict[str, ShardReader]) -> list[dict]:
     """Rows of spatial correlations: the original's activity with its bias, and with the other variants' activity."""
-    found: dict[tuple[int, str], list[np.ndarray]] = {}
+    collected: dict[tuple[int, str], list[np.ndarray]] = {}
     for images in blocks(readers["original"]):
         maps = {variant: ShardMaps(reader, images) for variant, reader in readers.items()}
         original = maps["original"]
         for layer in original.layers:
             activity = original.activity(layer).numpy()
-            others = {variant: maps[variant].activity(layer).numpy() for variant in ("zeroed", "decayed")}
+            others = {variant: maps[variant].activity(layer).numpy() for variant in readers if variant != "original"}
             if layer in original.operation_layers:
-                others["bias"] = layer_bias(original, layer).numpy()
+                others["bias"] = add_biases(original, layer).numpy()
             for comparison, other in others.items():
-                found.setdefault((layer, comparison), []).append(pearson(activity, other))
+                collected.setdefault((layer, comparison), []).append(pearson(activity, other))
     rows = []
-    for (layer, comparison), parts in found.items():
+    for (layer, comparison), parts in collected.items():
         rho = np.concatenate(parts)
         rho = rho[~np.isnan(rho)]
         p10, median, p90 = np.percentile(rho, [10, 50, 90]) if len(rho) else [np.nan] * 3
@@ -87,7 +89,7 @@ if __name__ == "__main__":
     parser = step_parser(__doc__)
     for variant in VARIANTS:
         parser.add_argument(
-            f"--{variant}", type=Path, nargs="+", required=True, help=f"shards of the {variant} network"
+            f"--{variant}", type=Path, nargs="*", required=True, help=f"shards of the {variant} network"
         )
     parser.add_argument("--correlations", type=Path, required=True, help="CSV to write")
     parser.add_argument("--gross-sums", type=Path, required=True, help="CSV to write")

@@ -2,7 +2,7 @@
 
 In:  a whole configuration, as JSON.
 Out: tables on standard output. GPU hours are estimated from a GPU's data sheet and what is published of such GPUs
-     (explanations/throughput.py), nothing is measured.
+     (explanations/cost/throughput.py), nothing is measured.
 """
 
 import argparse
@@ -11,22 +11,24 @@ import math
 import warnings
 from pathlib import Path
 
-from explanations.command import InputError, check_range, run_command, step_parser
-from explanations.cost import (
+from explanations.command import run_command, step_parser
+from explanations.cost.projection import (
     NetworkFacts,
     Step,
+    count_methods,
     count_planned_bytes,
     count_removal_bytes,
     count_scans,
-    count_test_images,
     examine_all,
     expected_share,
     explained_variants,
     list_steps,
-    removal_runs,
 )
-from explanations.throughput import ARITHMETIC, GPU, GPUS, MEMORY, TRAINING
-from explanations.writing import describe_size
+from explanations.cost.throughput import ARITHMETIC, GPU, GPUS, MEMORY, TRAINING
+from explanations.data.sets import count_test_images
+from explanations.errors import InputError, check_range
+from explanations.files.writing import describe_size
+from explanations.plan import Plan
 
 READ_RATE = 300  # JPEG files of ImageNet's size that a core reads in a second, see benchmarks/reading.py
 TOGETHER = ("training", "survey")  # steps that are one line for all networks
@@ -45,7 +47,7 @@ def main(config: str, gpu: GPU, mean_share: float | None, planned: list | None =
         return
     facts = examine_all(settings)
     print(f"experiment {settings['experiment']}\n")
-    print(describe(settings, facts, gpu, mean_share or expected_share(settings)))
+    print(describe(settings, facts, gpu, mean_share or expected_share(settings, facts)))
 
 
 def describe(config: dict, facts: dict[str, NetworkFacts], gpu: GPU, mean_share: float) -> str:
@@ -76,14 +78,17 @@ def describe_images(config: dict, facts: dict[str, NetworkFacts]) -> str:
     shards = sum(facts[name].shard for name, _ in variants) * evaluated
     weights = sum(fact.weights for fact in facts.values())
     weights += sum(facts[name].weights for name, variant in variants if variant != "original")
-    trials = sum(map(len, config["networks"]["resnet50"]["decay_trials"].values())) * facts["resnet50"].weights
+    weights += sum(
+        sum(map(len, entry.get("decay_trials", {}).values())) * facts[name].weights
+        for name, entry in config["networks"].items()
+    )
     lines = [
         ("test images", f"{count_test_images(config):,}"),
         ("evaluated images", f"{evaluated:,}"),
         ("networks", f"{len(facts)}"),
         ("explained networks and variants", f"{len(variants)}"),
         ("disk: shards, before compression", describe_size(shards)),
-        ("disk: networks", describe_size(weights + trials)),
+        ("disk: networks", describe_size(weights)),
         ("disk: removal's results", describe_size(count_removal_bytes(config, facts))),
     ]
     return table([("", ""), *lines])
@@ -93,12 +98,12 @@ def describe_maps(config: dict, facts: dict[str, NetworkFacts]) -> str:
     """Maps of an image, and scans of all images, of every network and variant."""
     evaluated = config["images"]["classes"] * config["images"]["per_class"]
     rows: dict[tuple[str, str], list[int]] = {}
-    for run in removal_runs(config):
-        row = rows.setdefault(run[:2], [0, 0])
-        row[0] += facts[run[0]].methods[run[3]]
-        row[1] += count_scans(config, facts, run) * evaluated
+    for run in Plan(config).all_runs():
+        row = rows.setdefault((run.network, run.variant), [0, 0])
+        row[0] += count_methods(facts[run.network], run)
+        row[1] += count_scans(config, facts[run.network], run) * evaluated
     lines = [(name, variant, f"{maps:,}", f"{scans:,}") for (name, variant), (maps, scans) in rows.items()]
-    total = [f"{sum(column):,}" for column in zip(*rows.values(), strict=True)]
+    total = [f"{sum(column):,}" for column in zip(*rows.values(), strict=True)] or ["0", "0"]
     return table([("network", "variant", "maps of an image", "scans"), *collapse(lines, 0), ("all", "", *total)])
 
 

@@ -13,15 +13,18 @@ import h5py
 import numpy as np
 import torch
 
-from explanations.command import InputError, ProgressBar, check_range, run_command, step_parser
-from explanations.decomposition import Attributions, Decomposition, completeness_gap
-from explanations.descriptions import file_hash
-from explanations.devices import place_network, use_device
-from explanations.hdf5 import write_hdf5
-from explanations.images import read_batches
-from explanations.manifests import ManifestRow, check_labels, choose_block, read_manifest
-from explanations.networks import load_network, preprocess
-from explanations.shards import Operation, ShardWriter
+from explanations.command import run_command, step_parser
+from explanations.data.images import read_batches
+from explanations.decomposition.completeness import check_attributions
+from explanations.decomposition.decomposition import Decomposition
+from explanations.errors import check_range
+from explanations.files.hashes import file_hash
+from explanations.files.hdf5 import write_hdf5
+from explanations.files.manifests import check_labels, choose_block, read_manifest
+from explanations.files.shards import Operation, ShardWriter
+from explanations.networks.devices import place_network, use_device
+from explanations.networks.files import load_network, preprocess
+from explanations.progress import ProgressBar
 
 
 def main(
@@ -41,13 +44,13 @@ def main(
     check_range("attributions.shard_size", shard_size, low=1)
     check_range("attributions.batch", batch, low=1)
     check_range("attributions.tolerance", tolerance, low=0, open_low=True)
-    place = use_device(device, threads)
+    device = use_device(device, threads)
     listed = read_manifest(manifest)
     rows = choose_block(listed, shard, shard_size, manifest)
     classifier, description = load_network(network)
     check_labels(listed, len(description.classes), manifest)
-    classifier = place_network(classifier, place).requires_grad_(False)
-    example = torch.zeros(1, description.channels, description.size, description.size, device=place)
+    classifier = place_network(classifier, device).requires_grad_(False)
+    example = torch.zeros(1, description.channels, description.size, description.size, device=device)
     decomposition = Decomposition(classifier, example)
     operations = [Operation(operation.name, operation.layer) for operation in decomposition.operations]
     identity = {
@@ -66,46 +69,13 @@ def main(
             for block, loaded in zip(blocks, read_batches(files, description.framing, threads), strict=True):
                 # every pass has the same size: kernels differ by it, and so would an image's last digits by its block
                 filled = loaded[np.minimum(np.arange(batch), len(block) - 1)]
-                inputs = preprocess(torch.from_numpy(filled).to(place), description)
-                found = decomposition(inputs).first(len(block))
-                check_attributions(found, [operation.layer for operation in operations], block, tolerance, output)
+                inputs = preprocess(torch.from_numpy(filled).to(device), description)
+                attributions = decomposition(inputs).first(len(block))
+                names = [f"{output}: image {row.index} ({row.path})" for row in block]
+                check_attributions(attributions, [operation.layer for operation in operations], names, tolerance)
                 index, label = (np.array([getattr(row, key) for row in block], np.int64) for key in ("index", "label"))
-                writer.append({"image": index, "label": label, **found.to_arrays()})
+                writer.append({"image": index, "label": label, **attributions.to_arrays()})
                 bar.advance(len(block))
-
-
-def check_attributions(
-    found: Attributions, bias_layers: list[int], rows: list[ManifestRow], tolerance: float, output: Path
-) -> None:
-    """The gate: Eq. 13 at every layer, to `tolerance` times the sum of its terms' magnitudes; all values finite."""
-    parts = {
-        "logits": [found.logits],
-        "activity": found.activity,
-        "bias": found.bias,
-        "fullgrad_feature": found.fullgrad_feature,
-        "gradient": [found.gradient],
-        "gradcam": [found.gradcam],
-        "activity_elsewhere": [found.activity_elsewhere],
-        "bias_elsewhere": [found.bias_elsewhere],
-    }
-    for name, arrays in parts.items():
-        for index, values in enumerate(arrays):
-            finite = torch.isfinite(values.flatten(1)).all(1)
-            if not finite.all():
-                row = rows[int((~finite).nonzero()[0])]
-                raise InputError(
-                    f"{output}: image {row.index} ({row.path}): {name} {index} holds NaN or infinite values"
-                )
-    gap, size = completeness_gap(found, bias_layers)
-    bad = (gap.abs() > tolerance * size).nonzero()
-    if len(bad):
-        image, layer = bad[0].tolist()
-        row, score = rows[image], found.score[image].item()
-        raise InputError(
-            f"{output}: image {row.index} ({row.path}), layer {layer}: the decomposition sums to "
-            f"{score + gap[image, layer].item():.6g}, the score is {score:.6g}; allowed is a gap of "
-            f"{tolerance:g} times the terms' magnitude, {size[image, layer].item():.6g}"
-        )
 
 
 if __name__ == "__main__":

@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 from torchvision.datasets import MNIST
 
-from explanations.command import InputError, run_command, step_parser
-from explanations.downloads import fetch_file
-from explanations.writing import whole_file, whole_folder
+from explanations.command import run_command, step_parser
+from explanations.downloads.fetching import fetch_file
+from explanations.errors import InputError
+from explanations.files.writing import whole_file, whole_folder
 
 
 def main(folder: Path, output: Path) -> None:
-    place = folder / "MNIST"
+    scans_folder = folder / "MNIST"
     try:
-        if not place.exists():
-            with whole_folder(place) as temporary:
+        if not scans_folder.exists():
+            with whole_folder(scans_folder) as temporary:
                 for name, md5 in MNIST.resources:
                     fetch_from_mirror(name, md5, temporary / "MNIST" / "raw")
                 MNIST(temporary, download=True)  # of what is there already it is left to unpack it

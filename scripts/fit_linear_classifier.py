@@ -14,8 +14,9 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
-from explanations.command import InputError, check_range, make_again, run_command, step_parser
-from explanations.hdf5 import set_attributes, write_dataset, write_hdf5
+from explanations.command import run_command, step_parser
+from explanations.errors import InputError, check_range, make_again
+from explanations.files.hdf5 import set_attributes, write_dataset, write_hdf5
 
 SCANS = ("train", "test", "train_labels", "test_labels")  # the archive's arrays
 

@@ -8,20 +8,15 @@ Out: a manifest of all that can be used, CSV: index, path below the folder, clas
 
 from pathlib import Path
 
-from explanations.command import check_range, run_command, step_parser
-from explanations.datasets import (
-    LABELS,
-    ON_ORIENTATION,
-    ON_OTHER_MODES,
-    ON_UNREADABLE,
-    SOURCES,
-    check_files,
-    list_labelled,
-    obtain,
-)
-from explanations.fingerprints import Note, hash_content, write_note
-from explanations.folders import check_names, list_folder
-from explanations.manifests import UNLABELLED, write_manifest
+from explanations.command import dictionary, run_command, step_parser
+from explanations.data.fingerprints import Note, write_note
+from explanations.data.folders import check_names, list_folder
+from explanations.data.listing import ON_ORIENTATION, ON_OTHER_MODES, ON_UNREADABLE, check_files, list_labelled
+from explanations.data.obtaining import obtain
+from explanations.data.sets import DATA_SETS, LABELS
+from explanations.errors import check_range
+from explanations.files.hashes import hash_content
+from explanations.files.manifests import UNLABELLED, write_manifest
 
 
 def main(
@@ -35,9 +30,10 @@ def main(
     note: Path | None,
     fingerprint: str,
     threads: int,
+    package: dict | None = None,
 ) -> None:
     check_range("--threads", threads, low=1)
-    obtain(source, images)
+    obtain({"source": source, **(package or {})}, images)
     files, passed_over = list_folder(images)
     check_names(images, files)
     for kind, count in sorted(passed_over.items()):
@@ -54,7 +50,10 @@ def main(
 
 if __name__ == "__main__":
     parser = step_parser(__doc__)
-    parser.add_argument("--source", choices=SOURCES, default="folder", help="the data set")
+    parser.add_argument("--source", choices=DATA_SETS, default="folder", help="the data set")
+    parser.add_argument(
+        "--package", type=dictionary, default={}, help="of source package: its package, version, sha256, test and train"
+    )
     parser.add_argument("--images", type=Path, required=True, help="folder of images; made if the data set can")
     parser.add_argument("--output", type=Path, required=True, help="manifest to write")
     parser.add_argument("--labels", choices=LABELS, default="folders", help="what class folders stand for")

@@ -15,8 +15,10 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits, load_sample_images
 
-from explanations.command import InputError, check_range, progress, run_command, step_parser
-from explanations.writing import whole_folder
+from explanations.command import run_command, step_parser
+from explanations.errors import InputError, check_range
+from explanations.files.writing import whole_folder
+from explanations.progress import progress
 
 SPLITS = ("train", "val")
 VAL_SHARE = 0.2  # of the scans of each class, and of each photograph's width
@@ -104,7 +106,7 @@ def scrap(scan: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def paint(
     canvas: np.ndarray, scan: np.ndarray, rng: np.random.Generator, heights: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Blend a scan, enlarged and at a random place, into a (size, size, 3) canvas; also its (size, size) opacity."""
+    """Blend a scan, enlarged and at a random position, into a (size, size, 3) canvas; also its (size, size) opacity."""
     size = len(canvas)
     side = round(rng.uniform(*heights) * size)
     top, left = rng.integers(size - side + 1, size=2)

@@ -7,8 +7,9 @@ Out: a manifest, CSV: index, path below the folder of images, class, label; so m
 
 from pathlib import Path
 
-from explanations.command import check_range, run_command, step_parser
-from explanations.manifests import SHORT_CLASSES, choose_images, read_manifest, write_manifest
+from explanations.command import run_command, step_parser
+from explanations.errors import check_range
+from explanations.files.manifests import SHORT_CLASSES, choose_images, read_manifest, write_manifest
 
 
 def main(test_images: Path, output: Path, classes: int, per_class: int, short_classes: str, seed: int) -> None:

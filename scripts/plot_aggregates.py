@@ -9,7 +9,6 @@ Out: the figure, as PDF and PNG: a row of panels for each measure; boxes of quar
 At 0 a single layer is the input's attribution, an aggregate takes in all layers and the input.
 """
 
-from collections.abc import Sequence
 from itertools import groupby, pairwise
 from pathlib import Path
 
@@ -21,40 +20,39 @@ from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 
 from explanations.command import run_command
-from explanations.figures import (
-    BLACK,
-    BLUE,
-    BLUE_TO_CYAN,
-    CYAN,
-    DOUBLE_COLUMN,
-    GREY,
-    MEASURES,
-    NAVY,
-    PURPLE,
-    PURPLE_TO_RED,
+from explanations.figures.layers import (
+    ACTIVITY,
+    GRADIENT,
+    SIGNED_ACTIVITY,
     add_legend,
-    box_handle,
-    count_images,
     draw_baseline,
     draw_boxes,
-    figure_parser,
-    journal_figure,
+    find_edge,
+    find_places,
+    hide_labels_between,
     label_layers,
     list_layers,
-    name_measure,
-    network_title,
+    name_aggregate,
+    name_single,
     select,
+    start_panel,
 )
-from explanations.shards import ShardReader
-from explanations.tables import COMPARISON_COLUMNS, read_tables
+from explanations.figures.names import MEASURES, count_images, name_measure, network_title
+from explanations.figures.page import DOUBLE_COLUMN, figure_parser, journal_figure
+from explanations.figures.style import BLACK, BLUE, BLUE_TO_CYAN, CYAN, GREY, NAVY, PURPLE, PURPLE_TO_RED, box_handle
+from explanations.files.tables import COMPARISON_COLUMNS, read_tables
+from explanations.methods.names import MethodName
+from explanations.statistics.layers import read_sizes
+from explanations.statistics.significance import ALPHA, is_significant
 
+FULLGRAD = str(MethodName("fullgrad"))
 WIDTH = 0.36  # of a box, in layers
 COLUMNS = 3  # of panels, at most
 LAYERS = "layer $l$, or lowest layer $l_0$ of an aggregate (0: input)"
 SHORT = "$l$, or lowest $l_0$ (0: input)"
 BETTER = {"color": CYAN, "marker": "^", "markersize": 3, "linestyle": "none", "markeredgecolor": BLUE}
 WORSE = {"color": NAVY, "marker": "v", "markersize": 3, "linestyle": "none"}
-TESTED_MARKS = "average of all layers against the layer, $p$ < 0.05 (Wilcoxon's signed rank test, Holm-adjusted)"
+TESTED_MARKS = f"average of all layers against the layer, $p$ < {ALPHA} (Wilcoxon's signed rank test, Holm-adjusted)"
 DASHES = (0, (4, 1.2))  # where FullGrad meets the gradient, both are seen
 SIZE_LINE = {"color": "#999999", "linewidth": 0.6, "linestyle": (0, (3, 2))}
 
@@ -78,31 +76,30 @@ def main(
     sizes = read_sizes(shards)
     tests = read_tables(comparisons, COMPARISON_COLUMNS) if comparisons else None
     several = len({variant for (_, variant), _ in columns}) > 1
+    pad = 16 if sizes else 5 if tests is None else 12  # points: above the sizes' names, or the marks of the tests
     height = 0.98 + 1.5 * len(measures) * len(lines) + (0.3 if tests is not None else 0)
     with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, height) as figure:
         shape = (len(lines) * len(measures), len(lines[0]))
         grid = figure.subplots(*shape, squeeze=False, sharey="row").reshape(len(lines), len(measures), shape[1])
         for line, block in zip(lines, grid, strict=True):
-            for axes in block.T[len(line) :]:
-                for ax in axes:
-                    ax.axis("off")
-            for ((network, variant), found), axes in zip(line, block.T, strict=False):
-                layers = sorted({0, *list_layers(found, "signed_activity" if signed else "activity")})
+            for ax in block[:, len(line) :].flat:
+                ax.axis("off")
+            for ((network, variant), rows), axes in zip(line, block.T, strict=False):
+                layers = sorted({0, *list_layers(rows, SIGNED_ACTIVITY if signed else ACTIVITY)})
                 for ax, measure in zip(axes, measures, strict=True):
                     if network in sizes:
-                        mark_sizes(ax, {l: sizes[network][l] for l in layers}, named=measure == measures[0])
-                    draw_panel(ax, found, measure, layers, signed)
+                        mark_sizes(ax, sizes[network], layers, named=measure == measures[0])
+                    draw_panel(ax, rows, measure, layers, signed)
                     if tests is not None:
-                        mark_tests(ax, tests[tests["network"] == network], measure, layers)
+                        better = -1 if measure in reverse else 1
+                        mark_tests(ax, tests[tests["network"] == network], measure, layers, better)
                     if network in fullgrad:
-                        draw_baseline(ax, select(found, measure, ["fullgrad"]).iloc[0], PURPLE, DASHES)
-                    label_layers(ax, layers[-1], LAYERS if shape[1] < COLUMNS else SHORT)
-                for ax in axes[:-1]:
-                    ax.set_xlabel("")
-                    ax.tick_params(labelbottom=False)
-                shown = found[(found["measure"] == measures[0]) & (found["method"] == "gradient")]
+                        draw_baseline(ax, select(rows, measure, [FULLGRAD]).iloc[0], PURPLE, DASHES)
+                    label_layers(ax, layers, LAYERS if shape[1] < COLUMNS else SHORT, shape[1])
+                hide_labels_between(axes)
                 title = network_title(network, variant if several else None)
-                axes[0].set_title(f"{title}, {count_images(shown['n'])}", pad=16 if sizes else 5)
+                shown = select(rows, measures[0], [GRADIENT])
+                axes[0].set_title(f"{title}, {count_images(shown['n'])}", pad=pad)
             for ax, measure in zip(block[:, 0], measures, strict=True):
                 ax.set_ylabel(name_measure(measure) + ("\naxis reversed" if measure in reverse else ""))
                 if measure in reverse:
@@ -139,53 +136,48 @@ def draw_legend(figure: Figure, signed: bool, fullgrad: bool, sizes: bool, teste
 
 def draw_panel(ax: Axes, table: pd.DataFrame, measure: str, layers: list[int], signed: bool) -> None:
     """One measure of one network: boxes of single layers (left of each tick) and of aggregates (right)."""
-    if signed:
-        single = [f"signed_activity_{l}" for l in layers]
-        aggregates = [f"signed_activity_from_{l}" for l in layers[:-1]]
-    else:
-        single = ["input", *(f"activity_{l}" for l in layers[1:])]
-        aggregates = ["activity_with_input", *(f"activity_from_{l}" for l in layers[1:-1])]
-    aggregates.append(single[-1])  # the top layer alone
+    single = [name_single(l, signed=signed) for l in layers]
+    aggregates = [*(name_aggregate(l, signed=signed) for l in layers[:-1]), single[-1]]  # the top layer alone
     colours = PURPLE_TO_RED if signed else BLUE_TO_CYAN
     shades = [colours(share) for share in np.linspace(1, 0, len(layers))]
-    if "delta" in measure:
-        ax.axhline(0, color="black", linewidth=0.4, zorder=0.2)
-    draw_baseline(ax, select(table, measure, ["gradient"]).iloc[0], GREY)
-    ticks = np.array(layers)
+    start_panel(ax, select(table, measure, [GRADIENT]).iloc[0], zero="delta" in measure)
+    ticks = find_places(layers)
     draw_boxes(ax, ticks - WIDTH / 2 - 0.02, select(table, measure, single), BLACK if signed else NAVY, WIDTH)
     draw_boxes(ax, ticks + WIDTH / 2 + 0.02, select(table, measure, aggregates), shades, WIDTH)
 
 
-def mark_tests(ax: Axes, tests: pd.DataFrame, measure: str, layers: list[int]) -> None:
-    """A mark over every layer that the average of all layers beats, or that beats it, by Wilcoxon's test."""
-    methods = [f"activity_{l}" for l in layers[1:]]
-    rows = select(tests[tests["family"] == "all_layers"], measure, methods, "method_b")
-    significant = rows["log10_p_holm"] < np.log10(0.05)
-    for style, sign in ((BETTER, 1), (WORSE, -1)):
+def mark_tests(ax: Axes, tests: pd.DataFrame, measure: str, layers: list[int], better: int = 1) -> None:
+    """A mark over every layer that the average of all layers beats, or that beats it, by Wilcoxon's test.
+
+    `better` is the sign of a difference that is better: −1 where the axis is reversed.
+    """
+    methods = [name_single(l) for l in layers[1:]]
+    rows = tests[tests["family"] == "all_layers"]
+    if rows.empty:  # of one layer there is no average
+        return
+    rows = select(rows, measure, methods, "method_b")
+    significant = is_significant(rows["log10_p_holm"])
+    for style, sign in ((BETTER, better), (WORSE, -better)):
         marked = significant & (np.sign(rows["effect_size"]) == sign)
-        x = [l for l, mark in zip(layers[1:], marked, strict=True) if mark]
-        if x:  # an empty line, unclipped, would break the layout
+        x = find_places(layers)[1:][marked]
+        if len(x):  # an empty line, unclipped, would break the layout
             ax.plot(x, [1.03] * len(x), transform=ax.get_xaxis_transform(), clip_on=False, **style)
 
 
-def read_sizes(shards: Sequence[Path]) -> dict[str, dict[int, int]]:
-    """The heights of each network's layers that have maps, by layer, for each network that a shard is given of."""
-    sizes = {}
-    for path in shards:
-        with ShardReader([path]) as reader:
-            sizes[reader.identity["network"]] = {l: height for l, (height, _) in reader.map_sizes().items()}
-    return sizes
+def mark_sizes(ax: Axes, sizes: dict[int, int], layers: list[int], *, named: bool) -> None:
+    """Vertical lines where the size of maps changes, of all layers that have any, by their height, measured or not.
 
-
-def mark_sizes(ax: Axes, sizes: dict[int, int], *, named: bool) -> None:
-    """Vertical lines where the layers' size changes; `named`: each run of equal sizes is named over the panel."""
+    `named`: each run of equal sizes is named over the panel.
+    """
     runs = [list(run) for _, run in groupby(sizes, sizes.get)]
     for before, after in pairwise(runs):
-        ax.axvline((before[-1] + after[0]) / 2, **SIZE_LINE, zorder=0.1)
+        ax.axvline(find_edge(layers, before[-1], after[0]), **SIZE_LINE, zorder=0.1)
     for run in runs if named else ():
-        text = {"ha": "center", "va": "bottom", "fontsize": 5.8, "color": "#555555"}
-        middle = ((run[0] + run[-1]) / 2, 1.0)
-        ax.annotate(f"{sizes[run[0]]}", middle, (0, 6), ax.get_xaxis_transform(), "offset points", **text)
+        left, right = find_edge(layers, run[0] - 1, run[0]), find_edge(layers, run[-1], run[-1] + 1)
+        if left < right:  # a stage of which no layer is there has no room
+            text = {"ha": "center", "va": "bottom", "fontsize": 5.8, "color": "#555555"}
+            middle = ((left + right) / 2, 1.0)
+            ax.annotate(f"{sizes[run[0]]}", middle, (0, 6), ax.get_xaxis_transform(), "offset points", **text)
 
 
 if __name__ == "__main__":

@@ -2,123 +2,106 @@
 
 In:  one or more networks' files of example maps of the same images (make_example_maps.py).
 Out: the figure, as PDF and PNG: a row for each image, with its class and the decisions that differ from it, a column
-     for each of a network's methods; each map on its own scale, from its minimum to its maximum.
+     for each of a network's methods; each map on its own scale, from its minimum to its maximum. Networks that have no
+     room side by side stand below each other.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
 
 import numpy as np
+from matplotlib.figure import Figure
 
-from explanations.command import InputError, run_command
-from explanations.figures import (
-    DOUBLE_COLUMN,
-    SALIENCY_MAP,
-    figure_parser,
-    frame_only,
-    journal_figure,
-    network_title,
-    place,
-    write,
-)
-from explanations.hdf5 import read_hdf5
-from explanations.methods import parse_method
+from explanations.command import run_command
+from explanations.errors import InputError
+from explanations.figures.examples import Examples, draw_colours, read_examples
+from explanations.figures.maps import frame_only
+from explanations.figures.names import count_images, letter_panels, network_title, title_method
+from explanations.figures.page import DOUBLE_COLUMN, figure_parser, journal_figure, place, write
+from explanations.figures.style import SALIENCY_MAP
 from explanations.text import plain
 
 LEFT, TOP, GAP, BLOCK = 0.06, 0.55, 0.04, 0.1  # inches; BLOCK: between networks
+SIDE, COLUMNS = 0.9, 10  # of a panel, at most; of maps side by side, at most, but for one network
 LABEL, WRAP = 1.2, 15  # the width of a row's label, in panels and in letters
-METHODS = {
-    "gradient": "Gradient",
-    "input": "Input",
-    "fullgrad": "FullGrad",
-    "fullgrad_feature": "FullGrad\nper feature",
-    "gradcam": "Grad-CAM",
-    "activity_with_input": "All layers\nand input",
-    "activity_from_1": "All layers",
-}
-LAYER_METHODS = {"activity": "Layer {}", "bias": "Bias of\nlayer {}", "activity_from": "Layers {}\nand up"}
-LAYER_METHODS |= {"signed_activity": "Signed\nlayer {}", "signed_activity_from": "Signed\nfrom layer {}"}
-
-
-@dataclass(frozen=True)
-class Examples:
-    """A network's example maps of k images."""
-
-    network: str
-    methods: list[str]
-    image: np.ndarray  # (k,) index in the manifest
-    rgb: np.ndarray  # (k, H, W, 3)
-    maps: np.ndarray  # (k, methods, H, W)
-    classes: list[str]
-    targets: list[str]
 
 
 def main(examples: list[Path], pdf: Path, png: Path, dpi: float) -> None:
-    found = [read_examples(path) for path in examples]
-    for path, other in zip(examples, found, strict=True):
-        if not np.array_equal(other.image, found[0].image):
+    shown = [read_examples(path) for path in examples]
+    for path, other in zip(examples, shown, strict=True):
+        if not np.array_equal(other.image, shown[0].image):
             raise InputError(f"{path}: holds other images than {examples[0]}")
-    count, columns = len(found[0].image), 1 + LABEL + sum(len(each.methods) for each in found)
-    side = (DOUBLE_COLUMN - LEFT - 0.06 - BLOCK * len(found)) / columns - GAP
-    pitch = side + GAP
-    height = TOP + count * pitch + 0.32
+    count, lines = len(shown[0].image), fill_lines(shown)
+    side = min(SIDE, *(measure_panel(line) for line in lines))
+    block = TOP + count * (side + GAP)
+    height = len(lines) * block + 0.32
+    letters = letter_panels()
     with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, height, layout=None) as figure:
-        for row in range(count):
-            true = found[0].classes[row]
-            others = [
-                f"({network_title(each.network)}: {each.targets[row]})" for each in found if each.targets[row] != true
-            ]
-            lines = [part for line in (true, *others) for part in wrap(line, WRAP, max_lines=2, placeholder="…")]
-            text = "\n".join(map(plain, lines))
-            write(figure, LEFT, TOP + row * pitch + side / 2, text, va="center", fontsize=6, linespacing=1.15)
-            ax = place(figure, LEFT + LABEL * pitch, TOP + row * pitch, side, side)
-            ax.imshow(found[0].rgb[row], interpolation="nearest")
+        for number, line in enumerate(lines):
+            draw_images(figure, number * block, side, line)
+            left = LEFT + (1 + LABEL) * (side + GAP)
+            for each in line:
+                left += BLOCK
+                draw_maps(figure, left, number * block, side, each, next(letters))
+                left += (side + GAP) * len(each.methods)
+        draw_colours(figure, height, "saliency, each panel's own scale", ("min", "max"))
+
+
+def fill_lines(shown: list[Examples]) -> list[list[Examples]]:
+    """The networks that stand side by side: as many as have COLUMNS methods together, or one with more."""
+    lines: list[list[Examples]] = []
+    for each in shown:
+        if not lines or sum(len(other.methods) for other in (*lines[-1], each)) > COLUMNS:
+            lines.append([])
+        lines[-1].append(each)
+    return lines
+
+
+def measure_panel(line: list[Examples]) -> float:
+    """The side of a panel, in inches, with which networks fill the page's width."""
+    columns = 1 + LABEL + sum(len(each.methods) for each in line)
+    return (DOUBLE_COLUMN - LEFT - 0.06 - BLOCK * len(line)) / columns - GAP
+
+
+def draw_images(figure: Figure, top: float, side: float, line: list[Examples]) -> None:
+    """The images, a row each, with their classes and what the line's networks decide instead."""
+    pitch, first = side + GAP, line[0]
+    for row, true in enumerate(first.classes):
+        said = [true, *(describe_decision(each, row, alone=len(line) == 1) for each in line)]
+        lines = [part for text in said for part in wrap(text, WRAP, max_lines=2 if true else 3, placeholder="…")]
+        middle = top + TOP + row * pitch + side / 2
+        text = "\n".join(map(plain, lines))
+        write(figure, LEFT, middle, text, va="center", fontsize=6, linespacing=1.15)
+        ax = place(figure, LEFT + LABEL * pitch, top + TOP + row * pitch, side, side)
+        ax.imshow(first.rgb[row], interpolation="nearest")
+        frame_only(ax)
+    titled = {"va": "bottom", "fontsize": 6.5}
+    named = "Class (and other\ndecisions)" if any(first.classes) else "Decisions"
+    write(figure, LEFT + LABEL * pitch + side / 2, top + TOP - 0.05, "Image", ha="center", **titled)
+    write(figure, LEFT, top + 0.08, count_images([len(first.image)]), va="top", fontsize=7.5)
+    write(figure, LEFT, top + TOP - 0.05, named, **titled)
+
+
+def describe_decision(examples: Examples, row: int, *, alone: bool) -> str:
+    """A decision as a row has it: in brackets beside the class, empty if it is that; without a name if `alone`."""
+    true, decision = examples.classes[row], examples.targets[row]
+    if alone and not true:
+        return decision
+    said = f"{network_title(examples.network)}: {decision}"
+    return "" if decision == true else f"({said})" if true else said
+
+
+def draw_maps(figure: Figure, left: float, top: float, side: float, examples: Examples, letter: str) -> None:
+    """A network's maps, a column for each method."""
+    write(figure, left, top + 0.08, f"({letter}) {network_title(examples.network)}", va="top", fontsize=7.5)
+    for column, method in enumerate(examples.methods):
+        x = left + column * (side + GAP)
+        title = {"ha": "center", "va": "bottom", "fontsize": 6.5}
+        write(figure, x + side / 2, top + TOP - 0.05, title_method(method), **title)
+        for row, values in enumerate(examples.maps[:, column]):
+            ax = place(figure, x, top + TOP + row * (side + GAP), side, side)
+            ax.imshow(values, cmap=SALIENCY_MAP, interpolation="nearest")
             frame_only(ax)
-        write(figure, LEFT + LABEL * pitch + side / 2, TOP - 0.05, "Image", ha="center", va="bottom", fontsize=6.5)
-        write(figure, LEFT, 0.08, f"n = {count} images", va="top", fontsize=7.5)
-        write(figure, LEFT, TOP - 0.05, "Class (and other\ndecisions)", va="bottom", fontsize=6.5)
-        left = LEFT + (1 + LABEL) * pitch
-        for letter, each in zip("abcdefgh", found, strict=False):
-            left += BLOCK
-            title = f"({letter}) {network_title(each.network)}"
-            write(figure, left, 0.08, title, va="top", fontsize=7.5)
-            for column, method in enumerate(each.methods):
-                x = left + column * pitch
-                write(figure, x + side / 2, TOP - 0.05, name_method(method), ha="center", va="bottom", fontsize=6.5)
-                for row in range(count):
-                    ax = place(figure, x, TOP + row * pitch, side, side)
-                    ax.imshow(each.maps[row, column], cmap=SALIENCY_MAP, interpolation="nearest")
-                    frame_only(ax)
-            left += pitch * len(each.methods)
-        bar = place(figure, DOUBLE_COLUMN - 1.6, height - 0.25, 1.0, 0.07)
-        bar.imshow(np.linspace(0, 1, 256)[None], cmap=SALIENCY_MAP, aspect="auto", extent=(0, 1, 0, 1))
-        frame_only(bar)
-        bar.set_xticks([0, 1], ["min", "max"], fontsize=6)
-        bar.tick_params(length=1.5, pad=1.5)
-        write(
-            figure,
-            DOUBLE_COLUMN - 1.66,
-            height - 0.215,
-            "saliency, each panel's own scale",
-            ha="right",
-            va="center",
-            fontsize=6.5,
-        )
-
-
-def read_examples(path: Path) -> Examples:
-    """Read a file of example maps; InputError, naming it, if it is none."""
-    attributes = ("network", "methods", "classes", "target_classes")
-    arrays, found = read_hdf5(path, "file of example maps", ("image", "rgb", "maps"), attributes)
-    network, methods, classes, targets = (found[name] for name in attributes)
-    return Examples(network, methods, arrays["image"], arrays["rgb"], arrays["maps"], classes, targets)
-
-
-def name_method(method: str) -> str:
-    """A method's name as a column's title."""
-    kind, layer = parse_method(method)
-    return METHODS.get(method) or LAYER_METHODS[kind].format(layer)
 
 
 if __name__ == "__main__":

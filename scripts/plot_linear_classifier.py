@@ -10,16 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from explanations.command import run_command
-from explanations.figures import (
-    DOUBLE_COLUMN,
-    draw_map,
-    figure_parser,
-    format_sum,
-    frame_only,
-    journal_figure,
-    place,
-)
-from explanations.hdf5 import read_hdf5
+from explanations.figures.maps import draw_map, format_sum, frame_only
+from explanations.figures.page import DOUBLE_COLUMN, figure_parser, journal_figure, place
+from explanations.files.hdf5 import read_hdf5
 
 ARRAYS = ("weights", "images", "attributions", "scores")
 PITCH, SIDE = 0.557, 0.515  # inches, from panel to panel and of a panel

@@ -2,35 +2,42 @@
 
 In:  network files of both variants, the manifest and its folder of images, the attribution shards that hold the image.
 Out: the figure, as PDF and PNG: maps at their own resolutions, gross sums over them (Eq. 14); without biases all sums
-     equal the score.
+     equal the score. Layers without positions are left out; networks of many layers fill several blocks of two rows.
 """
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
-from explanations.command import InputError, check_range, run_command
-from explanations.descriptions import read_description
-from explanations.figures import (
-    DOUBLE_COLUMN,
-    VARIANTS,
-    draw_map,
-    draw_scale,
-    figure_parser,
-    format_sum,
-    frame_only,
-    journal_figure,
-    network_title,
-    place,
-    write,
-)
-from explanations.images import load_images
-from explanations.manifests import read_manifest
-from explanations.pictures import as_rgb
-from explanations.shards import ShardReader, numbered
+import numpy as np
+
+from explanations.command import run_command
+from explanations.data.images import load_images
+from explanations.data.pictures import as_rgb
+from explanations.errors import InputError, check_range
+from explanations.figures.maps import draw_map, draw_scale, format_sum, frame_only
+from explanations.figures.names import network_title, variant_title
+from explanations.figures.page import DOUBLE_COLUMN, figure_parser, journal_figure, place, write
+from explanations.files.descriptions import NetworkDescription, read_description
+from explanations.files.manifests import ManifestRow, read_manifest
+from explanations.files.shards import ShardReader, numbered
 from explanations.text import plain
 
 PITCH, SIDE, LEFT = 0.662, 0.605, 0.06  # inches
-TOP, ROW, TIER = 0.78, 0.76, 1.72  # top of the first row of maps; from (a) to (b); from the lower to the upper layers
+TOP, ROW, BLOCK = 0.78, 0.76, 1.72  # top of the first row of maps; from (a) to (b); from a block to the next
+LAYERS = 9  # side by side, at most
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One variant's attributions of the image."""
+
+    network: str
+    variant: str
+    target: str
+    score: float
+    maps: dict[int, np.ndarray]  # by layer, (H_l, W_l)
+    sums: dict[int, float]  # A^{h,l}
 
 
 def main(
@@ -40,44 +47,53 @@ def main(
     check_range("figures.fig4.image", image, low=0, high=len(rows) - 1)
     if not len(networks) == len(shards) == 2:
         raise InputError("--networks and --shards take two files each, of the original and of the other variant")
-    found = []
-    for path, description in zip(shards, descriptions, strict=True):
-        with ShardReader([path]) as reader:
-            reader.check_manifest(rows, manifest)
-            maps = [reader.read(numbered("activity", l), [image])[0] for l in reader.layers]
-            score, target = reader.read("score", [image])[0], reader.read("target", [image])[0]
-            explained = plain(description.name_classes(rows)[target])
-            found.append((reader.identity["variant"], maps, score, explained))
-            name = reader.identity["network"]
+    found = [read_explained(*pair, rows, manifest, image) for pair in zip(shards, descriptions, strict=True)]
+    first, second = found
+    if (first.network, list(first.maps)) != (second.network, list(second.maps)):
+        raise InputError(f"{shards[1]}: is of {second.network}; allowed are shards of {first.network}, as {shards[0]}")
     picture = as_rgb(load_images([rows[image].picture(images, manifest)], descriptions[0].framing)[0])
-    layers = len(found[0][1])
-    half = math.ceil(layers / 2)
-    height = TOP + TIER + ROW + SIDE + 0.05
-    pitch = min(PITCH, (DOUBLE_COLUMN - LEFT - 0.05) / (half + 1))
+    blocks = np.array_split(list(first.maps), math.ceil(len(first.maps) / LAYERS))
+    height = TOP + BLOCK * (len(blocks) - 1) + ROW + SIDE + 0.05
+    pitch = min(PITCH, (DOUBLE_COLUMN - LEFT - 0.05) / (len(blocks[0]) + 1))
     side = SIDE * pitch / PITCH
     with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, height, layout=None) as figure:
-        title = (
-            f"{network_title(name)}: activity attributions $a^{{h,l}}$ of one image and their gross sums $A^{{h,l}}$"
-        )
+        name = network_title(first.network)
+        title = f"{name}: activity attributions $a^{{h,l}}$ of one image and their gross sums $A^{{h,l}}$"
         write(figure, LEFT, 0.06, title, va="top", fontsize=7.5)
-        for tier, chosen in enumerate((range(half), range(half, layers))):
-            for row, (_, maps, _, _) in enumerate(found):
+        for block, chosen in enumerate(blocks):
+            for row, (letter, each) in enumerate(zip("ab", found, strict=True)):
+                top = TOP + block * BLOCK + row * ROW
                 for column, l in enumerate(chosen, start=1):
-                    ax = place(figure, LEFT + column * pitch, TOP + tier * TIER + row * ROW, side, side)
-                    draw_map(ax, maps[l])
-                    label = "" if row else f"$l$={l}, {'×'.join(map(str, maps[l].shape))}\n"
-                    ax.set_title(label + format_sum(maps[l].sum(dtype=float)), loc="center", fontsize=6, pad=2)
-                write(
-                    figure, LEFT + pitch - 0.07, TOP + tier * TIER + row * ROW + side / 2, f"({'ab'[row]})", ha="right"
-                )
+                    ax = place(figure, LEFT + column * pitch, top, side, side)
+                    draw_map(ax, each.maps[l])
+                    label = "" if row else f"$l$={l}, {'×'.join(map(str, each.maps[l].shape))}\n"
+                    ax.set_title(label + format_sum(each.sums[l]), loc="center", fontsize=6, pad=2)
+                write(figure, LEFT + pitch - 0.07, top + side / 2, f"({letter})", ha="right")
         ax = place(figure, LEFT, TOP, side * 0.72, side * 0.72)
         ax.imshow(picture, interpolation="nearest")
         ax.set_title("image", loc="center", fontsize=6, pad=2)
         frame_only(ax)
-        for row, (variant, _, score, target) in enumerate(found):
-            text = f"({'ab'[row]}) {VARIANTS.get(variant, variant)}: score of class “{target}” "
-            write(figure, LEFT, 0.24 + 0.14 * row, text + f"$f_c$ = {format_sum(score)}", va="top")
+        for row, (letter, each) in enumerate(zip("ab", found, strict=True)):
+            text = f"({letter}) {variant_title(each.variant)}: score of class “{each.target}” "
+            write(figure, LEFT, 0.24 + 0.14 * row, text + f"$f_c$ = {format_sum(each.score)}", va="top")
         draw_scale(place(figure, DOUBLE_COLUMN - 1.45, 0.22, 0.9, 0.07))
+
+
+def read_explained(
+    path: Path, description: NetworkDescription, rows: list[ManifestRow], manifest: Path, image: int
+) -> Explained:
+    """The image's attributions in a shard, of the layers with more than one position."""
+    with ShardReader([path]) as reader:
+        reader.check_manifest(rows, manifest)
+        target = int(reader.read("target", [image])[0])
+        return Explained(
+            network=reader.identity["network"],
+            variant=reader.identity["variant"],
+            target=plain(description.name_classes(rows)[target]),
+            score=reader.read("score", [image])[0],
+            maps={l: reader.read(numbered("activity", l), [image])[0] for l in reader.layers},
+            sums={l: float(reader.gross_sum(l, [image])[0]) for l in reader.layers},
+        )
 
 
 if __name__ == "__main__":

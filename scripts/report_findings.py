@@ -1,145 +1,194 @@
-"""Test every claim of the paper that this run can speak to.
+"""Test every claim of the paper that this run can speak to, on every network that has what the test takes.
 
-In:  the statistics of both networks, their files (for their accuracy), and the survey of the zoo.
-Out: findings, CSV: claim, network, statement, paper, ours, test, verdict; and a page (HTML) made from it.
+In:  the statistics of explained networks, and a shard of each, which has all layers with maps; their decayed variants'
+     files, for the accuracy; the survey of the zoo, in whose order networks come; the list of test images, for whether
+     they have labels, and which of the surveyed images they are.
+Out: findings, CSV: claim, paper_network (which the paper speaks of), network (which the row speaks of), statement,
+     paper, ours, test, verdict, needed (what would decide it); and a page (HTML) made from it. A claim of single
+     networks has a row for each that was measured, the paper's own first; a claim of what was not measured is left out.
 """
 
-import html
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
 
-from explanations.claims import CLAIMS, Claim, Evidence
-from explanations.command import InputError, run_command, step_parser
-from explanations.descriptions import read_description
-from explanations.tables import read_tables
-from explanations.verdicts import Finding
-from explanations.writing import whole_file
+from explanations.command import run_command, step_parser
+from explanations.errors import InputError, make_again
+from explanations.figures.names import network_title
+from explanations.files.descriptions import read_description
+from explanations.files.manifests import UNLABELLED, read_manifest
+from explanations.files.tables import read_tables
+from explanations.files.writing import whole_file
+from explanations.statistics.claims import CLAIMS, KINDS, ZOO_GROUPS, Claim, ZooClaim
+from explanations.statistics.evidence import AGREEMENT, TOP1, Evidence, NetworkEvidence, ZooEvidence
+from explanations.statistics.findings_page import render_page
+from explanations.statistics.layers import read_layers
+from explanations.statistics.verdicts import Finding, NotMeasuredError
 
-NETWORKS = ("vgg16", "resnet50")
-PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>Findings: {experiment}</title>
-<style>
-body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; color: #222; }}
-table {{ border-collapse: collapse; }}
-th, td {{ text-align: left; vertical-align: top; padding: .4rem .6rem; border-bottom: 1px solid #ddd; }}
-.supported {{ color: #00674b; font-weight: 600; }}
-.not {{ color: #a4371f; font-weight: 600; }}
-.undecided {{ color: #666; }}
-</style>
-<h1>The paper's claims in the experiment “{experiment}”</h1>
-<p>Each claim of “Measuring and improving the quality of visual explanations” (Grabska-Barwińska, 2020) that this run
-can speak to: {counts}. The tests and thresholds were fixed before the run. A small experiment on other images and
-networks may not decide what the paper's did: that is said, not hidden.</p>
-<table>
-<tr>{header}</tr>
-{rows}
-</table>
-</html>
-"""
+COLUMNS = ("claim", "paper_network", "network", "statement", "paper", "ours", "test", "verdict", "needed")
 
 
 def main(
     experiment: str,
+    shards: list[Path],
     decayed: list[Path],
-    biases: Path,
-    biases_other: Path,
+    biases: list[Path],
+    biases_other: list[Path],
     aggregates: list[Path],
-    variants: Path,
+    variants: list[Path],
     correlations: list[Path],
-    gross_sums: Path,
+    gross_sums: list[Path],
     survey_accuracy: list[Path],
     survey_outputs: list[Path],
     survey_fits: list[Path],
     survey_robustness: list[Path],
+    test_images: Path,
     output: Path,
     page: Path,
 ) -> None:
-    survey = read_tables(survey_accuracy, ("network", "k", "original", "zeroed"))
-    accuracy, tested = read_accuracies(decayed, survey)
-
-    def read(path: Path) -> pd.DataFrame:
-        return read_tables([path], ())
-
-    evidence = Evidence(
-        biases=read(biases),
-        biases_other=read(biases_other),
-        aggregates=dict(zip(NETWORKS, map(read, aggregates), strict=True)),
-        variants=read(variants),
-        correlations=dict(zip(NETWORKS, map(read, correlations), strict=True)),
-        gross_sums=read(gross_sums),
-        accuracy=accuracy,
-        tested_images=tested,
-        survey={
-            "accuracy": survey,
-            "outputs": read_tables(survey_outputs, ()),
-            "fits": read_tables(survey_fits, ()),
-            "robustness": read_tables(survey_robustness, ()),
-        },
-    )
-    rows = []
-    for claim in CLAIMS:
-        finding = judge(claim, evidence)
-        row = {"claim": claim.number, "network": claim.network, "statement": claim.statement, "paper": claim.paper}
-        rows.append({**row, "ours": finding.ours, "test": finding.test, "verdict": finding.verdict})
-    table = pd.DataFrame(rows)
+    rows = read_manifest(test_images)
+    labelled = any(row.label != UNLABELLED for row in rows)
+    survey = {
+        "accuracy": read_tables(survey_accuracy, ("network", "k", "original", "zeroed")),
+        "outputs": read_tables(survey_outputs, ("network", "image", "rank", "zeroed_rank")),
+        "fits": read_tables(survey_fits, ()),
+        "robustness": read_tables(survey_robustness, ()),
+    }
+    statistics = {
+        **{"biases": biases, "biases_other": biases_other, "aggregates": aggregates, "variants": variants},
+        **{"correlations": correlations, "gross_sums": gross_sums},
+    }
+    zoo = ZooEvidence(survey, TOP1 if labelled else AGREEMENT)
+    tested = [row.path for row in rows]
+    evidence = Evidence(collect_networks(statistics, read_layers(shards), decayed, zoo, tested), zoo)
+    table = pd.DataFrame([row for claim in CLAIMS for row in report(claim, evidence)], columns=COLUMNS)
     with whole_file(output) as temporary:
         table.to_csv(temporary, index=False)
     with whole_file(page) as temporary:
-        temporary.write_text(render_page(table, experiment))
+        temporary.write_text(render_page(table, experiment, labelled))
 
 
-def judge(claim: Claim, evidence: Evidence) -> Finding:
+def collect_networks(
+    statistics: dict[str, list[Path]],
+    layers: dict[str, list[int]],
+    decayed: list[Path],
+    zoo: ZooEvidence,
+    tested: list[str],
+) -> dict[str, NetworkEvidence]:
+    """What there is of each explained network, in the order of the survey; InputError if that lacks one of them.
+
+    `layers` are those with maps; `tested` the names of the test images, which decayed networks were tested on.
+    """
+    tables: dict[str, dict[str, pd.DataFrame]] = {}
+    for name, paths in statistics.items():
+        for path in paths:
+            table = read_tables([path], ("network",))
+            tables.setdefault(table.network.iloc[0], {})[name] = table
+    records = {}
+    for path in decayed:
+        record = read_description(path).record
+        if record["test_images"] != len(tested):
+            other = f"was tested on {record['test_images']} images; the list of test images has {len(tested)}"
+            raise InputError(f"{path}: {other}; {make_again(path)}")
+        records[path.parent.name] = {"decayed": record["accuracy"]}
+    first = zoo.tables["accuracy"]
+    first = first[first.k == 1].set_index("network")
+    for network in [*tables, *records]:
+        if network not in first.index:
+            raise InputError(f"the survey's tables of accuracy lack {network}; make the survey again")
+        if network not in layers:
+            raise InputError(f"the shards given are of {', '.join(layers) or 'no network'}; {network} has none")
+    found = {}
+    for network in first.index:
+        accuracy = score_tested(zoo, network, tested) | records[network] if network in records else {}
+        if network in tables or accuracy:
+            images = len(tested) if accuracy else 0
+            found[network] = NetworkEvidence(tables.get(network, {}), accuracy, images, layers[network], zoo.score)
+    return found
+
+
+def score_tested(zoo: ZooEvidence, network: str, tested: list[str]) -> dict[str, float]:
+    """A network's accuracy on the test images, as it came and with its biases zeroed; InputError if a survey lacks one.
+
+    The survey may be of the images to tune on too, which come behind the test images.
+    """
+    rows = zoo.tables["outputs"]
+    rows = rows[rows.network == network].iloc[: len(tested)]
+    if rows.image.tolist() != tested:
+        raise InputError(f"the survey's table of outputs of {network} is not of the test images; make the survey again")
+    return {"original": (rows["rank"] == 0).mean(), "zeroed": (rows.zeroed_rank == 0).mean()}
+
+
+def report(claim: Claim | ZooClaim, evidence: Evidence) -> list[dict]:
+    """A claim's rows; none of a network that lacks what the test takes, which is said."""
+    rows = []
+    for name, measured in choose_evidence(claim, evidence).items():
+        title = name if isinstance(claim, ZooClaim) else network_title(name)
+        try:
+            finding = judge(claim, title, measured)
+        except NotMeasuredError as lacking:
+            print(f"claim {claim.number} is not tested on {title}: this run has no {lacking}")
+            continue
+        rows.append(
+            {
+                **{"claim": claim.number, "paper_network": name_papers(claim), "network": title},
+                **{"statement": claim.statement, "paper": claim.paper, **asdict(finding)},
+            }
+        )
+    return rows
+
+
+def choose_evidence(claim: Claim | ZooClaim, evidence: Evidence) -> dict[str, NetworkEvidence | ZooEvidence]:
+    """What a claim is tested on: the zoo, by its group; or every explained network, the paper's own first."""
+    if isinstance(claim, ZooClaim):
+        return {claim.group: evidence.zoo}
+    own = [network for network in claim.networks if network in evidence.networks]
+    return {network: evidence.networks[network] for network in [*own, *evidence.networks]}
+
+
+def name_papers(claim: Claim | ZooClaim) -> str:
+    """Which networks the paper speaks of: `VGG-16, ResNet-50`, `without BN`."""
+    return claim.group if isinstance(claim, ZooClaim) else ", ".join(map(network_title, claim.networks))
+
+
+def judge(claim: Claim | ZooClaim, title: str, measured: NetworkEvidence | ZooEvidence) -> Finding:
     """What a claim's test finds; InputError, naming the claim, if tables lack the rows or columns that it asks for."""
     try:
-        return claim.test(evidence)
+        return judge_group(claim, measured) if isinstance(claim, ZooClaim) else claim.test(measured)
     except (KeyError, IndexError, AttributeError) as error:
-        lacking = f"{claim.network}'s tables lack rows or columns that it asks for"
+        lacking = f"the tables of {title} lack rows or columns that it asks for"
         said = " ".join(str(error).split())
         raise InputError(f"claim {claim.number}: {lacking} ({said}); make the statistics again") from None
 
 
-def read_accuracies(decayed: list[Path], survey: pd.DataFrame) -> tuple[dict[str, dict[str, float]], int]:
-    """Top-1 accuracy by network and variant, and the number of test images, from decayed networks and the survey."""
-    accuracy: dict[str, dict[str, float]] = {}
-    tested = 0
-    for path in decayed:
-        name, record = path.parent.name, read_description(path).record
-        found = survey[(survey.network == name) & (survey.k == 1)]
-        if found.empty:
-            raise InputError(f"{path}: the survey's tables of accuracy lack {name}; make the survey again")
-        usual = found.iloc[0]
-        accuracy[name] = {"original": usual.original, "zeroed": usual.zeroed, "decayed": record["accuracy"]}
-        tested = record["test_images"]
-    return accuracy, tested
-
-
-def render_page(table: pd.DataFrame, experiment: str) -> str:
-    """The findings as an HTML page."""
-    counts = ", ".join(f"{count} {html.escape(verdict)}" for verdict, count in table.verdict.value_counts().items())
-    header = "".join(f"<th>{html.escape(name)}</th>" for name in table.columns)
-    rows = []
-    for row in table.itertuples(index=False):
-        *cells, verdict = (html.escape(str(value)) for value in row)
-        cells = [f"<td>{cell}</td>" for cell in cells]
-        rows.append(f"<tr>{''.join(cells)}<td class='{verdict.split()[0]}'>{verdict}</td></tr>")
-    return PAGE.format(experiment=html.escape(experiment), counts=counts, header=header, rows="\n".join(rows))
+def judge_group(claim: ZooClaim, zoo: ZooEvidence) -> Finding:
+    """What a group's test finds, and which networks it is of."""
+    kinds = ZOO_GROUPS[claim.group]
+    finding = claim.test(zoo.of(*kinds))
+    members = {kind: list(map(network_title, zoo.networks(kind))) for kind in kinds}
+    named = "; ".join(f"{len(names)} {KINDS[kind]}: {', '.join(names)}" for kind, names in members.items())
+    return replace(finding, ours=f"{finding.ours}; {named}")
 
 
 if __name__ == "__main__":
     parser = step_parser(__doc__)
     parser.add_argument("--experiment", required=True, help="the experiment's name, for the page")
-    parser.add_argument("--decayed", type=Path, nargs=2, required=True, help="files <network>/decayed.safetensors")
-    parser.add_argument("--biases", type=Path, required=True, help="VGG-16: activities against biases")
-    parser.add_argument("--biases-other", type=Path, required=True, help="the same with the other upsampling")
-    parser.add_argument("--aggregates", type=Path, nargs=2, required=True, help="aggregates: VGG-16, ResNet-50")
-    parser.add_argument("--variants", type=Path, required=True, help="ResNet-50: decayed against original")
-    parser.add_argument("--correlations", type=Path, nargs=2, required=True, help="correlations: VGG-16, ResNet-50")
-    parser.add_argument("--gross-sums", type=Path, required=True, help="ResNet-50: gross sums")
+    tables = {
+        "shards": "attribution shards",
+        "decayed": "files <network>/decayed.safetensors",
+        "biases": "activities against biases",
+        "biases-other": "the same with the other upsampling",
+        "aggregates": "aggregates against single layers",
+        "variants": "the decayed variant against the original",
+        "correlations": "correlations of attributions",
+        "gross-sums": "gross sums",
+    }
+    for name, meaning in tables.items():
+        parser.add_argument(f"--{name}", type=Path, nargs="*", default=[], help=f"{meaning}; one file for each network")
     for table in ("accuracy", "outputs", "fits", "robustness"):
         parser.add_argument(f"--survey-{table}", type=Path, nargs="+", required=True, help="one file for each network")
+    parser.add_argument("--test-images", type=Path, required=True, help="list of the test images")
     parser.add_argument("--output", type=Path, required=True, help="CSV to write")
     parser.add_argument("--page", type=Path, required=True, help="HTML page to write")
     run_command(parser, main)

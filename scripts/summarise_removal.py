@@ -1,8 +1,8 @@
 """Summarise the removal results of one network, variant and upsampling: medians and quartiles of every measure.
 
 In:  result files of one or more blocks of images and families of methods.
-Out: tidy CSV, one row per method and measure: n, never_flipped (images in which a scan of the measure never flips),
-     quartiles, and the median's bootstrap interval, which resamples classes.
+Out: tidy CSV, one row per method and measure, of those that the orders of removal give: n, never_flipped (images in
+     which a scan of the measure never flips), quartiles, and the median's bootstrap interval, which resamples classes.
 """
 
 from pathlib import Path
@@ -10,37 +10,31 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from explanations.command import check_range, run_command, step_parser
-from explanations.measurements import MEASURES, NEVER, Measurements, read_measurements
-from explanations.statistics import summarise
-from explanations.tables import write_table
+from explanations.command import run_command, step_parser
+from explanations.errors import check_range
+from explanations.files.measurements import MEASURES, read_measurements
+from explanations.files.tables import write_table
+from explanations.statistics.flips import never_flipped
+from explanations.statistics.tests import summarise
+
+COLUMNS = (  # also where no method has a map
+    *("experiment", "network", "variant", "upsampling", "method", "measure", "never_flipped"),
+    *("n", "q25", "median", "q75", "ci_low", "ci_high"),
+)
 
 
 def main(measurements: list[Path], output: Path, resamples: int, seed: int) -> None:
     check_range("statistics.resamples", resamples, low=100)
-    found = read_measurements(measurements)
+    results = read_measurements(measurements)
     rng = np.random.default_rng(seed)
-    identity = {key: found.settings[key] for key in ("experiment", "network", "variant", "upsampling")}
+    identity = {key: results.settings[key] for key in ("experiment", "network", "variant", "upsampling")}
     rows = []
-    for method in found.methods:
-        for measure in MEASURES:
-            spread = summarise(found.measure(measure, method), found.label, resamples, rng)
-            never = int(never_flipped(found, measure, method).sum())
+    for method in results.methods:
+        for measure in (name for name in MEASURES if results.has(name, method)):
+            spread = summarise(results.measure(measure, method), results.label, resamples, rng)
+            never = int(never_flipped(results, measure, method).sum())
             rows.append({**identity, "method": method, "measure": measure, "never_flipped": never, **spread})
-    write_table(output, pd.DataFrame(rows))
-
-
-def never_flipped(found: Measurements, measure: str, method: str) -> np.ndarray:
-    """Whether any scan that a measure rests on never flipped, (n,)."""
-    column = found.methods.index(method)
-    orders = [order for order in ("minus", "plus") if order in measure] or ["minus", "plus"]
-    never = np.zeros(len(found.image), bool)
-    for order in orders:
-        if not measure.endswith("noise"):
-            never |= found.values[f"flip_{order}"][:, column] == NEVER
-        if measure.endswith("noise") or measure.startswith("delta"):
-            never |= (found.values[f"flip_{order}_noise"][:, column] == NEVER).any(-1)
-    return never
+    write_table(output, pd.DataFrame(rows, columns=COLUMNS))
 
 
 if __name__ == "__main__":

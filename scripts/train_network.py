@@ -7,31 +7,45 @@ AdamW, a one-cycle learning rate, clipped gradients. The same seed on the same m
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from explanations.channels import adapt_normalisation, count_channels
-from explanations.classes import FEWEST
-from explanations.command import InputError, ProgressBar, check_range, dictionary, run_command, step_parser
-from explanations.descriptions import NetworkDescription
-from explanations.devices import place_network
-from explanations.evaluation import LabelledImages
-from explanations.framing import Picture
-from explanations.images import read_batches
-from explanations.manifests import UNLABELLED, ManifestRow, read_manifest
-from explanations.networks import (
-    build_network,
-    check_outputs,
-    check_training,
-    preprocess,
-    save_network,
-    training_arguments,
-)
+from explanations.command import dictionary, run_command, step_parser
+from explanations.data.images import read_batches
+from explanations.errors import InputError, check_range
+from explanations.files.classes import FEWEST
+from explanations.files.descriptions import NetworkDescription
+from explanations.files.framing import Picture
+from explanations.files.manifests import UNLABELLED, ManifestRow, read_manifest
+from explanations.networks.channels import adapt_normalisation, count_channels
+from explanations.networks.devices import place_network
+from explanations.networks.evaluation import LabelledImages
+from explanations.networks.files import build_network, preprocess, save_network
+from explanations.networks.outputs import check_outputs, check_training
+from explanations.networks.sources.registry import SOURCES, find_source
+from explanations.progress import ProgressBar
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)  # of RGB
 CLIP = 1.0  # the largest norm of a gradient
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a network is trained: passes over the images, images in a step, AdamW's largest learning rate and decay."""
+
+    epochs: int
+    batch: int
+    learning_rate: float
+    weight_decay: float
+
+    def __post_init__(self):
+        check_range("training.epochs", self.epochs, low=1)
+        check_range("training.batch", self.batch, low=2)
+        check_range("training.learning_rate", self.learning_rate, low=0, open_low=True)
+        check_range("training.weight_decay", self.weight_decay, low=0)
 
 
 def main(
@@ -52,18 +66,14 @@ def main(
     threads: int,
 ) -> None:
     check_range("--size", size, low=1)
-    check_range("training.epochs", epochs, low=1)
-    check_range("training.batch", batch, low=2)
-    check_range("training.learning_rate", learning_rate, low=0, open_low=True)
-    check_range("training.weight_decay", weight_decay, low=0)
+    settings = Training(epochs, batch, learning_rate, weight_decay)
     check_range("--threads", threads, low=1)
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     rows = read_manifest(train_images)
     classes = name_classes(rows, train_images)
-    settings = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate, "weight_decay": weight_decay}
     check_classes(classes, train, arguments)
-    arguments = {**training_arguments(source, constructor, arguments), "num_classes": len(classes)}
+    arguments = {**find_source(source).training_arguments(constructor, arguments), "num_classes": len(classes)}
     channels = count_channels(source, arguments)
     network = build_network(source, constructor, arguments)
     normalisation = adapt_normalisation(MEAN, STD, channels)
@@ -74,8 +84,8 @@ def main(
     if (test.labels == UNLABELLED).any():
         raise InputError(f"{test_images}: holds images without labels; a network that is trained here needs them")
     pictures, labels = [row.picture(train, train_images) for row in rows], torch.tensor([row.label for row in rows])
-    fit(network, pictures, labels, description, epochs, batch, learning_rate, weight_decay)
-    record = {**settings, "seed": seed, "train_images": len(rows), **test.record_accuracy(network)}
+    fit(network, pictures, labels, description, settings)
+    record = {**asdict(settings), "seed": seed, "train_images": len(rows), **test.record_accuracy(network)}
     save_network(output, network, description.with_variant("original", "trained from scratch", "", record))
 
 
@@ -84,7 +94,7 @@ def name_classes(rows: Sequence[ManifestRow], manifest: Path) -> list[str]:
     names = {row.label: row.class_name for row in rows}
     if UNLABELLED in names:
         raise InputError(f"{manifest}: holds images without labels; a network can't be trained on them")
-    missing = next((place for place, label in enumerate(sorted(names)) if label != place), None)
+    missing = next((index for index, label in enumerate(sorted(names)) if label != index), None)
     if missing is not None:
         raise InputError(f"{manifest}: holds no image with label {missing}; allowed are labels 0, 1, … without a gap")
     return [names[label] for label in range(len(names))]
@@ -104,22 +114,20 @@ def fit(
     pictures: Sequence[Picture],
     labels: torch.Tensor,
     description: NetworkDescription,
-    epochs: int,
-    batch: int,
-    learning_rate: float,
-    weight_decay: float,
+    settings: Training,
 ) -> None:
     """Train in place on n images and their (n,) labels; leaves evaluation mode on."""
     place_network(network.train(), "cpu")
-    steps = epochs * (len(pictures) // batch)
+    batch, rate = settings.batch, settings.learning_rate
+    steps = settings.epochs * (len(pictures) // batch)
     if not steps:
         raise InputError(
             f"training.batch is {batch}; allowed is at most the number of training images, {len(pictures)}"
         )
-    optimiser = torch.optim.AdamW(network.parameters(), learning_rate, weight_decay=weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, steps)
+    optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=settings.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps)
     with ProgressBar("train", steps, "step") as bar:
-        for _ in range(epochs):
+        for _ in range(settings.epochs):
             # batch normalisation is best fed with full batches
             order = [chosen for chosen in torch.randperm(len(pictures)).split(batch) if len(chosen) == batch]
             pixels = read_batches(([pictures[index] for index in chosen] for chosen in order), description.framing)
@@ -130,9 +138,7 @@ def fit(
                 nn.utils.clip_grad_norm_(network.parameters(), CLIP)
                 optimiser.step()
                 schedule.step()
-                check_range(
-                    f"training.learning_rate is {learning_rate:g}: the loss of step {bar.done + 1}", loss.item()
-                )
+                check_range(f"training.learning_rate is {rate:g}: the loss of step {bar.done + 1}", loss.item())
                 bar.advance(1, f"loss {loss.item():.3f}")
     network.eval().requires_grad_(False)
 
@@ -144,7 +150,7 @@ if __name__ == "__main__":
     parser.add_argument("--test-images", type=Path, required=True, help="manifest of test images")
     parser.add_argument("--images", type=Path, required=True, help="folder that the manifest's paths are below")
     parser.add_argument("--output", type=Path, required=True, help="network file to write")
-    parser.add_argument("--source", default="narrow", help="family of constructors: narrow, torchvision or timm")
+    parser.add_argument("--source", default="narrow", help=f"where its constructor is from: {', '.join(SOURCES)}")
     parser.add_argument("--constructor", required=True, help="the network's constructor, e.g. vgg16")
     parser.add_argument("--arguments", type=dictionary, default={}, help="its keyword arguments, as a dictionary")
     parser.add_argument("--size", type=int, default=48, help="height and width of the input in pixels")

@@ -5,8 +5,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from explanations.decomposition import Attributions, Decomposition, completeness_gap
-from explanations.inference import optimise_for_inference
+from explanations.decomposition.decomposition import Attributions, Decomposition, completeness_gap
+from explanations.networks.inference import optimise_for_inference
 
 
 def explain(network: nn.Module, images: Tensor, targets: Tensor | None = None) -> tuple[Decomposition, Attributions]:
@@ -29,12 +29,12 @@ def assert_complete(network: nn.Module, images: Tensor, tolerance: float) -> tup
     assert found.target.tolist() == logits.argmax(1).tolist()
     layers = bias_layers(decomposition)
     totals = literal.decompositions(found.activity, found.bias, layers)
-    totals += literal.elsewhere(found.activity_elsewhere, found.bias_elsewhere, layers)
+    totals += literal.non_spatial(found.activity_non_spatial, found.bias_non_spatial, layers)
     score = logits.amax(1).numpy()[:, None]
     assert (score != 0).all()
     np.testing.assert_allclose(totals, np.broadcast_to(score, totals.shape), rtol=tolerance, atol=0)
     for values, layer in zip(found.activity[1:], decomposition.layers, strict=True):
-        assert values.any() or found.activity_elsewhere[:, layer.index].any(), layer.name
+        assert values.any() or found.activity_non_spatial[:, layer.index].any(), layer.name
     gap, size = completeness_gap(found, layers)
     assert (gap.abs() <= 1e-12 * size).all()
     return decomposition, found

@@ -1,5 +1,7 @@
 """What tests share: one thread, a small generated data set, networks, shards and removal results of it; a whole run."""
 
+import ctypes
+import gc
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -9,16 +11,20 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 from small import SIZE, build, describe
-from workflow_copy import MINIMAL, copy_workflow, snakemake
+from workflow_copy import FEWER, MINIMAL, copy_workflow, snakemake
 
 import extract_attributions
 import list_images
 import make_digit_images
 import make_manifest
 import measure_removal
-from explanations.command import InputError
-from explanations.networks import save_network
+from explanations.errors import InputError
+from explanations.flags import call_with_flags
+from explanations.networks.files import save_network
+from explanations.plan import methods_of
+from explanations.statistics.evidence import TOP1, NetworkEvidence
 
 LISTING = {
     **{"labels": "folders", "unreadable": "stop", "other_modes": "convert", "orientation": "ignore"},
@@ -26,7 +32,7 @@ LISTING = {
 }
 EXTRACTION = {"experiment": "tests", "shard": 0, "shard_size": 100, "batch": 8, "tolerance": 1e-4}
 REMOVAL = {
-    **{"family": "layers", "upsampling": "bilinear", "shard": 0, "shard_size": 100, "grid": 6, "noise_maps": 1},
+    **{"method": "activity", "upsampling": "bilinear", "shard": 0, "shard_size": 100, "grid": 6, "noise_maps": 1},
     **{"fill": 0.0, "ties": "random", "never_flips": "one", "seed": 0, "batch": 64, "precision": "float32"},
 }
 SEED = 8  # of networks whose decisions flip under removal, most but not all of them
@@ -36,6 +42,15 @@ HERE = {"device": "cpu", "threads": 1}
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def memory_goes_back():
+    """What a module's tests have freed is the system's again: glibc keeps it, gigabytes in a process of many tests."""
+    yield
+    gc.collect()
+    if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +87,27 @@ def finished(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def finished_fewer(tmp_path_factory) -> Path:
+    """The same with fewer networks that are explained."""
+    folder = copy_workflow(tmp_path_factory.mktemp("fewer"))
+    snakemake(folder, "--cores", "2", *FEWER)
+    return folder
+
+
+@pytest.fixture
+def texts(monkeypatch) -> list[str]:
+    """What a figure says over its panels and beside them; it is not drawn, which takes seconds."""
+    found = []
+
+    def read(figure: Figure, path: Path, **options) -> None:
+        found[:] = [ax.get_title(loc="center") for ax in figure.axes] + [text.get_text() for text in figure.texts]
+        Path(path).touch()
+
+    monkeypatch.setattr(Figure, "savefig", read)
+    return found
+
+
 @pytest.fixture
 def serve(tmp_path) -> Iterator[Callable[[Path], str]]:
     """Give a file of the test's folder an address on a local server."""
@@ -102,25 +138,28 @@ def images_of(world: SimpleNamespace) -> dict[str, Path]:
     return {"tuning_images": world.test_images, "tuning": world.images, **data}
 
 
+def measured(accuracy=None, tested_images=0, score=TOP1, layers=(), **tables) -> NetworkEvidence:
+    """What claims of one network are tested on, of which a test gives some."""
+    return NetworkEvidence(tables, accuracy or {}, tested_images, layers, score)
+
+
 def extract(world: SimpleNamespace, name: str, output: Path, **changes) -> Path:
     """Run extract_attributions.main for a network of the world, or for a file given as `network`."""
-    flags = {"network": world.networks[name], "manifest": world.manifest, "images": world.images, "name": name}
+    flags = {"network": world.networks.get(name), "manifest": world.manifest, "images": world.images, "name": name}
     extract_attributions.main(**{**flags, **EXTRACTION, **HERE, "output": output, **changes})
     return output
 
 
 def remove(world: SimpleNamespace, name: str, output: Path, **changes) -> Path:
     """Run measure_removal.main for a network of the world."""
-    flags = {"network": world.networks[name], "manifest": world.manifest, "images": world.images}
-    flags |= {"shards": [world.shards[name]]}
-    measure_removal.main(**{**flags, **REMOVAL, **HERE, "output": output, **changes})
+    flags = {"network": world.networks.get(name), "manifest": world.manifest, "images": world.images}
+    flags |= {"shards": [world.shards.get(name)]}
+    call_with_flags(measure_removal.main, {**flags, **REMOVAL, **HERE, "output": output, **changes})
     return output
 
 
 @pytest.fixture(scope="session")
 def results(world) -> dict[str, Path]:
-    """Removal results of the small VGG, by family."""
-    return {
-        family: remove(world, "vgg16", world.root / f"removal-{family}.h5", family=family)
-        for family in ("layers", "biases", "aggregates")
-    }
+    """Removal results of the small VGG, by method."""
+    methods = map(str, methods_of("layers", "biases", "aggregates"))
+    return {method: remove(world, "vgg16", world.root / f"removal-{method}.h5", method=method) for method in methods}

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 import fit_linear_classifier
-from explanations.hdf5 import read_hdf5, set_attributes, write_dataset, write_hdf5
-from explanations.measurements import SETTINGS, STORED, read_measurements, write_measurements
-from explanations.shards import GROUPS, IDENTITY, PER_IMAGE, Operation, ShardReader, ShardWriter, numbered
-from plot_example_maps import read_examples
+from explanations.figures.examples import read_examples
+from explanations.files.hdf5 import read_hdf5, set_attributes, write_dataset, write_hdf5
+from explanations.files.measurements import SETTINGS, STORED, read_measurements, write_measurements
+from explanations.files.shards import GROUPS, IDENTITY, PER_IMAGE, Operation, ShardReader, ShardWriter, numbered
 from plot_linear_classifier import ARRAYS
 
 IMAGES = 3
@@ -54,7 +54,8 @@ def write_results(path: Path) -> None:
     arrays = {"image": np.arange(IMAGES), "label": np.arange(IMAGES), **dict.fromkeys(STORED, values)}
     flips = {name.replace("e_", "flip_", 1): np.full((IMAGES, 2), 3) for name in STORED[:2]}
     flips |= {name.replace("e_", "flip_", 1): np.full((IMAGES, 2, 1), 3) for name in STORED[2:]}
-    write_measurements(path, ["input", "activity_1"], arrays | flips, dict.fromkeys(SETTINGS, "x") | {"grid": 6})
+    settings = dict.fromkeys(SETTINGS, "x") | {"grid": 6, "orders": ["minus", "plus"]}
+    write_measurements(path, ["input", "activity_1"], arrays | flips, settings)
 
 
 def read_results(path: Path) -> dict:
@@ -68,7 +69,9 @@ def write_examples(path: Path) -> None:
         write_dataset(file, "image", [0, 1])
         write_dataset(file, "rgb", rng.integers(0, 256, (2, 5, 5, 3), np.uint8))
         write_dataset(file, "maps", rng.random((2, 1, 5, 5)))
-        set_attributes(file, {"methods": ["input"], "classes": ["a", "é"], "target_classes": ["", "a"], "network": "n"})
+        write_dataset(file, "probabilities", rng.random((2, 2)))
+        texts = {"classes": ["a", "é"], "target_classes": ["", "a"], "runners_up": ["é", ""]}
+        set_attributes(file, {"methods": ["input"], "network": "n", **texts})
 
 
 def read_linear(path: Path) -> dict:

@@ -27,7 +27,7 @@ def decompositions(activity: list[Tensor], bias: list[Tensor], bias_layers: list
     return totals
 
 
-def elsewhere(activity: Tensor, bias: Tensor, bias_layers: list[int]) -> np.ndarray:
+def non_spatial(activity: Tensor, bias: Tensor, bias_layers: list[int]) -> np.ndarray:
     """What has no position adds to Eq. 13, (images, layers), of (images, layers) activities and (images, k) biases."""
     totals = activity.double().numpy().copy()
     for image in range(totals.shape[0]):

@@ -8,7 +8,7 @@ from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 
-from explanations import downloads
+from explanations.downloads import transfer
 
 CONTENT = bytes(range(256)) * 20_000  # 5 MB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -63,7 +63,7 @@ class Server:
 @contextmanager
 def serve_content(monkeypatch) -> Iterator[Server]:
     """A server at work, whose failures are not waited for."""
-    monkeypatch.setattr(downloads.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(transfer.time, "sleep", lambda seconds: None)
     served = Server()
     with ThreadingHTTPServer(("127.0.0.1", 0), served.handler) as http:
         http.handle_error = lambda *arguments: None  # who asks may go away

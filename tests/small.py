@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explanations.biases import scale_biases, zero_biases
-from explanations.descriptions import NetworkDescription
-from explanations.networks import build_network
-from explanations.operations import BATCH_NORMS, CONVOLUTIONS
+from explanations.decomposition.operations import BATCH_NORMS, CONVOLUTIONS
+from explanations.files.descriptions import NetworkDescription
+from explanations.networks.biases import scale_biases, zero_biases
+from explanations.networks.files import build_network
 
 SIZE, CLASSES = 32, 10
 ARGUMENTS = {
@@ -227,3 +227,15 @@ class Tokens(nn.Module):
         y, _ = self.attention(y, y, y, need_weights=False)
         x = F.gelu(self.mix(x + y))
         return self.top(x[:, 0] if self.by_class_token else x.mean(1))
+
+
+def randomise_vectors(network: nn.Module) -> nn.Module:
+    """Random statistics, biases and scales of every kind, so that none is at a value that it would have anyway."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            if name.endswith("running_var"):
+                tensor.uniform_(0.5, 1.5)
+            elif tensor.is_floating_point() and tensor.dim() <= 1:
+                tensor.normal_(0.1, 0.1)
+    return network.eval()

@@ -15,10 +15,11 @@ import h5py
 import numpy as np
 
 ROOT = Path(__file__).parent.parent
-PARTS = ("Snakefile", "workflow", "config", "profiles", "scripts", "envs", "tests/minimal.yaml")
+PARTS = ("Snakefile", "workflow", "config", "profiles", "scripts", "envs", "tests/minimal.yaml", "tests/fewer.yaml")
 MINIMAL = ("--configfile", "tests/minimal.yaml")  # last: it takes as many files as follow
+FEWER = (*MINIMAL, "tests/fewer.yaml")
 RESULTS = Path("results/minimal")
-LONGEST = 1800  # seconds that a run may take
+LONGEST = 2700  # seconds that a run may take
 FORKED = multiprocessing.get_context("forkserver")
 FORKED.set_forkserver_preload(["h5py", "snakemake.cli"])  # the rest of this file is small
 
@@ -66,6 +67,11 @@ def run_snakemake(folder: Path, arguments: tuple[str, ...], environment: dict[st
     from snakemake.cli import main  # there already, but not in tests that run no Snakemake
 
     main(list(arguments))
+
+
+def read_log(folder: Path) -> str:
+    """All that Snakemake has to say of the latest run in a folder, whatever it showed."""
+    return max((folder / ".snakemake/log").iterdir()).read_text()
 
 
 def planned_jobs(folder: Path, *arguments: str) -> dict[str, int]:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import jsonschema
 
-from explanations.addresses import shown
-from explanations.command import InputError
+from explanations.downloads.addresses import shown
+from explanations.errors import InputError
 from explanations.text import is_one_line
 
 # what YAML makes of text that isn't in quotes, such as 2024, no, null and 2024-05-01

@@ -1,41 +1,42 @@
 """Attributions.
 
 extract_attributions   models/<network>/<variant>, manifest -> attributions/<network>/<variant>/<shard>.h5
-example_maps           attributions/<network>/original -> examples/<network>.h5: figure 7's saliency maps
+example_maps           attributions/<network>/original -> examples/<figure>-<network>.h5: the saliency maps of figures 7 and P
 """
 
 
 rule extract_attributions:
     input:
-        network="results/{experiment}/models/{network}/{variant}.safetensors",
-        manifest="results/{experiment}/manifest.csv",
+        network="<results>/models/{network}/{variant}.safetensors",
+        manifest="<results>/manifest.csv",
         val=generated("val"),
-        code=sources("extract_attributions.py"),
+        code=sources_of("extract_attributions.py"),
     output:
-        "results/{experiment}/attributions/{network}/{variant}/{shard}.h5",
+        "<results>/attributions/{network}/{variant}/{shard}.h5",
     log:
-        "results/{experiment}/logs/extract_attributions/{network}-{variant}-{shard}.log",
+        "<results>/logs/extract_attributions/{network}-{variant}-{shard}.log",
     benchmark:
-        "results/{experiment}/benchmarks/extract_attributions/{network}-{variant}-{shard}.tsv"
+        "<results>/benchmarks/extract_attributions/{network}-{variant}-{shard}.tsv"
     priority: measuring_priority
     conda:
         "../../envs/torch.yaml"
     threads: THREADS
     resources:
         mem_mb=need(2000, 6000, beside_gpu=4000),
-        runtime=growing(60),
+        runtime=per_attempt(60),
         gpu=int(GPUS > 0),
     params:
+        experiment=lookup("experiment", within=config),
         images=read_images("val"),
         attributions=lookup("attributions", within=config),
         device=lookup("device", within=config),
     shell:
-        "python scripts/extract_attributions.py"
+        "python {input.code[0]:q}"
         " --network={input.network:q}"
         " --manifest={input.manifest:q}"
         " --images={params.images:q}"
         " --output={output:q}"
-        " --experiment={wildcards.experiment:q}"
+        " --experiment={params.experiment:q}"
         " --name={wildcards.network:q}"
         " --shard={wildcards.shard:q}"
         " --shard-size={params.attributions[shard_size]:q}"
@@ -48,31 +49,34 @@ rule extract_attributions:
 
 rule example_maps:
     input:
-        network="results/{experiment}/models/{network}/original.safetensors",
-        manifest="results/{experiment}/manifest.csv",
+        network="<results>/models/{network}/original.safetensors",
+        manifest="<results>/manifest.csv",
         val=generated("val"),
-        shards=expand("results/{{experiment}}/attributions/{{network}}/original/{shard}.h5", shard=SHARDS),
-        code=sources("make_example_maps.py"),
+        shards=expand("<results>/attributions/{{network}}/original/{shard}.h5", shard=SHARDS),
+        code=lambda wildcards: sources(
+            "make_example_maps.py", *methods_of_examples(wildcards.examples, wildcards.network)
+        ),
     output:
-        "results/{experiment}/examples/{network}.h5",
+        "<results>/examples/{examples}-{network}.h5",
     log:
-        "results/{experiment}/logs/example_maps/{network}.log",
+        "<results>/logs/example_maps/{examples}-{network}.log",
     benchmark:
-        "results/{experiment}/benchmarks/example_maps/{network}.tsv"
-    priority: USUAL
+        "<results>/benchmarks/example_maps/{examples}-{network}.tsv"
+    priority: URGENT  # before removal, since it finds methods of figure P that removal won't measure
     conda:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(1500),
-        runtime=growing(20),
+        mem_mb=per_attempt(1500),
+        runtime=per_attempt(20),
     params:
         images=read_images("val"),
-        chosen=lookup("figures/fig7/images", within=config),
-        methods=lookup("figures/fig7/methods/{network}", within=config),
+        chosen=lookup("figures/{examples}/images", within=config),
+        methods=lookup("figures/{examples}/methods/{network}", within=config),
         upsampling=lookup("saliency/upsampling", within=config),
+        measured=measured_layers,
     shell:
-        "python scripts/make_example_maps.py"
+        "python {input.code[0]:q}"
         " --network={input.network:q}"
         " --manifest={input.manifest:q}"
         " --images={params.images:q}"
@@ -81,4 +85,5 @@ rule example_maps:
         " --chosen {params.chosen:q}"
         " --methods {params.methods:q}"
         " --upsampling={params.upsampling:q}"
+        " {params.measured:q}"
         " >{log:q} 2>&1"

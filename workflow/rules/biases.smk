@@ -10,40 +10,40 @@ decay_trial    the same with another number of steps or temperature -> decay/<ne
 
 rule zero_biases:
     input:
-        network="results/{experiment}/models/{network}/original.safetensors",
-        code=sources("zero_biases.py"),
+        network="<results>/models/{network}/original.safetensors",
+        code=sources_of("zero_biases.py"),
     output:
-        "results/{experiment}/models/{network}/zeroed.safetensors",
+        "<results>/models/{network}/zeroed.safetensors",
     log:
-        "results/{experiment}/logs/zero_biases/{network}.log",
+        "<results>/logs/zero_biases/{network}.log",
     benchmark:
-        "results/{experiment}/benchmarks/zero_biases/{network}.tsv"
+        "<results>/benchmarks/zero_biases/{network}.tsv"
     priority: USUAL
     conda:
         "../../envs/torch.yaml"
     threads: 1
     resources:
         mem_mb=need(1000, 4000),
-        runtime=growing(20),
+        runtime=per_attempt(20),
     shell:
-        "python scripts/zero_biases.py" " --network={input.network:q}" " --output={output:q}" " >{log:q} 2>&1"
+        "python {input.code[0]:q}" " --network={input.network:q}" " --output={output:q}" " >{log:q} 2>&1"
 
 
 rule decay_biases:
     input:
-        network="results/{experiment}/models/{network}/original.safetensors",
+        network="<results>/models/{network}/original.safetensors",
         tuning_images=list_file(tuning_split()),
         test_images=list_file("val"),
         train=generated(tuning_split()),
         val=generated("val"),
-        code=sources("decay_biases.py"),
+        code=sources_of("decay_biases.py"),
     output:
-        network="results/{experiment}/models/{network}/decayed.safetensors",
-        record="results/{experiment}/decay/{network}/decayed.csv",
+        network="<results>/models/{network}/decayed.safetensors",
+        record="<results>/decay/{network}/decayed.csv",
     log:
-        "results/{experiment}/logs/decay_biases/{network}.log",
+        "<results>/logs/decay_biases/{network}.log",
     benchmark:
-        "results/{experiment}/benchmarks/decay_biases/{network}.tsv"
+        "<results>/benchmarks/decay_biases/{network}.tsv"
     # half of the attributions wait for it
     priority: URGENT
     conda:
@@ -60,7 +60,7 @@ rule decay_biases:
         seed=lookup("seed", within=config),
         device=lookup("device", within=config),
     shell:
-        "python scripts/decay_biases.py"
+        "python {input.code[0]:q}"
         " --network={input.network:q}"
         " --name={wildcards.network:q}"
         " --tuning-images={input.tuning_images:q}"
@@ -87,12 +87,12 @@ rule decay_biases:
 
 use rule decay_biases as decay_trial with:
     output:
-        network="results/{experiment}/decay/{network}/{trial}.safetensors",
-        record="results/{experiment}/decay/{network}/{trial}.csv",
+        network="<results>/decay/{network}/{trial}.safetensors",
+        record="<results>/decay/{network}/{trial}.csv",
     log:
-        "results/{experiment}/logs/decay_trial/{network}-{trial}.log",
+        "<results>/logs/decay_trial/{network}-{trial}.log",
     benchmark:
-        "results/{experiment}/benchmarks/decay_trial/{network}-{trial}.tsv"
+        "<results>/benchmarks/decay_trial/{network}-{trial}.tsv"
     priority: LATER
     params:
         decay=trial_settings,

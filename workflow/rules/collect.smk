@@ -3,9 +3,9 @@
 report   figures, findings -> report.html
 """
 
-NAMES = {"all", "report", *TARGETS, *(step.name for step in workflow.rules)}
+NAMES = {"all", "report", *TARGETS, *FIGURES}
 for network in NETWORKS:
-    if network in NAMES:
+    if network in NAMES or rules.has(network):
         raise WorkflowError(f"configuration: networks.{network} has the name of a rule; allowed is any other name")
     made = [file for _, files in STAGES.values() for file in files(network)]
     TARGETS[network] = (f"the network {network}, and all that is measured of it", made)
@@ -17,13 +17,32 @@ for target, (title, files) in TARGETS.items():
         name:
             target
         input:
-            expand("results/{experiment}/{file}", experiment=EXPERIMENT, file=files),
+            expand("<results>/{file}", file=files),
 
-    workflow.get_rule(target).docstring = title
+    getattr(rules, target).rule.docstring = title
 
 
-localrules:
-    report,
+for figure in FIGURES.keys() - set(MADE):
+
+    rule:
+        name:
+            figure
+        input:
+            refuse(figure),
+
+    getattr(rules, figure).rule.docstring = say_what_lacks(figure, config["figures"])
+
+
+if workflow.modifier.is_main_snakefile():  # another workflow may have such files
+
+    rule no_target:
+        # whatever is asked for by a name that no rule has
+        input:
+            name_nearest,
+        output:
+            "{target}",
+        wildcard_constraints:
+            target=r"\w+",
 
 
 rule report:
@@ -31,19 +50,24 @@ rule report:
     """all figures and findings in one page, with how each was made"""
     input:
         rules.figures.input,
-        expand("results/{experiment}/{file}", experiment=EXPERIMENT, file=FINDINGS),
-        captions=sorted(map(str, Path("workflow/report").glob("*.rst"))),
+        expand("<results>/{file}", file=FINDINGS),
+        captions=sorted(map(str, (ROOT / "workflow/report").glob("*.rst"))),
     output:
-        f"results/{EXPERIMENT}/report.html",
+        "<results>/report.html",
     log:
-        f"results/{EXPERIMENT}/logs/report.log",
+        "<results>/logs/report.log",
     benchmark:
-        f"results/{EXPERIMENT}/benchmarks/report.tsv"
+        "<results>/benchmarks/report.tsv"
+    localrule: True
     threads: 1
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
+        mem_mb=per_attempt(1000),
+        runtime=per_attempt(10),
     params:
-        config=lambda wildcards: json.dumps({**config, "whole": True}),
+        snakefile=str(ROOT / "Snakefile"),
+        config=lambda wildcards: json.dumps({**config, "whole": True, "pathvars": {"results": RESULTS}}),
     run:
-        shell("snakemake --report={output:q} --nolock --configfile <(printf %s {params.config:q}) >{log:q} 2>&1")
+        shell(
+            "snakemake --snakefile={params.snakefile:q} --report={output:q} --nolock"
+            " --configfile <(printf %s {params.config:q}) >{log:q} 2>&1"
+        )

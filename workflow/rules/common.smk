@@ -1,6 +1,5 @@
-"""What all rules share: the checked configuration, blocks of images, trials of decay, each script's source files."""
+"""What all rules share: the checked configuration, blocks of images, the plan, each script's source files."""
 
-import ast
 import functools
 import json
 import math
@@ -16,14 +15,30 @@ from snakemake.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 # the library's modules that need nothing but Python and what Snakemake brings along
-sys.path.append(str(Path(workflow.basedir, "scripts")))
-from explanations.command import CONFIGURED, InputError
+from explanations.errors import CONFIGURED, InputError
 from explanations.configuration import check_argument, check_config, check_folder
-from explanations.fingerprints import fingerprint
-from explanations.folders import holds_images
-from explanations.locks import STEPS_LOCK, take_lock
-from explanations.methods import parse_method
-from explanations.writing import describe_size, free_space, unwritable
+from explanations.data.fingerprints import fingerprint
+from explanations.data.folders import holds_images
+from explanations.data.sets import DOWNLOADED, GENERATED, GIVEN, PACKAGED, configured_set
+from explanations.files.locks import STEPS_LOCK, take_lock
+from explanations.dependencies import find_sources
+from explanations.figures.catalogue import (
+    EXAMPLES,
+    FIGURES,
+    can_be_made,
+    choose_networks,
+    figure_title,
+    note_stages,
+    report_number,
+    say_what_lacks,
+)
+from explanations.figures.names import network_title
+from explanations.methods.names import all_kinds, parse_kind, parse_method
+from explanations.methods.registry import METHODS, method_file
+from explanations.networks.sources.registry import SOURCES, source_file
+from explanations.plan import GROUPS, PAPERS_GROUPS, VARIANTS, Plan, check_plan, methods_of
+from explanations.files.orders import ORDERS
+from explanations.files.writing import describe_size, free_space, unwritable
 
 
 def check_configuration():
@@ -35,46 +50,39 @@ def check_configuration():
         else "'" if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method else ""
     )
     try:
-        for folder in (workflow.basedir, os.getcwd()):
+        for folder in (ROOT, os.getcwd()):
             check_folder(str(folder), also)
         for text in workflow.config_settings.config_args or []:
             check_argument(text)
     except InputError as error:
         raise WorkflowError(str(error)) from None
     try:
-        check_config(config, yaml.safe_load(Path(workflow.basedir, "workflow/schemas/config.schema.yaml").read_text()))
+        check_config(config, yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text()))
     except InputError as error:
         raise WorkflowError(f"configuration: {error}") from None
 
 
 @functools.cache
-def imports(path):
-    """The library modules that a Python file of scripts/ imports by itself."""
-    nodes = ast.walk(ast.parse(Path(workflow.basedir, path).read_text()))
-    modules = [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
-    paths = [f"scripts/{module.replace('.', os.sep)}.py" for module in modules]
-    return [path for path in paths if Path(workflow.basedir, path).exists()]
+def sources(script, *named):
+    """A step's script, which is the first, and the library's modules that it imports: what its results depend on.
+
+    `named` are modules that it imports by name, as paths below scripts. Registries are left out: of each line in them
+    it is the module named there that results depend on.
+    """
+    files = find_sources(SCRIPTS / script, *(SCRIPTS / file for file in named))
+    files = [path for path in files if path.name != "registry.py"]
+    files.sort(key=lambda path: path != SCRIPTS / script)
+    return [local(str(path)) for path in files]  # neither in a storage nor below a module's prefix
 
 
-def sources(script):
-    """A step's script and the library modules that it imports, directly or not: what its results depend on."""
-    found, waiting = set(), [f"scripts/{script}"]
-    while waiting:
-        path = waiting.pop()
-        if path not in found:
-            found.add(path)
-            waiting += imports(path)
-    return sorted(found)
+def sources_of(script):
+    """As sources, of a step that builds a job's network: the module of the network's source is among them."""
+    return lambda wildcards: sources(script, source_of(wildcards.network))
 
 
-# Where data sets keep their test images and those to train or tune on, below images.folder.
-TEST_FOLDERS = {
-    "folder": "val",
-    "imagenet": "val",
-    "imagenette": "imagenette2-320/val",
-    "imagenet_v2": "imagenetv2-matched-frequency-format-val",
-}
-TRAIN_FOLDERS = {"folder": "train", "imagenet": "train", "imagenette": "imagenette2-320/train"}
+def source_of(network):
+    """The module of the source that a network is of."""
+    return source_file(config["networks"][network]["source"])
 
 
 def expand_folders(config):
@@ -86,23 +94,20 @@ def expand_folders(config):
 
 def image_folder(split):
     """The folder of a split's images, `train`, `val` or `tuning`: generated, the data set's, or one of its own."""
-    source = config["images"]["source"]
     if split == "tuning":
         return config["images"]["tuning"]
-    if source == "digits":
-        return f"results/{EXPERIMENT}/images/{split}"
-    folders = TEST_FOLDERS if split == "val" else TRAIN_FOLDERS
-    return f"{config['images']['folder']}/{folders[source]}"
+    root = "<results>/images" if DATA_SET.obtained == GENERATED else config["images"]["folder"]
+    return f"{root}/{DATA_SET.test if split == 'val' else DATA_SET.train}"
 
 
 def generated(split):
     """The folder of a split's images if it is made here: then it is an input; of what is on disk, its list is one."""
-    return image_folder(split) if config["images"]["source"] == "digits" and split != "tuning" else []
+    return image_folder(split) if DATA_SET.obtained == GENERATED and split != "tuning" else []
 
 
 def list_file(split):
     """The list of a split's images that can be used, one for all steps."""
-    return f"results/{{experiment}}/{'test' if split == 'val' else split}_images.csv"
+    return f"<results>/{'test' if split == 'val' else split}_images.csv"
 
 
 def tuning_split():
@@ -112,7 +117,7 @@ def tuning_split():
 
 def note_file(split):
     """The note that a split's list leaves for plans, of what its images on disk are; [] if they are inputs."""
-    return [] if generated(split) else list_file(split).format(experiment=EXPERIMENT).replace(".csv", ".note")
+    return [] if generated(split) else list_file(split).replace("<results>", RESULTS).replace(".csv", ".note")
 
 
 @functools.cache
@@ -120,6 +125,11 @@ def take_fingerprint(split):
     """What stands for a split's images on disk, and changes if they do; nothing if they are inputs."""
     note = note_file(split)
     return fingerprint(Path(image_folder(split)), Path(note)) if note else ""
+
+
+def surveyed_splits():
+    """The splits whose images the survey takes: those to test, and those to tune on if it takes all."""
+    return ["val", tuning_split()] if config["survey"].get("images") == "all" else ["val"]
 
 
 def read_images(split):
@@ -134,9 +144,13 @@ def trained_here():
 
 def labels():
     """What the names of test images' class folders mean: their own order, ImageNet's classes, or nothing."""
-    if config["images"]["source"].startswith("imagenet"):
-        return "imagenet"
-    return config["images"].get("labels", "folders")
+    return DATA_SET.labels or config["images"].get("labels", "folders")
+
+
+def packaged_images():
+    """What the configuration says of images of a package; nothing of others."""
+    keys = ("package", "version", "sha256", "test", "train")
+    return {key: config["images"][key] for key in keys if key in config["images"] and DATA_SET.packaged}
 
 
 def blocks(size):
@@ -177,7 +191,7 @@ def share_gpus():
         workflow.register_resource("gpu", GPUS)
 
 
-def growing(amount):
+def per_attempt(amount):
     """What a job asks for, memory or time: `amount` at first, and as much again each time it is tried again."""
     return lambda wildcards, attempt: amount * attempt
 
@@ -188,7 +202,7 @@ def networks_with(key):
 
 
 def need(trained, pretrained, beside_gpu=0):
-    """As growing, by the network: one trained here, small, or a whole one; and what a GPU's libraries take."""
+    """As per_attempt, by the network: one trained here, small, or a whole one; and what a GPU's libraries take."""
 
     def amount(wildcards, attempt):
         small = "training" in config["networks"][wildcards.network]
@@ -198,26 +212,19 @@ def need(trained, pretrained, beside_gpu=0):
 
 
 def training_priority(wildcards):
-    """The paper's two networks come first, the others when there is nothing else to do."""
-    return URGENT if wildcards.network in PAPERS else LATER
+    """Networks that are explained in several variants come first, the others when there is nothing else to do."""
+    return URGENT if PLAN.is_compared(wildcards.network) else LATER
 
 
 def measuring_priority(wildcards):
     """As training_priority, of what comes between training and figures."""
-    return USUAL if wildcards.network in PAPERS else LATER
+    return USUAL if PLAN.is_compared(wildcards.network) else LATER
 
 
 def trial_settings(wildcards):
     """The settings of a trial of decay: those of the network's own, but for the one that the trial is named after."""
     key, value = wildcards.trial.split("-", 1)  # a small number is written 1e-05
     return {**config["networks"][wildcards.network]["decay"], key: value}
-
-
-def trial_records(setting):
-    """The records of ResNet-50's decay that differ in a setting, `steps` or `temperature`: its own and the trials'."""
-    values = config["networks"]["resnet50"]["decay_trials"][setting]
-    names = ["decayed", *(f"{setting}-{value}" for value in values)]
-    return [f"results/{{experiment}}/decay/resnet50/{name}.csv" for name in names]
 
 
 def check_images():
@@ -227,7 +234,7 @@ def check_images():
     if trained and "size" not in images:
         raise WorkflowError(f"configuration: images.size is missing; networks.{trained[0]} is trained here")
     wanted = ["tuning"] if images.get("tuning") else []
-    if images["source"] == "folder":
+    if DATA_SET.obtained == GIVEN:
         wanted += ["val"] if wanted and not trained else ["val", "train"]
     for split in wanted:
         key, folder = "tuning" if split == "tuning" else "folder", image_folder(split)
@@ -237,59 +244,90 @@ def check_images():
             raise WorkflowError(f"configuration: {error}") from None
         if not found:
             raise WorkflowError(f"configuration: images.{key} is {images[key]}; {folder} must hold images")
-    if images["source"] not in ("digits", *TRAIN_FOLDERS) and not images.get("tuning"):
-        raise WorkflowError(f"configuration: images.tuning is missing; {images['source']} has no images to tune on")
+    tuning = [
+        f"networks.{name}.decay tunes on images" for name, network in config["networks"].items() if "decay" in network
+    ]
+    tuning += ["survey.images is all, those to tune on too"] if len(SURVEYED) > 1 else []
+    if tuning and not DATA_SET.train and not images.get("tuning"):
+        what = "images.tuning, or images.train," if DATA_SET.packaged else "images.tuning"
+        raise WorkflowError(f"configuration: {what} is missing; {tuning[0]}, and {images['source']} has none for that")
+    if trained and not DATA_SET.train:
+        what = "images.train is missing" if DATA_SET.packaged else f"images.source is {images['source']}"
+        said = f"networks.{trained[0]} is trained here, on images to train on"
+        raise WorkflowError(f"configuration: {what}; {said}")
+    if len(SURVEYED) > 1 and (trained or labels() != "none"):
+        reason = f"networks.{trained[0]} is trained on the others" if trained else f"images' labels are {labels()}"
+        said = "allowed is test, unless images have no labels and no network is trained here"
+        raise WorkflowError(f"configuration: survey.images is all, and {reason}; {said}")
 
 
 def check_choices():
-    """Stop with one line unless the manifest holds what is chosen of it, methods are known, trials of decay differ."""
+    """Stop with one line unless the manifest holds what is chosen of it and trials of decay differ."""
     figures, held = config["figures"], config["images"]["classes"] * config["images"]["per_class"]
     product = f"images.classes × images.per_class, {held}"
     chosen = [("fig2.image", figures["fig2"]["image"]), ("fig4.image", figures["fig4"]["image"])]
-    chosen += [(f"fig7.images.{place}", image) for place, image in enumerate(figures["fig7"]["images"])]
+    for name in EXAMPLES:
+        images = figures.get(name, {}).get("images", [])
+        chosen += [(f"{name}.images.{place}", image) for place, image in enumerate(images)]
     for key, image in chosen:
         if image >= held:
             raise WorkflowError(f"configuration: figures.{key} is {image}; allowed is a whole number below {product}")
-    for network, methods in figures["fig7"]["methods"].items():
-        if network not in config["networks"]:
-            known = ", ".join(config["networks"])
-            raise WorkflowError(f"configuration: figures.fig7.methods.{network}: no such network; there are {known}")
-        for place, method in enumerate(methods):
-            try:
-                parse_method(method)
-            except ValueError as error:
-                raise WorkflowError(f"configuration: figures.fig7.methods.{network}.{place}: {error}") from None
     noise_maps = config["removal"]["noise_maps"]
     if noise_maps >= held:
         others = "since noise maps are other images'"
         raise WorkflowError(f"configuration: removal.noise_maps is {noise_maps}; it must be below {product}, {others}")
     # the pixels of networks trained here; of others, the step itself knows how many
     grid, pixels = config["removal"]["grid"], config["images"].get("size", math.inf) ** 2
-    if grid > pixels and any(name in PAPERS or config["networks"][name].get("explain") for name in trained_here()):
+    if grid > pixels and set(PLAN.explained) & set(trained_here()):
         each = f"images have {pixels} pixels, images.size², and each step removes at least one"
         raise WorkflowError(f"configuration: removal.grid is {grid}; {each}")
-    resnet = config["networks"]["resnet50"]
-    for setting, values in resnet["decay_trials"].items():
+    for name, network in config["networks"].items():
+        check_trials(name, network.get("decay"), network.get("decay_trials", {}))
+
+
+def check_trials(name, decay, trials):
+    """Stop with one line unless the trials of a network's decay differ from it and from each other."""
+    if trials and decay is None:
+        raise WorkflowError(f"configuration: networks.{name}.decay is missing; networks.{name}.decay_trials change it")
+    for setting, values in trials.items():
         for place, value in enumerate(values):
-            if value in (resnet["decay"][setting], *values[:place]):
-                key = f"networks.resnet50.decay_trials.{setting}.{place}"
+            if value in (decay[setting], *values[:place]):
+                key = f"networks.{name}.decay_trials.{setting}.{place}"
                 raise WorkflowError(
                     f"configuration: {key} is {value}, as decay's own or another trial's; all must differ"
                 )
 
 
+def make_plan():
+    """What the configuration asks for, and the networks that each figure shows; one line if that can't be."""
+    try:
+        check_plan(config)
+        plan = Plan(config)
+        return plan, choose_networks(plan, config["figures"])
+    except InputError as error:
+        raise WorkflowError(f"configuration: {error}") from None
+
+
 check_configuration()
 expand_folders(config)
-EXPERIMENT = config["experiment"]
+
+
+pathvars:
+    results=f"results/{config['experiment']}",
+
+
+# what <results> is, for what is no path of a rule, as locks and notes; with the prefix of a module statement
+RESULTS = workflow.modifier.path_modifier.replace_prefix(workflow.pathvars.apply("<results>"))
+DATA_SET = configured_set(config["images"])
+SURVEYED = surveyed_splits()
 GPUS = count_gpus()
 THREADS = config["threads"]  # of jobs that run networks
 NETWORKS = list(config["networks"])  # what is surveyed
-PAPERS = ["vgg16", "resnet50"]  # what the paper explains, and we do
+PLAN, SHOWN = make_plan()
 check_images()
 check_choices()
 share_gpus()
-OTHERS = [name for name in NETWORKS if name not in PAPERS and config["networks"][name].get("explain")]  # figure M
-URGENT, USUAL, LATER = 20, 10, 0  # priorities: other networks than the paper's two delay nothing
+URGENT, USUAL, LATER = 20, 10, 0  # priorities: networks that are surveyed, or explained in one variant, delay nothing
 SHARDS = blocks(config["attributions"]["shard_size"])
 REMOVAL_SHARDS = blocks(config["removal"]["shard_size"])
 
@@ -301,7 +339,7 @@ def configured():
     ]
     settings = list(workflow.config_settings.config_args or [])
     options = [*(["--configfile", *files] if files else []), *(["--config", *settings] if settings else [])]
-    return shlex.join(map(str, options)).replace("{", "{{").replace("}", "}}")  # Snakemake fills in the prefix's braces
+    return shlex.join(map(str, options))
 
 
 # How rules write commands: whatever they fill in is quoted for the shell, {…:q}. Snakemake writes nothing for an empty
@@ -309,18 +347,21 @@ def configured():
 #
 # glibc gives large blocks back to the system at once and asks for them again: for batches of activities that is a fifth
 # of the time. Other C libraries ignore these.
-shell.prefix(
-    "export MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648"
-    f" {STEPS_LOCK}=results/{EXPERIMENT}/.steps {CONFIGURED}={shlex.quote(configured())}; "
-)
+os.environ |= {
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    "MALLOC_TRIM_THRESHOLD_": "2147483648",
+    STEPS_LOCK: f"{RESULTS}/.steps",
+    CONFIGURED: configured(),
+}
 
 
 wildcard_constraints:
-    experiment=EXPERIMENT,
     network="|".join(NETWORKS),
-    variant="original|zeroed|decayed",
+    variant="|".join(VARIANTS),
     split="train|val",
     upsampling="bilinear|nearest|bicubic",
-    family="layers|biases|aggregates|signed",
+    method="|".join(map(str, all_kinds())),
+    group="|".join(GROUPS),
     shard=r"\d+",
     trial=r"(steps|temperature)-[0-9.e+-]+",
+    examples="|".join(EXAMPLES),

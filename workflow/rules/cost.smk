@@ -4,25 +4,22 @@ cost   the configuration -> tables on the terminal
 """
 
 
-localrules:
-    cost,
-
-
 rule cost:
     """what the experiment will cost, before anything runs"""
     input:
-        code=sources("estimate_cost.py"),
+        code=sources("estimate_cost.py", *map(method_file, METHODS), *map(source_file, SOURCES)),
     log:
-        f"results/{EXPERIMENT}/logs/cost.log",
+        "<results>/logs/cost.log",
     benchmark:
-        f"results/{EXPERIMENT}/benchmarks/cost.tsv"
+        "<results>/benchmarks/cost.tsv"
+    localrule: True
     conda:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(6000),
-        runtime=growing(20),
+        mem_mb=per_attempt(6000),
+        runtime=per_attempt(20),
     params:
         config=lambda wildcards: json.dumps(config),
     shell:
-        "python scripts/estimate_cost.py" " --config={params.config:q}" " | tee {log:q}"
+        "python {input.code[0]:q}" " --config={params.config:q}" " | tee {log:q}"

@@ -10,34 +10,30 @@ linear_classifier mnist.npz, or nothing -> linear.h5: figure 1's classifier and 
 """
 
 
-localrules:
-    mnist,
-
-
 rule digit_images:
     input:
         code=sources("make_digit_images.py"),
     output:
-        images=directory("results/{experiment}/images/{split}"),
-        masks=directory("results/{experiment}/masks/{split}"),
+        images=directory("<results>/images/{split}"),
+        masks=directory("<results>/masks/{split}"),
     log:
-        "results/{experiment}/logs/digit_images/{split}.log",
+        "<results>/logs/digit_images/{split}.log",
     benchmark:
-        "results/{experiment}/benchmarks/digit_images/{split}.tsv"
+        "<results>/benchmarks/digit_images/{split}.tsv"
     priority: USUAL
     conda:
         "../../envs/images.yaml"
     threads: 1
     resources:
-        mem_mb=growing(1000),
-        runtime=growing(10),
+        mem_mb=per_attempt(1000),
+        runtime=per_attempt(10),
     params:
         number=lookup("images/{split}_count", within=config, default=0),
         size=lookup("images/size", within=config, default=0),
         scraps=lookup("images/scraps", within=config, default=0),
         seed=lookup("seed", within=config),
     shell:
-        "python scripts/make_digit_images.py"
+        "python {input.code[0]:q}"
         " --split={wildcards.split:q}"
         " --images={output.images:q}"
         " --masks={output.masks:q}"
@@ -55,18 +51,19 @@ rule test_images:
     output:
         list_file("val"),
     log:
-        "results/{experiment}/logs/test_images.log",
+        "<results>/logs/test_images.log",
     benchmark:
-        "results/{experiment}/benchmarks/test_images.tsv"
+        "<results>/benchmarks/test_images.tsv"
     priority: URGENT
     conda:
         "../../envs/torch.yaml"
     threads: THREADS
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(240),
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(240),
     params:
-        source=config["images"]["source"].replace("digits", "folder"),
+        source=lookup("images/source", within=config),
+        package=packaged_images(),
         images=read_images("val"),
         labels=labels(),
         unreadable=lookup("images/unreadable", within=config),
@@ -76,8 +73,9 @@ rule test_images:
         note=note_file("val"),
         fingerprint=lambda wildcards: take_fingerprint("val"),
     shell:
-        "python scripts/list_images.py"
+        "python {input.code[0]:q}"
         " --source={params.source:q}"
+        " --package={params.package:q}"
         " --images={params.images:q}"
         " --output={output:q}"
         " --labels={params.labels:q}"
@@ -93,17 +91,18 @@ rule test_images:
 use rule test_images as train_images with:
     input:
         train=generated("train"),
-        # which downloads both splits
-        test_images=branch(config["images"]["source"] == "imagenette", then=list_file("val")),
+        # which obtains both splits
+        test_images=branch(DATA_SET.obtained in (DOWNLOADED, PACKAGED), then=list_file("val")),
         code=sources("list_images.py"),
     output:
         list_file("train"),
     log:
-        "results/{experiment}/logs/train_images.log",
+        "<results>/logs/train_images.log",
     benchmark:
-        "results/{experiment}/benchmarks/train_images.tsv"
+        "<results>/benchmarks/train_images.tsv"
     params:
         source="folder",
+        package={},
         images=read_images("train"),
         # of a network that is trained here, classes are the folders
         labels="folders" if trained_here() else "none",
@@ -120,11 +119,12 @@ use rule test_images as tuning_images with:
     output:
         list_file("tuning"),
     log:
-        "results/{experiment}/logs/tuning_images.log",
+        "<results>/logs/tuning_images.log",
     benchmark:
-        "results/{experiment}/benchmarks/tuning_images.tsv"
+        "<results>/benchmarks/tuning_images.tsv"
     params:
         source="folder",
+        package={},
         images=read_images("tuning"),
         labels="none",
         unreadable=lookup("images/unreadable", within=config),
@@ -136,28 +136,28 @@ use rule test_images as tuning_images with:
 
 rule manifest:
     input:
-        test_images="results/{experiment}/test_images.csv",
+        test_images="<results>/test_images.csv",
         code=sources("make_manifest.py"),
     output:
-        "results/{experiment}/manifest.csv",
+        "<results>/manifest.csv",
     log:
-        "results/{experiment}/logs/manifest.log",
+        "<results>/logs/manifest.log",
     benchmark:
-        "results/{experiment}/benchmarks/manifest.tsv"
+        "<results>/benchmarks/manifest.tsv"
     priority: USUAL
     conda:
         "../../envs/images.yaml"
     threads: 1
     resources:
-        mem_mb=growing(500),
-        runtime=growing(10),
+        mem_mb=per_attempt(500),
+        runtime=per_attempt(10),
     params:
         classes=lookup("images/classes", within=config),
         per_class=lookup("images/per_class", within=config),
         short_classes=lookup("images/short_classes", within=config),
         seed=lookup("seed", within=config),
     shell:
-        "python scripts/make_manifest.py"
+        "python {input.code[0]:q}"
         " --test-images={input.test_images:q}"
         " --output={output:q}"
         " --classes={params.classes:q}"
@@ -171,47 +171,48 @@ rule mnist:
     input:
         code=sources("fetch_mnist.py"),
     output:
-        "results/{experiment}/mnist.npz",
+        "<results>/mnist.npz",
     log:
-        "results/{experiment}/logs/mnist.log",
+        "<results>/logs/mnist.log",
     benchmark:
-        "results/{experiment}/benchmarks/mnist.tsv"
+        "<results>/benchmarks/mnist.tsv"
     priority: USUAL
+    localrule: True
     conda:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(1500),
-        runtime=growing(30),
+        mem_mb=per_attempt(1500),
+        runtime=per_attempt(30),
     params:
         folder=lambda wildcards: config["linear"].get("folder", ""),
     shell:
-        "python scripts/fetch_mnist.py" " --folder={params.folder:q}" " --output={output:q}" " >{log:q} 2>&1"
+        "python {input.code[0]:q}" " --folder={params.folder:q}" " --output={output:q}" " >{log:q} 2>&1"
 
 
 rule linear_classifier:
     input:
-        scans=branch(config["linear"]["source"] == "mnist", then="results/{experiment}/mnist.npz"),
+        scans=branch(config["linear"]["source"] == "mnist", then="<results>/mnist.npz"),
         code=sources("fit_linear_classifier.py"),
     output:
-        "results/{experiment}/linear.h5",
+        "<results>/linear.h5",
     log:
-        "results/{experiment}/logs/linear_classifier.log",
+        "<results>/logs/linear_classifier.log",
     benchmark:
-        "results/{experiment}/benchmarks/linear_classifier.tsv"
+        "<results>/benchmarks/linear_classifier.tsv"
     priority: USUAL
     conda:
         "../../envs/images.yaml"
     threads: 1
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(60),
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(60),
     params:
         digits=lookup("linear/digits", within=config),
         regularisation=lookup("linear/regularisation", within=config),
         seed=lookup("seed", within=config),
     shell:
-        "python scripts/fit_linear_classifier.py"
+        "python {input.code[0]:q}"
         " --scans {input.scans:q}"
         " --output={output:q}"
         " --digits {params.digits:q}"

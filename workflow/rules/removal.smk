@@ -1,44 +1,50 @@
 """Pixel removal.
 
 measure_removal   models, manifest, all shards of a network's variant
-                  -> removal/<network>/<variant>-<upsampling>/<family>-<shard>.h5
+                  -> removal/<network>/<variant>-<upsampling>/<method>-<shard>.h5
 """
 
 
 rule measure_removal:
     input:
-        network="results/{experiment}/models/{network}/{variant}.safetensors",
-        manifest="results/{experiment}/manifest.csv",
+        network="<results>/models/{network}/{variant}.safetensors",
+        manifest="<results>/manifest.csv",
         val=generated("val"),
-        shards=expand("results/{{experiment}}/attributions/{{network}}/{{variant}}/{shard}.h5", shard=SHARDS),
-        code=sources("measure_removal.py"),
+        shards=expand("<results>/attributions/{{network}}/{{variant}}/{shard}.h5", shard=SHARDS),
+        code=lambda wildcards: sources(
+            "measure_removal.py", source_of(wildcards.network), method_file(parse_kind(wildcards.method).kind)
+        ),
     output:
-        "results/{experiment}/removal/{network}/{variant}-{upsampling}/{family}-{shard}.h5",
+        "<results>/removal/{network}/{variant}-{upsampling}/{method}-{shard}.h5",
     log:
-        "results/{experiment}/logs/measure_removal/{network}-{variant}-{upsampling}-{family}-{shard}.log",
+        "<results>/logs/measure_removal/{network}-{variant}-{upsampling}-{method}-{shard}.log",
     benchmark:
-        "results/{experiment}/benchmarks/measure_removal/{network}-{variant}-{upsampling}-{family}-{shard}.tsv"
+        "<results>/benchmarks/measure_removal/{network}-{variant}-{upsampling}-{method}-{shard}.tsv"
     priority: measuring_priority
     conda:
         "../../envs/torch.yaml"
     threads: THREADS
     resources:
         mem_mb=need(2000, 6000, beside_gpu=4000),
-        runtime=growing(120),
+        runtime=per_attempt(120),
         gpu=int(GPUS > 0),
     params:
         images=read_images("val"),
+        layers=lookup("networks/{network}/layers", within=config, default="all"),
+        orders=orders_measured,
         removal=lookup("removal", within=config),
         seed=lookup("seed", within=config),
         device=lookup("device", within=config),
     shell:
-        "python scripts/measure_removal.py"
+        "python {input.code[0]:q}"
         " --network={input.network:q}"
         " --manifest={input.manifest:q}"
         " --images={params.images:q}"
         " --shards {input.shards:q}"
         " --output={output:q}"
-        " --family={wildcards.family:q}"
+        " --method={wildcards.method:q}"
+        " --layers={params.layers:q}"
+        " --orders {params.orders:q}"
         " --upsampling={wildcards.upsampling:q}"
         " --shard={wildcards.shard:q}"
         " --shard-size={params.removal[shard_size]:q}"

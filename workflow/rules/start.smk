@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import psutil
 
-RUN_LOCK = Path("results", EXPERIMENT, ".run")
+RUN_LOCK = Path(RESULTS, ".run")
 STEPS = RUN_LOCK.with_name(".steps")
 LONG = 10  # jobs that extract or remove; a run of fewer is short
 HELD = []  # the lock on this run's experiment, for as long as this process lives
@@ -78,8 +78,8 @@ def find_steps():
     found = []
     for process in psutil.process_iter(["pid", "cmdline"]):
         command = process.info["cmdline"] or []
-        script = next((Path(part).name for part in command[1:3] if part.startswith("scripts/")), None)
-        if not script or not any(f"results/{EXPERIMENT}/" in part for part in command):
+        script = next((Path(part).name for part in command[1:3] if part.startswith(f"{SCRIPTS}/")), None)
+        if not script or not any(f"{RESULTS}/" in part for part in command):
             continue
         with suppress(psutil.Error):  # one of another experiment's run may read images of this one
             if process.cwd() == os.getcwd() and process.environ().get(STEPS_LOCK, str(STEPS)) == str(STEPS):
@@ -114,13 +114,13 @@ def compare_space():
     long = [job for job in jobs if job.rule.name in ("extract_attributions", "measure_removal")]
     if len(long) < LONG or workflow.touch:
         return
-    counted = Counter((job.rule.name, *map(job.wildcards.get, ("network", "family"))) for job in jobs)
+    counted = Counter((job.rule.name, *map(job.wildcards.get, ("network", "method"))) for job in jobs)
     planned = json.dumps([[*job, count] for job, count in counted.items()])
     settings = json.dumps(config)
     in_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
     try:
         said = shell(
-            "python scripts/estimate_cost.py --config={settings:q} --planned={planned:q} 2>/dev/null",
+            "python {SCRIPTS:q}/estimate_cost.py --config={settings:q} --planned={planned:q} 2>/dev/null",
             read=True,
             conda_env=long[0].conda_env.address if in_conda else None,
         )
@@ -137,4 +137,18 @@ def compare_space():
         )
 
 
+def refuse_older_results():
+    """Stop if results are of an earlier version of the workflow, which this one can't go on with.
+
+    It stored removal by groups of methods, as layers-0.h5, where there is now a file for each method.
+    """
+    older = [path for group in PAPERS_GROUPS for path in RUN_LOCK.parent.glob(f"removal/*/*/{group}-*.h5")]
+    if older:
+        raise WorkflowError(
+            f"{older[0]} is of an earlier version of this workflow, which stored removal by groups of methods; "
+            f"move {RUN_LOCK.parent} away, or give the new results another name: --config experiment=…"
+        )
+
+
 check_writable()
+refuse_older_results()

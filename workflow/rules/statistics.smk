@@ -1,39 +1,37 @@
 """Statistics: tidy CSV files, and the findings made from them.
 
-summarise_removal     removal of one family -> statistics/<network>/<variant>-<upsampling>-<family>.csv
+summarise_removal     removal by a group's methods -> statistics/<network>/<variant>-<upsampling>-<group>.csv
 compare_biases        layers, biases -> statistics/<network>/biases-<variant>-<upsampling>.csv
 compare_aggregates    layers, aggregates -> statistics/<network>/aggregates-<variant>-<upsampling>.csv
 compare_variants      decayed and original: layers, signed -> statistics/<network>/decayed-<upsampling>.csv
-compare_attributions  shards of all variants -> statistics/<network>/correlations.csv, gross_sums.csv
+compare_attributions  shards of the variants -> statistics/<network>/correlations.csv, gross_sums.csv
+measure_localisation  shards, masks -> statistics/<network>/localisation.csv: how much of the maps lies in objects' masks
 findings              all of these -> findings.csv, findings.html
 """
 
 
 rule summarise_removal:
     input:
-        measurements=expand(
-            "results/{{experiment}}/removal/{{network}}/{{variant}}-{{upsampling}}/{{family}}-{shard}.h5",
-            shard=REMOVAL_SHARDS,
-        ),
+        measurements=lambda wildcards: measurements("{variant}", wildcards.group),
         code=sources("summarise_removal.py"),
     output:
-        "results/{experiment}/statistics/{network}/{variant}-{upsampling}-{family}.csv",
+        "<results>/statistics/{network}/{variant}-{upsampling}-{group}.csv",
     log:
-        "results/{experiment}/logs/summarise_removal/{network}-{variant}-{upsampling}-{family}.log",
+        "<results>/logs/summarise_removal/{network}-{variant}-{upsampling}-{group}.log",
     benchmark:
-        "results/{experiment}/benchmarks/summarise_removal/{network}-{variant}-{upsampling}-{family}.tsv"
+        "<results>/benchmarks/summarise_removal/{network}-{variant}-{upsampling}-{group}.tsv"
     priority: measuring_priority
     conda:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(10),
     params:
         resamples=lookup("statistics/resamples", within=config),
         seed=lookup("seed", within=config),
     shell:
-        "python scripts/summarise_removal.py"
+        "python {input.code[0]:q}"
         " --measurements {input.measurements:q}"
         " --output={output:q}"
         " --resamples={params.resamples:q}"
@@ -43,31 +41,29 @@ rule summarise_removal:
 
 rule compare_biases:
     input:
-        measurements=expand(
-            "results/{{experiment}}/removal/{{network}}/{{variant}}-{{upsampling}}/{family}-{shard}.h5",
-            family=["layers", "biases"],
-            shard=REMOVAL_SHARDS,
-        ),
+        measurements=measurements("{variant}", "layers", "biases"),
+        shard="<results>/attributions/{network}/{variant}/0.h5",
         code=sources("compare_methods.py"),
     output:
-        "results/{experiment}/statistics/{network}/biases-{variant}-{upsampling}.csv",
+        "<results>/statistics/{network}/biases-{variant}-{upsampling}.csv",
     log:
-        "results/{experiment}/logs/compare_biases/{network}-{variant}-{upsampling}.log",
+        "<results>/logs/compare_biases/{network}-{variant}-{upsampling}.log",
     benchmark:
-        "results/{experiment}/benchmarks/compare_biases/{network}-{variant}-{upsampling}.tsv"
+        "<results>/benchmarks/compare_biases/{network}-{variant}-{upsampling}.tsv"
     priority: measuring_priority
     conda:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(10),
     params:
         resamples=lookup("statistics/resamples", within=config),
         seed=lookup("seed", within=config),
     shell:
-        "python scripts/compare_methods.py"
+        "python {input.code[0]:q}"
         " --measurements {input.measurements:q}"
+        " --shard={input.shard:q}"
         " --output={output:q}"
         " --families bias gradient noise"
         " --resamples={params.resamples:q}"
@@ -77,31 +73,29 @@ rule compare_biases:
 
 rule compare_aggregates:
     input:
-        measurements=expand(
-            "results/{{experiment}}/removal/{{network}}/{{variant}}-{{upsampling}}/{family}-{shard}.h5",
-            family=["layers", "aggregates"],
-            shard=REMOVAL_SHARDS,
-        ),
+        measurements=measurements("{variant}", "layers", "aggregates"),
+        shard="<results>/attributions/{network}/{variant}/0.h5",
         code=sources("compare_methods.py"),
     output:
-        "results/{experiment}/statistics/{network}/aggregates-{variant}-{upsampling}.csv",
+        "<results>/statistics/{network}/aggregates-{variant}-{upsampling}.csv",
     log:
-        "results/{experiment}/logs/compare_aggregates/{network}-{variant}-{upsampling}.log",
+        "<results>/logs/compare_aggregates/{network}-{variant}-{upsampling}.log",
     benchmark:
-        "results/{experiment}/benchmarks/compare_aggregates/{network}-{variant}-{upsampling}.tsv"
+        "<results>/benchmarks/compare_aggregates/{network}-{variant}-{upsampling}.tsv"
     priority: measuring_priority
     conda:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(10),
     params:
         resamples=lookup("statistics/resamples", within=config),
         seed=lookup("seed", within=config),
     shell:
-        "python scripts/compare_methods.py"
+        "python {input.code[0]:q}"
         " --measurements {input.measurements:q}"
+        " --shard={input.shard:q}"
         " --output={output:q}"
         " --families gradient noise fullgrad aggregate input single layers all_layers"
         " --resamples={params.resamples:q}"
@@ -111,37 +105,31 @@ rule compare_aggregates:
 
 rule compare_variants:
     input:
-        decayed=expand(
-            "results/{{experiment}}/removal/{{network}}/decayed-{{upsampling}}/{family}-{shard}.h5",
-            family=["layers", "signed"],
-            shard=REMOVAL_SHARDS,
-        ),
-        original=expand(
-            "results/{{experiment}}/removal/{{network}}/original-{{upsampling}}/{family}-{shard}.h5",
-            family=["layers", "signed"],
-            shard=REMOVAL_SHARDS,
-        ),
+        decayed=measurements("decayed", "layers", "signed"),
+        original=measurements("original", "layers", "signed"),
+        shard="<results>/attributions/{network}/original/0.h5",
         code=sources("compare_methods.py"),
     output:
-        "results/{experiment}/statistics/{network}/decayed-{upsampling}.csv",
+        "<results>/statistics/{network}/decayed-{upsampling}.csv",
     log:
-        "results/{experiment}/logs/compare_variants/{network}-{upsampling}.log",
+        "<results>/logs/compare_variants/{network}-{upsampling}.log",
     benchmark:
-        "results/{experiment}/benchmarks/compare_variants/{network}-{upsampling}.tsv"
+        "<results>/benchmarks/compare_variants/{network}-{upsampling}.tsv"
     priority: measuring_priority
     conda:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(10),
     params:
         resamples=lookup("statistics/resamples", within=config),
         seed=lookup("seed", within=config),
     shell:
-        "python scripts/compare_methods.py"
+        "python {input.code[0]:q}"
         " --measurements {input.decayed:q}"
         " --against {input.original:q}"
+        " --shard={input.shard:q}"
         " --output={output:q}"
         " --families variant variant_signed variant_signed_from"
         " --resamples={params.resamples:q}"
@@ -151,26 +139,26 @@ rule compare_variants:
 
 rule compare_attributions:
     input:
-        original=expand("results/{{experiment}}/attributions/{{network}}/original/{shard}.h5", shard=SHARDS),
-        zeroed=expand("results/{{experiment}}/attributions/{{network}}/zeroed/{shard}.h5", shard=SHARDS),
-        decayed=expand("results/{{experiment}}/attributions/{{network}}/decayed/{shard}.h5", shard=SHARDS),
+        original=shards_of("original"),
+        zeroed=shards_of("zeroed"),
+        decayed=shards_of("decayed"),
         code=sources("compare_attributions.py"),
     output:
-        correlations="results/{experiment}/statistics/{network}/correlations.csv",
-        gross_sums="results/{experiment}/statistics/{network}/gross_sums.csv",
+        correlations="<results>/statistics/{network}/correlations.csv",
+        gross_sums="<results>/statistics/{network}/gross_sums.csv",
     log:
-        "results/{experiment}/logs/compare_attributions/{network}.log",
+        "<results>/logs/compare_attributions/{network}.log",
     benchmark:
-        "results/{experiment}/benchmarks/compare_attributions/{network}.tsv"
+        "<results>/benchmarks/compare_attributions/{network}.tsv"
     priority: measuring_priority
     conda:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=growing(1500),
-        runtime=growing(20),
+        mem_mb=per_attempt(1500),
+        runtime=per_attempt(20),
     shell:
-        "python scripts/compare_attributions.py"
+        "python {input.code[0]:q}"
         " --original {input.original:q}"
         " --zeroed {input.zeroed:q}"
         " --decayed {input.decayed:q}"
@@ -179,58 +167,99 @@ rule compare_attributions:
         " >{log:q} 2>&1"
 
 
+rule measure_localisation:
+    input:
+        shards=shards_of("original"),
+        manifest="<results>/manifest.csv",
+        masks="<results>/masks/val",
+        code=sources("measure_localisation.py", *(method_file(method.kind) for method in LOCALISED)),
+    output:
+        "<results>/statistics/{network}/localisation.csv",
+    log:
+        "<results>/logs/measure_localisation/{network}.log",
+    benchmark:
+        "<results>/benchmarks/measure_localisation/{network}.tsv"
+    priority: measuring_priority
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=per_attempt(1500),
+        runtime=per_attempt(20),
+    params:
+        methods=list(map(str, LOCALISED)),
+        upsampling=lookup("saliency/upsampling", within=config),
+        resamples=lookup("statistics/resamples", within=config),
+        seed=lookup("seed", within=config),
+    shell:
+        "python {input.code[0]:q}"
+        " --shards {input.shards:q}"
+        " --manifest={input.manifest:q}"
+        " --masks={input.masks:q}"
+        " --output={output:q}"
+        " --methods {params.methods:q}"
+        " --upsampling={params.upsampling:q}"
+        " --resamples={params.resamples:q}"
+        " --seed={params.seed:q}"
+        " >{log:q} 2>&1"
+
+
 rule findings:
     input:
-        decayed=expand("results/{{experiment}}/models/{network}/decayed.safetensors", network=["vgg16", "resnet50"]),
-        biases=f"results/{{experiment}}/statistics/vgg16/biases-original-{config['saliency']['upsampling']}.csv",
-        biases_other=f"results/{{experiment}}/statistics/vgg16/biases-original-{config['saliency']['other_upsampling']}.csv",
-        aggregates=expand(
-            "results/{{experiment}}/statistics/{network}/aggregates-original-{upsampling}.csv",
-            network=["vgg16", "resnet50"],
-            upsampling=config["saliency"]["upsampling"],
-        ),
-        variants=f"results/{{experiment}}/statistics/resnet50/decayed-{config['saliency']['upsampling']}.csv",
-        correlations=expand(
-            "results/{{experiment}}/statistics/{network}/correlations.csv", network=["vgg16", "resnet50"]
-        ),
-        gross_sums="results/{experiment}/statistics/resnet50/gross_sums.csv",
-        accuracy=expand("results/{{experiment}}/survey/{network}/accuracy.csv", network=NETWORKS),
-        outputs=expand("results/{{experiment}}/survey/{network}/outputs.csv", network=NETWORKS),
-        fits=expand("results/{{experiment}}/survey/{network}/fits.csv", network=NETWORKS),
-        robustness=expand("results/{{experiment}}/survey/{network}/robustness.csv", network=NETWORKS),
+        shards=expand("<results>/attributions/{network}/original/0.h5", network=PLAN.explained),
+        decayed=[
+            f"<results>/models/{network}/decayed.safetensors"
+            for network in PLAN.explained
+            if "decayed" in PLAN.variants(network)
+        ],
+        biases=statistics_tables(f"biases-original-{PLAN.usual}"),
+        biases_other=statistics_tables(f"biases-original-{PLAN.other}"),
+        aggregates=statistics_tables(f"aggregates-original-{PLAN.usual}"),
+        variants=statistics_tables(f"decayed-{PLAN.usual}"),
+        correlations=statistics_tables("correlations"),
+        gross_sums=statistics_tables("gross_sums"),
+        accuracy=expand("<results>/survey/{network}/accuracy.csv", network=NETWORKS),
+        outputs=expand("<results>/survey/{network}/outputs.csv", network=NETWORKS),
+        fits=expand("<results>/survey/{network}/fits.csv", network=NETWORKS),
+        robustness=expand("<results>/survey/{network}/robustness.csv", network=NETWORKS),
+        test_images=list_file("val"),
         code=sources("report_findings.py"),
     output:
-        table="results/{experiment}/findings.csv",
+        table="<results>/findings.csv",
         page=report(
-            "results/{experiment}/findings.html",
+            "<results>/findings.html",
             caption="../report/findings.rst",
             category="Findings",
         ),
     log:
-        "results/{experiment}/logs/findings.log",
+        "<results>/logs/findings.log",
     benchmark:
-        "results/{experiment}/benchmarks/findings.tsv"
+        "<results>/benchmarks/findings.tsv"
     priority: USUAL
     conda:
         "../../envs/statistics.yaml"
     threads: 1
     resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(10),
+    params:
+        experiment=lookup("experiment", within=config),
     shell:
-        "python scripts/report_findings.py"
-        " --experiment={wildcards.experiment:q}"
+        "python {input.code[0]:q}"
+        " --experiment={params.experiment:q}"
+        " --shards {input.shards:q}"
         " --decayed {input.decayed:q}"
-        " --biases={input.biases:q}"
-        " --biases-other={input.biases_other:q}"
+        " --biases {input.biases:q}"
+        " --biases-other {input.biases_other:q}"
         " --aggregates {input.aggregates:q}"
-        " --variants={input.variants:q}"
+        " --variants {input.variants:q}"
         " --correlations {input.correlations:q}"
-        " --gross-sums={input.gross_sums:q}"
+        " --gross-sums {input.gross_sums:q}"
         " --survey-accuracy {input.accuracy:q}"
         " --survey-outputs {input.outputs:q}"
         " --survey-fits {input.fits:q}"
         " --survey-robustness {input.robustness:q}"
+        " --test-images={input.test_images:q}"
         " --output={output.table:q}"
         " --page={output.page:q}"
         " >{log:q} 2>&1"

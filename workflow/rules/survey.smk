@@ -1,43 +1,44 @@
 """The survey of the zoo: what biases do to each network's decisions.
 
-survey_network   models/<network>/original, test_images.csv -> survey/<network>/accuracy, outputs, fits, robustness
+survey_network   models/<network>/original, lists of images -> survey/<network>/accuracy, outputs, fits, robustness
 """
 
 
 rule survey_network:
     input:
-        network="results/{experiment}/models/{network}/original.safetensors",
-        test_images="results/{experiment}/test_images.csv",
+        network="<results>/models/{network}/original.safetensors",
+        lists=[list_file(split) for split in SURVEYED],
         val=generated("val"),
-        code=sources("survey_network.py"),
+        train=generated("train") if "train" in SURVEYED else [],
+        code=sources_of("survey_network.py"),
     output:
-        accuracy="results/{experiment}/survey/{network}/accuracy.csv",
-        outputs="results/{experiment}/survey/{network}/outputs.csv",
-        fits="results/{experiment}/survey/{network}/fits.csv",
-        robustness="results/{experiment}/survey/{network}/robustness.csv",
+        accuracy="<results>/survey/{network}/accuracy.csv",
+        outputs="<results>/survey/{network}/outputs.csv",
+        fits="<results>/survey/{network}/fits.csv",
+        robustness="<results>/survey/{network}/robustness.csv",
     log:
-        "results/{experiment}/logs/survey_network/{network}.log",
+        "<results>/logs/survey_network/{network}.log",
     benchmark:
-        "results/{experiment}/benchmarks/survey_network/{network}.tsv"
+        "<results>/benchmarks/survey_network/{network}.tsv"
     priority: LATER
     conda:
         "../../envs/torch.yaml"
     threads: THREADS
     resources:
         mem_mb=need(2000, 12000),
-        runtime=growing(60),
+        runtime=per_attempt(60),
         gpu=int(GPUS > 0),
     params:
         survey=lookup("survey", within=config),
-        images=read_images("val"),
+        images=lambda wildcards, input: [f"--images={read_images(split)(wildcards, input)}" for split in SURVEYED],
         device=lookup("device", within=config),
         seed=lookup("seed", within=config),
     shell:
-        "python scripts/survey_network.py"
+        "python {input.code[0]:q}"
         " --network={input.network:q}"
         " --name={wildcards.network:q}"
-        " --test-images={input.test_images:q}"
-        " --images={params.images:q}"
+        " --test-images {input.lists:q}"
+        " {params.images:q}"
         " --accuracy={output.accuracy:q}"
         " --outputs={output.outputs:q}"
         " --fits-table={output.fits:q}"

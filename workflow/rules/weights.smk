@@ -2,7 +2,8 @@
 
 from urllib.request import url2pathname
 
-from explanations.addresses import REMOTE, shown, split_address
+from explanations.downloads.addresses import REMOTE, shown, split_address
+from explanations.networks.places import Place
 
 
 def own_weights(wildcards):
@@ -21,7 +22,7 @@ def file_of(address):
     """The path that an address is of; nothing if it is a server's, or empty."""
     parts = split_address(address)
     path = url2pathname(parts.path) if parts.scheme == "file" else address
-    return [] if not path or parts.scheme in REMOTE else os.path.expanduser(path)
+    return [] if not path or parts.scheme in REMOTE else local(os.path.expanduser(path))
 
 
 def flag_of_classes(wildcards):
@@ -34,15 +35,26 @@ def check_networks():
     for name, network in config["networks"].items():
         where, weights, classes = f"configuration: networks.{name}", network.get("weights"), network.get("classes")
         asked = network["arguments"].get("num_classes")
+        if "layers" in network and not PLAN.groups(name):
+            raise WorkflowError(
+                f"{where}.layers is {network['layers']}; it is of networks that are explained (explain)"
+            )
         if weights is None:
+            if "preprocessing" in network:
+                raise WorkflowError(f"{where}.preprocessing goes with weights; what is trained here has its own")
             if classes is not None:
                 raise WorkflowError(
                     f"{where}.classes goes with weights; of what is trained here, folders are the classes"
                 )
             continue
-        if network["source"] == "narrow":
-            raise WorkflowError(f"{where}.source is narrow, of which there are no weights; allowed is training")
-        if classes is not None and not weights.get("url"):
+        if not SOURCES[network["source"]]:
+            said = f"source is {network['source']}, of which there are no weights; allowed is training"
+            raise WorkflowError(f"{where}.{said}")
+        try:
+            Place.named(weights).check()
+        except InputError as error:
+            raise WorkflowError(f"{where}.{error}") from None
+        if classes is not None and not weights.get("url") and not weights.get("package"):
             raise WorkflowError(
                 f"{where}.weights.url is missing; classes are those of weights of your own, at that url"
             )

@@ -1,0 +1,277 @@
+"""What an experiment costs, from its configuration alone: images, maps, scans, passes, FLOP, GPU hours, disk space."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+
+from explanations.cost.throughput import GPU, Operation, count_flop, list_operations, passes_per_second
+from explanations.data.sets import count_test_images, count_training_images, count_tuning_images
+from explanations.decomposition.decomposition import Decomposition
+from explanations.files.orders import ORDERS
+from explanations.methods.names import all_kinds
+from explanations.methods.saliency import list_methods
+from explanations.networks.channels import count_channels
+from explanations.networks.decay import plan_phases
+from explanations.networks.decisions import SAMPLED
+from explanations.networks.files import build_network
+from explanations.networks.inference import optimise_for_inference
+from explanations.networks.pretrained import look_up, own_classes
+from explanations.networks.sources.registry import find_source
+from explanations.plan import Plan, Run
+
+BACKWARD = 2  # in forward passes
+PER_IMAGE_BYTES = 16  # its number and label, in a shard and in removal's results
+RESULT_BYTES = 8  # of each e and each flip in removal's results
+MAKE_NETWORKS = ("train", "fetch_network", "zero_biases", "decay_biases", "decay_trial")  # rules
+BY_IMAGE = {"extract_attributions": "attributions", "measure_removal": "removal"}  # and their sections
+# Where a scan ends, in shares of the grid, on average: in the embedded experiment; in the paper, by its e (figs 14, 15)
+MEASURED_SHARES = {"minus": 0.56, "plus": 0.25}
+PAPERS_SIGNALS = {"e_minus": 0.30, "e_minus_noise": 0.15, "e_plus": 0.04, "e_plus_noise": 0.12}
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """What a network costs: the operations of a forward pass of one image, as it is built; bytes of weights.
+
+    Of one that is explained also: the operations that are left for removal, once batch normalisation is folded into
+    convolutions; bytes of an image's attributions in a shard; how many maps each kind of method has.
+    """
+
+    operations: tuple[Operation, ...]
+    weights: int
+    folded: tuple[Operation, ...] = ()
+    shard: int = 0
+    methods: dict[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step does with a network: images read from files, forward passes (a backward pass is two).
+
+    `precision` is float32, tf32 or bfloat16; a step that never runs on a GPU is `on_cpu`.
+    """
+
+    name: str
+    network: str
+    read: int
+    passes: float
+    operations: tuple[Operation, ...]  # of a pass
+    precision: str = "float32"
+    training: bool = False
+    on_cpu: bool = False
+
+    @property
+    def flop(self) -> float:
+        """FLOP of all passes, a multiply-add counting as two."""
+        return self.passes * count_flop(self.operations)
+
+    def hours(self, gpu: GPU) -> float:
+        """GPU hours, as estimated; 0 of what runs on the CPU."""
+        if self.on_cpu:
+            return 0.0
+        rate = passes_per_second(self.operations, gpu, self.precision, training=self.training)
+        return self.passes / rate / 3600
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What list_methods asks of maps: the layers that have any, their sizes, the layer of each biased operation."""
+
+    layers: Sequence[int]
+    sizes: Sequence[tuple[int, ...]]
+    operation_layers: Sequence[int]
+
+
+# --- networks ----------------------------------------------------------------------------------------------------
+
+
+def examine(entry: dict, image_size: int, classes: int, explained: bool) -> NetworkFacts:
+    """Build a network of the configuration, without its weights, and see what it costs."""
+    if "weights" in entry:
+        weights = entry["weights"]
+        placed = bool(weights.get("url") or weights.get("package"))
+        own = own_classes(entry.get("classes", ""), entry["arguments"], placed)
+        names = (entry["source"], entry["constructor"], weights.get("name", ""))
+        published = look_up(*names, entry["arguments"], len(own), entry.get("preprocessing"))
+        image_size, classes = published.framing.size, published.classes
+    source = find_source(entry["source"])
+    complete = source.rebuilding_arguments if "weights" in entry else source.training_arguments
+    arguments = complete(entry["constructor"], {**entry["arguments"], "num_classes": classes})
+    channels = count_channels(entry["source"], arguments)
+    with torch.device("meta"):
+        network = build_network(entry["source"], entry["constructor"], arguments).requires_grad_(False)
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
+    operations = list_operations(network, image_size, channels)
+    if not explained:
+        return NetworkFacts(operations, weights)
+    folded = list_operations(optimise_for_inference(network, torch.device("meta")), image_size, channels)
+    network = build_network(entry["source"], entry["constructor"], arguments).requires_grad_(False)
+    example = torch.zeros(1, channels, image_size, image_size)
+    decomposition = Decomposition(network, example)
+    arrays = decomposition(example).to_arrays()
+    held = sum(
+        array.nbytes for values in arrays.values() for array in (values if isinstance(values, list) else [values])
+    )
+    sizes = {l: values.shape[-2:] for l, values in enumerate(arrays["activity"]) if math.prod(values.shape[-2:]) > 1}
+    shape = Shape(list(sizes), list(sizes.values()), [operation.layer for operation in decomposition.operations])
+    methods = {str(kind): len(list_methods(kind, shape, entry.get("layers", "all"))) for kind in all_kinds()}
+    return NetworkFacts(operations, weights, folded, held + PER_IMAGE_BYTES, methods)
+
+
+def examine_all(config: dict) -> dict[str, NetworkFacts]:
+    """The facts of all of a configuration's networks."""
+    size, classes = config["images"].get("size", 0), config["images"]["classes"]
+    plan = Plan(config)
+    return {name: examine(entry, size, classes, name in plan.explained) for name, entry in config["networks"].items()}
+
+
+# --- the plan ----------------------------------------------------------------------------------------------------
+
+
+def explained_variants(config: dict) -> list[tuple[str, str]]:
+    """The networks and variants whose attributions are extracted."""
+    plan = Plan(config)
+    return [(name, variant) for name in plan.explained for variant in plan.variants(name)]
+
+
+def decay_plans(entry: dict) -> dict[str, list[tuple[float, int]]]:
+    """A network's decay and each of its trials, by name: the biases' factor and training steps of every phase."""
+    own, trials = entry["decay"], entry.get("decay_trials", {})
+    steps = {"decay": own["steps"]}
+    steps |= {f"trial, {value} steps": value for value in trials.get("steps", ())}
+    steps |= {f"trial, T = {value}": own["steps"] for value in trials.get("temperature", ())}
+    return {
+        name: plan_phases(own["profile"], value, own["floor"], own["training_steps"], own["extra_steps"])
+        for name, value in steps.items()
+    }
+
+
+def count_checks(phases: Sequence[tuple[float, int]]) -> int:
+    """How often a decay measures an accuracy for its record: at the start, after each phase, by brute force."""
+    factors = [1.0, *(factor for factor, _ in phases)]
+    return 1 + len(phases) + sum(now != before for before, now in pairwise(factors))
+
+
+def count_methods(facts: NetworkFacts, run: Run) -> int:
+    """Maps of an image in a run of removal."""
+    return sum(facts.methods[str(kind)] for kind in run.methods)
+
+
+def count_scans(config: dict, facts: NetworkFacts, run: Run) -> int:
+    """Scans of one image in a run of removal: its methods, by its own map and noise maps, in the run's orders."""
+    return sum(count_by_order(config, facts, run).values())
+
+
+def count_by_order(config: dict, facts: NetworkFacts, run: Run) -> dict[str, int]:
+    """The same, by order of removal."""
+    counts = dict.fromkeys(ORDERS, 0)
+    for kind in run.methods:
+        for order in run.orders(kind):
+            counts[order] += facts.methods[str(kind)] * (1 + config["removal"]["noise_maps"])
+    return counts
+
+
+def count_removal_bytes(config: dict, facts: dict[str, NetworkFacts]) -> int:
+    """Bytes of all of removal's results."""
+    evaluated = config["images"]["classes"] * config["images"]["per_class"]
+    runs = Plan(config).all_runs()
+    kinds = [(run, kind) for run in runs for kind in run.methods]
+    return evaluated * sum(
+        removal_bytes(config, facts[run.network], str(kind), len(run.orders(kind))) for run, kind in kinds
+    )
+
+
+def removal_bytes(config: dict, facts: NetworkFacts, kind: str, orders: int = len(ORDERS)) -> int:
+    """Bytes of an image's results by a kind of method: e with and without noise maps, all flips, of each order."""
+    values = orders * (2 + 1 + config["removal"]["noise_maps"])  # for each method
+    return facts.methods[kind] * values * RESULT_BYTES + PER_IMAGE_BYTES
+
+
+def count_planned_bytes(config: dict, planned: Sequence[tuple[str, str | None, str | None, int]]) -> int:
+    """Bytes that a run writes: of networks, shards and results of removal, which is nearly all.
+
+    `planned` are its jobs: a rule, a network and a kind of method, if it has them, and how many there are.
+    """
+    images = config["images"]
+    evaluated, size, classes = images["classes"] * images["per_class"], images.get("size", 0), images["classes"]
+    explained = {name for rule, name, _, _ in planned if rule in BY_IMAGE}
+    names = {name for rule, name, _, _ in planned if rule in (*MAKE_NETWORKS, *BY_IMAGE)}
+    facts = {name: examine(config["networks"][name], size, classes, name in explained) for name in names}
+    total = 0
+    for rule, name, kind, count in planned:
+        if rule in MAKE_NETWORKS:
+            total += count * facts[name].weights
+        elif rule in BY_IMAGE:
+            block = min(config[BY_IMAGE[rule]]["shard_size"], evaluated)
+            total += count * block * (removal_bytes(config, facts[name], kind) if kind else facts[name].shard)
+    return total
+
+
+def removed_share(signal: float) -> float:
+    """The share of pixels that is gone when e (Eq. 17) is `signal`, if all pixels carry the same signal.
+
+    e = 1 − ‖x_s‖₂ / ‖x‖₂, and ‖x_s‖² is what the pixels that are left hold.
+    """
+    return 1 - (1 - signal) ** 2
+
+
+def expected_share(config: dict, facts: dict[str, NetworkFacts]) -> float:
+    """Where a scan of the plan ends on average, in shares of the grid, of all of its orders of removal.
+
+    With pretrained networks it is as the paper's e have it, else as it was measured in the embedded experiment.
+    """
+    plan, shares = Plan(config), MEASURED_SHARES
+    if any("weights" in config["networks"][name] for name in plan.explained):
+        both = {order: [PAPERS_SIGNALS[f"e_{order}"], PAPERS_SIGNALS[f"e_{order}_noise"]] for order in ORDERS}
+        shares = {order: sum(map(removed_share, signals)) / len(signals) for order, signals in both.items()}
+    counted = [count_by_order(config, facts[run.network], run) for run in plan.all_runs()]
+    scans = {order: sum(counts[order] for counts in counted) for order in ORDERS}
+    return round(sum(scans[order] * shares[order] for order in ORDERS) / max(sum(scans.values()), 1), 2)
+
+
+def list_steps(config: dict, facts: dict[str, NetworkFacts], mean_share: float) -> list[Step]:
+    """The steps whose cost is passes through networks; a scan ends at `mean_share` of the grid, on average.
+
+    Removal in a fast precision computes again in float32 at least every flip and one pass in SAMPLED of the others.
+    """
+    evaluated = config["images"]["classes"] * config["images"]["per_class"]
+    test = count_test_images(config)
+    steps = []
+
+    def add(name: str, network: str, read: int, passes: float, precision: str, **how) -> None:
+        steps.append(Step(name, network, read, passes, facts[network].operations, precision, **how))
+
+    for name, entry in config["networks"].items():
+        if "training" in entry:
+            batch = entry["training"]["batch"]
+            seen = entry["training"]["epochs"] * (count_training_images(config) // batch) * batch
+            add("training", name, seen + test, seen * (1 + BACKWARD) + test, "float32", on_cpu=True)
+    survey = config["survey"]
+    changes = len({*survey["scales"]} - {1}) + len({*survey["shifts"]} - {0})
+    surveyed = test + (count_tuning_images(config) if survey.get("images") == "all" else 0)
+    for name in facts:
+        passes = 2 * surveyed + changes * min(survey["change_images"], surveyed)
+        add("survey", name, surveyed, passes, survey["precision"])
+    for name, entry in config["networks"].items():
+        if "decay" not in entry:
+            continue
+        decay = entry["decay"]
+        for trial, phases in decay_plans(entry).items():
+            tuned = sum(length for _, length in phases) * decay["batch"]
+            checks = count_checks(phases) * min(decay["record_images"], test) + test
+            title = "decay" if trial == "decay" else "decay trials"
+            add(title, name, tuned + checks, tuned * (1 + 1 + BACKWARD) + checks, decay["precision"], training=True)
+    for name, _ in explained_variants(config):
+        add("extraction", name, evaluated, evaluated * (1 + BACKWARD), "float32")
+    for run in Plan(config).all_runs():
+        network = facts[run.network]
+        scans, precision = evaluated * count_scans(config, network, run), config["removal"]["precision"]
+        passes = scans * mean_share * config["removal"]["grid"]
+        steps.append(Step("removal", run.network, evaluated * len(run.methods), passes, network.folded, precision))
+        if precision != "float32":
+            checked = scans + (passes - scans) / SAMPLED
+            steps.append(Step("re-checks", run.network, 0, checked, network.folded))
+    return steps

@@ -1,0 +1,1 @@
+"""Downloads: addresses, what servers answer, files by their hashes."""

@@ -1,0 +1,37 @@
+"""Settings as dataclasses: every field is a flag of a step's command line, and the step's `main` gets one object."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import MISSING, field, fields, is_dataclass
+from typing import Any, get_type_hints
+
+
+def flag(text: str, default: Any = MISSING, **options: Any) -> Any:
+    """A dataclass's field that is a flag, with its help text.
+
+    A flag without a default must be given. `options` are other ones of argparse's add_argument, such as choices.
+    """
+    return field(default=default, metadata={"help": text, **options})
+
+
+def add_flags(parser: argparse.ArgumentParser, main: Callable) -> None:
+    """Add a flag for every field of `main`'s settings: the field noise_maps is the flag --noise-maps."""
+    for kind in find_settings(main).values():
+        for each in fields(kind):
+            needed = {"required": True} if each.default is MISSING else {"default": each.default}
+            parser.add_argument(f"--{each.name.replace('_', '-')}", **{"type": each.type, **needed, **each.metadata})
+
+
+def call_with_flags(main: Callable, flags: dict[str, Any]) -> None:
+    """Call `main` with flags by name; each of its settings is one object, made of the flags of its fields."""
+    settings = find_settings(main)
+    gathered = {each.name for kind in settings.values() for each in fields(kind)}
+    others = {name: value for name, value in flags.items() if name not in gathered}
+    made = {name: kind(**{each.name: flags[each.name] for each in fields(kind)}) for name, kind in settings.items()}
+    main(**others, **made)
+
+
+def find_settings(main: Callable) -> dict[str, type]:
+    """The parameters of `main` that are settings, by name: dataclasses whose fields are flags."""
+    hints = get_type_hints(main).items()
+    return {name: kind for name, kind in hints if is_dataclass(kind) and all(each.metadata for each in fields(kind))}

@@ -1,0 +1,1 @@
+"""Networks: files, biases, devices, decisions, evaluation, decay, survey."""

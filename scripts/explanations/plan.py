@@ -1,0 +1,149 @@
+"""What is measured of which network, from the configuration alone: rules, costs and statistics read it.
+
+`networks.<name>.explain` names groups of methods, `true` all that there is something to compare with;
+`networks.<name>.variants` names the variants that are explained, all that the network has if it is left out. A network
+that isn't explained is surveyed, and nothing else.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+from explanations.data.sets import find_set
+from explanations.errors import InputError
+from explanations.files.orders import ORDERS
+from explanations.methods.names import MethodName, all_kinds, parse_kind
+
+PAPERS_GROUPS = {  # what the paper's figures and claims compare, in the order of results
+    "layers": ("gradient", "input", "activity"),
+    "biases": ("bias",),
+    "aggregates": ("activity_from", "activity_with_input", "fullgrad", "fullgrad_feature", "gradcam"),
+    "signed": ("signed_activity", "signed_activity_from"),
+}
+GROUPS = PAPERS_GROUPS | {  # what a network's explain names: any other method is a group by itself
+    str(kind): (str(kind),) for kind in all_kinds() if str(kind) not in chain(*PAPERS_GROUPS.values())
+}
+VARIANTS = ("original", "zeroed", "decayed")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Pixels are removed by the methods of some groups, from the maps of a network's variant with an upsampling.
+
+    In which orders follows from what figures and findings read: both, or e₋ alone.
+    """
+
+    network: str
+    variant: str
+    upsampling: str
+    groups: tuple[str, ...]
+    compares_orders: bool = False
+
+    @property
+    def folder(self) -> str:
+        """What its results and statistics are named after."""
+        return f"{self.variant}-{self.upsampling}"
+
+    @property
+    def methods(self) -> list[MethodName]:
+        """The kinds of methods measured, in the order of their groups."""
+        return methods_of(*self.groups)
+
+    def orders(self, kind: MethodName) -> tuple[str, ...]:
+        """The orders in which pixels are removed by a kind of method; of signed maps, e₋ alone is compared."""
+        return ORDERS if self.compares_orders and not kind.signed else ORDERS[:1]
+
+
+def methods_of(*groups: str) -> list[MethodName]:
+    """The kinds of methods of some groups, in order."""
+    return [parse_kind(kind) for group in groups for kind in GROUPS[group]]
+
+
+class Plan:
+    """What a configuration asks for, which has passed its schema and `check_plan`."""
+
+    def __init__(self, config: Mapping):
+        self.networks: Mapping[str, Mapping] = config["networks"]
+        self.usual, other = config["saliency"]["upsampling"], config["saliency"]["other_upsampling"]
+        self.other = "" if other == self.usual else other  # empty: there is no other
+        self.localised = find_set(config["images"]["source"]).masks
+        self.explained = [name for name in self.networks if self.groups(name)]
+
+    def groups(self, network: str) -> tuple[str, ...]:
+        """The groups of methods that a network is explained by; none if it isn't."""
+        asked = self.networks[network].get("explain", False)
+        if asked is True:  # signed maps are there to be compared with those of the decayed variant
+            return tuple(group for group in GROUPS if group != "signed" or "decayed" in self._all_variants(network))
+        return tuple(group for group in GROUPS if group in (asked or ()))
+
+    def variants(self, network: str) -> tuple[str, ...]:
+        """The variants of a network that are explained; none if it isn't."""
+        return self._all_variants(network) if self.groups(network) else ()
+
+    def _all_variants(self, network: str) -> tuple[str, ...]:
+        has = VARIANTS if "decay" in self.networks[network] else VARIANTS[:1]
+        asked = self.networks[network].get("variants", has)
+        return tuple(variant for variant in VARIANTS if variant in asked)
+
+    def runs(self, network: str) -> Iterator[Run]:
+        """What pixels of a network's images are removed by.
+
+        All of its groups by the original's maps. Activities and biases with the other upsampling too, if they are
+        compared (fig. S12); single layers and signed maps of the decayed variant, if there are signed ones (figs S9 to
+        S11); both of these by the order of e₋ alone.
+        """
+        groups = self.groups(network)
+        if not groups:
+            return
+        yield Run(network, "original", self.usual, groups, compares_orders=True)
+        if "biases" in groups and self.other:
+            yield Run(network, "original", self.other, ("layers", "biases"))
+        if "signed" in groups and "decayed" in self.variants(network):
+            yield Run(network, "decayed", self.usual, ("layers", "signed"))
+
+    def all_runs(self) -> list[Run]:
+        """The runs of all networks."""
+        return [run for network in self.networks for run in self.runs(network)]
+
+    def find_run(self, network: str, variant: str, upsampling: str) -> Run | None:
+        """A network's run of a variant and an upsampling, if there is one."""
+        return next((run for run in self.runs(network) if run.folder == f"{variant}-{upsampling}"), None)
+
+    def has(self, network: str, *groups: str, variant: str = "original", upsampling: str | None = None) -> bool:
+        """Whether pixels are removed by these groups, of a variant's maps with an upsampling, the usual one if None."""
+        run = self.find_run(network, variant, upsampling or self.usual)
+        return run is not None and set(groups) <= set(run.groups)
+
+    def comparisons(self, network: str) -> list[str]:
+        """The tables of tests between a network's methods: statistics/<network>/<table>.csv."""
+        tables = [
+            f"{group}-{run.folder}"
+            for run in self.runs(network)
+            for group in ("biases", "aggregates")
+            if {"layers", group} <= set(run.groups)
+        ]
+        if self.has(network, "layers", "signed", variant="decayed"):
+            tables.append(f"decayed-{self.usual}")
+        return tables
+
+    def tables(self, network: str) -> list[str]:
+        """All tables of a network's statistics: statistics/<network>/<table>.csv."""
+        tables = ["correlations", "gross_sums"] if self.is_compared(network) else []
+        tables += [f"{run.folder}-{group}" for run in self.runs(network) for group in run.groups]
+        tables += ["localisation"] if self.localised and self.groups(network) else []
+        return tables + self.comparisons(network)
+
+    def is_compared(self, network: str) -> bool:
+        """Whether a network's attributions are compared between variants, of which it needs two."""
+        return len(self.variants(network)) > 1
+
+
+def check_plan(config: Mapping) -> None:
+    """InputError, naming the key, for a group of methods that there isn't, or a variant that a network hasn't."""
+    for name, network in config["networks"].items():
+        asked = network.get("explain", False)
+        for place, group in enumerate(asked if isinstance(asked, list) else ()):
+            if group not in GROUPS:
+                raise InputError(f"networks.{name}.explain.{place} is {group}; allowed are {', '.join(GROUPS)}")
+        if "decayed" in network.get("variants", ()) and "decay" not in network:
+            raise InputError(f"networks.{name}.variants names decayed; networks.{name}.decay is missing")

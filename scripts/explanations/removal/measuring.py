@@ -1,0 +1,102 @@
+"""Measuring maps by removal (§4): all scans of some images, by method and by whose map, and what comes of them."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from explanations.errors import InputError
+from explanations.files.measurements import NEVER
+from explanations.files.orders import ORDERS
+from explanations.methods.base import Maps
+from explanations.methods.names import MethodName
+from explanations.methods.saliency import saliency_maps
+from explanations.networks.decisions import Decisions, relative_errors
+from explanations.removal.orders import rank_pixels, removed_counts
+from explanations.removal.scans import Flip, LogitsError, Scan, find_flips
+from explanations.removal.settings import RemovalSettings
+
+LOGITS_TOLERANCE = 1e-3  # float32's rounding, and the folding of batch normalisation, stay far below
+
+
+@torch.no_grad()
+def check_whole_images(decide: Decisions, inputs: Tensor, logits: np.ndarray, names: Sequence[str], batch: int) -> None:
+    """The images must have signal, and the network their attributions' logits: otherwise e would mean nothing.
+
+    `inputs` are (n, C, H, W), `logits` (n, classes); InputError with an image's name of `names`.
+    """
+    exact = torch.cat([decide.measure(part) for part in inputs.split(batch)]).cpu()
+    gap = relative_errors(exact, torch.from_numpy(logits)).tolist()
+    for name, image, value in zip(names, inputs, gap, strict=True):
+        if not image.any():
+            raise InputError(f"{name}: all its pixels are 0 in the network's input space; e needs an image with signal")
+        if not value <= LOGITS_TOLERANCE:
+            raise InputError(
+                f"{name}: its logits are {value:.2g} of their size off its attributions'; "
+                f"allowed is {LOGITS_TOLERANCE:g}"
+            )
+
+
+def make_scans(
+    methods: list[MethodName],
+    upsampling: str,
+    sources: Sequence[Maps],
+    ties: Tensor,
+    orders: Sequence[str] = ORDERS,
+) -> Iterator[Scan]:
+    """All scans of a block of images: its own maps (source 0) and the noise maps, in one order of removal or both.
+
+    A scan's key is (image, method, source, index of the order). Each map is sorted once, pixels of equal saliency by
+    `ties`; the most salient first is the reverse of the least salient first.
+    """
+    pixels = ties.shape[1]
+    for m, method in enumerate(methods):
+        for s, source in enumerate(sources):
+            ranks = rank_pixels(saliency_maps(method, source, upsampling), ties)
+            for image, rank in enumerate(ranks):
+                for index, order in enumerate(orders):
+                    yield Scan((image, m, s, index), image, rank if order == "minus" else pixels - 1 - rank)
+
+
+def measure(
+    decide: Decisions,
+    inputs: Tensor,
+    targets: Tensor,
+    scans: Iterable[Scan],
+    shape: tuple[int, ...],
+    names: Sequence[str],
+    settings: RemovalSettings,
+    batch: int,
+    advance: Callable[[Flip], None],
+    orders: Sequence[str] = ORDERS,
+) -> dict[str, np.ndarray]:
+    """The results of n images' scans, of `shape` (n, methods, 1 + noise maps, orders), under the names of STORED.
+
+    Arrays are (image, method): e_minus, e_plus and, the mean over noise maps, e_minus_noise, e_plus_noise; flip_minus,
+    flip_plus, and (image, method, noise map) flip_minus_noise, flip_plus_noise; those of `orders` alone. `advance` is
+    told of every end.
+    InputError, with an image's name of `names`, if the fill makes logits that aren't finite.
+    """
+    steps, signal = np.full(shape, NEVER), np.full(shape, np.nan)
+    try:
+        for flip in find_flips(decide, inputs, targets, scans, settings.grid, settings.operator, batch):
+            steps[flip.key], signal[flip.key] = flip.step, flip.signal
+            advance(flip)
+    except LogitsError as error:
+        count = removed_counts(inputs[0, 0].numel(), settings.grid)[error.step]
+        lost = f"{names[error.image]} with {count} pixels removed"
+        usual = f"its pixels are {inputs.min():.3g} to {inputs.max():.3g} in the network's input space"
+        raise InputError(
+            f"removal.fill is {settings.fill:g}; the logits of {lost} are NaN or infinite; allowed is a value "
+            f"with which they are finite ({usual})"
+        ) from None
+    if settings.never_flips == "exclude":
+        signal[steps == NEVER] = np.nan
+    arrays = {}
+    for index, order in enumerate(orders):
+        arrays[f"e_{order}"] = signal[:, :, 0, index]
+        arrays[f"e_{order}_noise"] = signal[:, :, 1:, index].mean(2)
+        arrays[f"flip_{order}"] = steps[:, :, 0, index]
+        arrays[f"flip_{order}_noise"] = steps[:, :, 1:, index]
+    return arrays

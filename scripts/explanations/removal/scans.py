@@ -1,0 +1,160 @@
+"""Pixel removal (§4): how much of an image's signal goes, in a map's order, before the network's decision flips.
+
+e = 1 − ‖x_s‖₂ / ‖x‖₂ (Eq. 17), where x_s is what is left of the image's signal; what a removal operator puts in place
+of removed pixels is no signal, unless it is still the image's. So e is in [0, 1] with any operator.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from explanations.files.measurements import NEVER
+from explanations.networks.decisions import Decisions
+from explanations.removal.operators import Operator, Removal
+from explanations.removal.orders import removed_counts
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One removal: image `image` (a row of the images) loses its pixels in the order of `rank` (H·W,), lowest first."""
+
+    key: tuple
+    image: int
+    rank: Tensor
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Where a scan ended: the grid index (1…grid, or NEVER) and e there (Eq. 17)."""
+
+    key: tuple
+    step: int
+    signal: float
+
+
+class LogitsError(ArithmeticError):
+    """Logits of image `image` (a row of the images) aren't finite at grid index `step`, with pixels removed."""
+
+    def __init__(self, image: int, step: int):
+        super().__init__(f"logits of image {image} aren't finite at step {step}")
+        self.image, self.step = image, step
+
+
+class ScansUnderWay:
+    """The scans in a full batch of slots, and for each its image as far as it is removed, all on the images' device.
+
+    Slots of scans that ended take in new ones; when none is left to enter, the gaps close.
+    """
+
+    def __init__(self, inputs: Tensor, grid: int, operator: Operator, batch: int):
+        device = inputs.device
+        self.grid, self.operator = grid, operator
+        self.channels, *self.size = inputs.shape[1:]
+        self.whole = inputs.flatten(2).transpose(1, 2).contiguous()  # (N, H·W, C): perturbed images are channels last
+        # (N, H·W); by parts, since all pixels as doubles would be twice all images
+        self.energy = torch.cat([part.double().square().sum(2) for part in self.whole.split(64)])
+        self.total = self.energy.sum(1)
+        counts = removed_counts(self.whole.shape[1], grid).long()
+        self.within_step = torch.arange(int(counts.diff().max()), device=device)  # of the pixels that a step removes
+        self.counts = counts.to(device)
+        self.scans: list[Scan] = []
+        self.step: list[int] = []  # of each scan; `steps` on the device
+        self.free = list(range(batch))
+        self.steps, self.rows = torch.empty((2, batch), dtype=torch.long, device=device)
+        self.order = torch.empty((batch, self.whole.shape[1]), dtype=torch.int32, device=device)
+        self.images = torch.empty((batch, *self.whole.shape[1:]), dtype=inputs.dtype, device=device)
+
+    def refill(self, scans: Iterator[Scan]) -> bool:
+        """Put new scans into free slots; whether any scan is under way."""
+        entering = list(zip(self.free, scans, strict=False))  # takes no scan that has no slot
+        if entering:
+            self._enter([slot for slot, _ in entering], [scan for _, scan in entering])
+        if len(entering) < len(self.free):
+            gaps = set(self.free[len(entering) :])
+            self._keep([slot for slot in range(len(self.scans)) if slot not in gaps])
+        self.free = []
+        return bool(self.scans)
+
+    def _enter(self, slots: list[int], scans: list[Scan]) -> None:
+        new = len(slots) - sum(slot < len(self.scans) for slot in slots)
+        self.scans += scans[len(slots) - new :]
+        self.step += [0] * new
+        for number, scan in zip(slots, scans, strict=True):
+            self.scans[number], self.step[number] = scan, 0
+        slot, row = torch.tensor([slots, [scan.image for scan in scans]], device=self.whole.device)
+        ranks = torch.stack([scan.rank for scan in scans]).long()
+        pixels = torch.arange(ranks.shape[1], dtype=torch.int32, device=ranks.device).expand_as(ranks)
+        self.order[slot] = torch.empty_like(ranks, dtype=torch.int32).scatter_(1, ranks, pixels)
+        self.images[slot] = self.whole[row]
+        self.rows[slot], self.steps[slot] = row, 0
+
+    def _keep(self, slots: list[int]) -> None:
+        self.scans, self.step = ([values[slot] for slot in slots] for values in (self.scans, self.step))
+        index = torch.tensor(slots, dtype=torch.long, device=self.whole.device)
+        self.rows, self.steps = self.rows[index], self.steps[index]
+        self.order, self.images = self.order[index], self.images[index]
+
+    def remove(self) -> tuple[Tensor, Tensor]:
+        """One more step of every scan: copies of the images (n, C, H, W), and their rows among the inputs (n,)."""
+        self.steps += 1
+        self.step = [step + 1 for step in self.step]
+        count = self.counts[self.steps][:, None]
+        # steps differ by a pixel: the shorter ones name their last pixel twice
+        within_order = torch.minimum(self.counts[self.steps - 1][:, None] + self.within_step, count - 1)
+        pixels = self.order.gather(1, within_order).long()
+        self.operator.remove(self._removal(self.images, self.rows, self.order, count), pixels)
+        images = self.images.clone().view(-1, *self.size, self.channels)  # a network may write into it
+        return images.permute(0, 3, 1, 2), self.rows
+
+    def end(self, logits: Tensor, own: Tensor) -> Iterator[Flip]:
+        """The ends of scans whose decision isn't `own` (n,) any more, by logits (n, C), or whose grid is done.
+
+        Only the flip flags are synchronised to the CPU, all at once; and, of scans that ended, e. LogitsError, unless
+        all logits are finite.
+        """
+        flipped = logits.argmax(1) != own
+        flags, finite = torch.stack([flipped, logits.isfinite().all(1)]).tolist()
+        if not all(finite):
+            slot = finite.index(False)
+            raise LogitsError(self.scans[slot].image, self.step[slot])
+        self.free = [slot for slot, flag in enumerate(flags) if flag or self.step[slot] == self.grid]
+        if not self.free:
+            return
+        index = torch.tensor(self.free, device=flipped.device)
+        rows, count = self.rows[index], self.counts[self.steps[index]][:, None]
+        removal = self._removal(self.images[index], rows, self.order[index], count)
+        left = self.operator.signal_left(removal).sum(1) / self.total[rows]
+        # sums of other shapes may round otherwise: 1 + 2e-16 if pixels without signal made the decision flip
+        signal = torch.where(flipped[index], 1 - left.clamp_(max=1).sqrt(), 1.0).tolist()
+        for slot, e in zip(self.free, signal, strict=True):
+            yield Flip(self.scans[slot].key, self.step[slot] if flags[slot] else NEVER, e)
+
+    def _removal(self, images: Tensor, rows: Tensor, order: Tensor, count: Tensor) -> Removal:
+        return Removal(images, rows, order, count, self.whole, self.energy, tuple(self.size))
+
+
+@torch.no_grad()
+def find_flips(
+    decide: Decisions,
+    inputs: Tensor,
+    targets: Tensor,
+    scans: Iterable[Scan],
+    grid: int,
+    operator: Operator,
+    batch: int = 64,
+) -> Iterator[Flip]:
+    """Remove pixels along each scan, grid step by grid step, up to the first point where argmax is not the target.
+
+    `inputs` (N, C, H, W) and `targets` (N,) are the whole images and their decisions; `operator` says what removed
+    pixels become. A full batch of unfinished scans is kept: those that flipped leave, new ones enter. Ends come in the
+    order in which they are found. LogitsError if removal leads to logits that aren't finite; InputError for a grid of
+    more steps than pixels.
+    """
+    under_way = ScansUnderWay(inputs, grid, operator, batch)
+    scans = iter(scans)
+    while under_way.refill(scans):
+        images, rows = under_way.remove()
+        own = targets[rows]
+        yield from under_way.end(decide(images, own), own)

@@ -1,0 +1,1 @@
+"""Tests, comparisons, the claims of the paper."""

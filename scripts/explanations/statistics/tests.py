@@ -1,0 +1,124 @@
+"""Paired comparisons of methods: Wilcoxon's test, its effect size, Holm's adjustment, the bootstrap by class."""
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from scipy import stats
+
+from explanations.files.manifests import UNLABELLED
+
+CONFIDENCE = 0.95
+AT_A_TIME = 10**7  # values of resamples in memory
+
+
+@dataclass(frozen=True)
+class SignedRank:
+    """Wilcoxon's signed rank test of paired differences, two-sided (§5)."""
+
+    statistic: float  # the smaller of the two rank sums
+    p: float
+    log10_p: float  # p underflows for thousands of images
+    effect_size: float  # matched-pairs rank-biserial correlation, in [−1, 1]
+
+
+def signed_rank_test(differences: np.ndarray) -> SignedRank:
+    """Test (n,) paired differences against a median of 0; zeros are left out (Wilcoxon's own rule).
+
+    p is the normal approximation with the correction for ties, so that p and log10 p agree at any n.
+    """
+    nonzero = differences[differences != 0]
+    if not len(nonzero):
+        return SignedRank(0.0, 1.0, 0.0, 0.0)
+    result = stats.wilcoxon(nonzero, method="asymptotic")
+    ranks = stats.rankdata(np.abs(nonzero))
+    positive, total = ranks[nonzero > 0].sum(), ranks.sum()
+    log10_p = (np.log(2) + stats.norm.logsf(abs(result.zstatistic))) / np.log(10)
+    return SignedRank(float(result.statistic), float(10**log10_p), float(log10_p), float(2 * positive / total - 1))
+
+
+def adjust_holm(log10_p: np.ndarray) -> np.ndarray:
+    """Holm's step-down adjustment of m p-values, given and returned as log10, (m,)."""
+    order = np.argsort(log10_p, kind="stable")
+    m = len(log10_p)
+    scaled = log10_p[order] + np.log10(m - np.arange(m))
+    adjusted = np.empty(m)
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 0.0)
+    return adjusted
+
+
+def bootstrap_median(
+    values: np.ndarray, classes: np.ndarray, resamples: int, rng: np.random.Generator
+) -> tuple[float, float]:
+    """A 95% percentile interval of the median of (n,) values that resamples whole classes, with replacement.
+
+    Images of one class are not independent of each other; classes are. An image without a label is a class of its own.
+    NaN for a single class: it would be drawn whole every time, as if the median were certain.
+    """
+    groups = np.where(classes == UNLABELLED, UNLABELLED - np.arange(len(classes)), classes)
+    names, member = np.unique(groups, return_inverse=True)
+    order = np.argsort(values, kind="stable")
+    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)  # (resamples, classes)
+    if len(names) == 1:
+        return np.nan, np.nan  # after drawing: what others draw later stays the same
+    ascending, member = values[order], member[order]
+    medians = []
+    for part in np.array_split(drawn, math.ceil(drawn.shape[0] * len(values) / AT_A_TIME)):
+        weight = part[:, member].cumsum(1)  # (resamples, n): how many drawn values lie at or below each
+        total = weight[:, -1:]
+        low = ascending[(weight >= (total + 1) // 2).argmax(1)]  # the two middle values of the resample
+        high = ascending[(weight >= total // 2 + 1).argmax(1)]
+        medians.append((low + high) / 2)
+    tail = 100 * (1 - CONFIDENCE) / 2
+    return tuple(float(bound) for bound in np.percentile(np.concatenate(medians), [tail, 100 - tail]))
+
+
+def summarise(values: np.ndarray, classes: np.ndarray, resamples: int, rng: np.random.Generator) -> dict:
+    """n, quartiles and the median's interval of one measure of one method; NaN (excluded images) are left out."""
+    kept = ~np.isnan(values)
+    values, classes = values[kept], classes[kept]
+    if not len(values):
+        return {"n": 0, "q25": np.nan, "median": np.nan, "q75": np.nan, "ci_low": np.nan, "ci_high": np.nan}
+    q25, median, q75 = np.percentile(values, [25, 50, 75])
+    low, high = bootstrap_median(values, classes, resamples, rng)
+    return {"n": len(values), "q25": q25, "median": median, "q75": q75, "ci_low": low, "ci_high": high}
+
+
+def compare(
+    first: np.ndarray, second: np.ndarray, classes: np.ndarray, resamples: int, rng: np.random.Generator
+) -> dict:
+    """One row of a comparison: medians of both, and the paired differences first − second with test and interval.
+
+    Without any pair nothing speaks against no difference: p is 1, and all medians and bounds are NaN.
+    """
+    kept = ~(np.isnan(first) | np.isnan(second))
+    differences = first[kept] - second[kept]
+    test = signed_rank_test(differences)
+    spread = summarise(differences, classes[kept], resamples, rng)
+    names = {"q25": "q25_difference", "median": "median_difference", "q75": "q75_difference"}
+    medians = [np.median(values[kept]) if kept.any() else np.nan for values in (first, second)]
+    return {
+        "median_a": medians[0],
+        "median_b": medians[1],
+        **{names.get(key, key): value for key, value in spread.items()},
+        **asdict(test),
+    }
+
+
+def fit_lines(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least squares fits y = α x + β of (n, m) values, one for each row: (n,) α and (n,) β; NaN where x is constant."""
+    x, y = x.astype(float), y.astype(float)
+    centred = x - x.mean(1, keepdims=True)
+    spread = (centred**2).sum(1)
+    varied = np.ptp(x, 1) > 0
+    slope = np.divide((centred * y).sum(1), spread, out=np.full(len(x), np.nan), where=varied)
+    return slope, y.mean(1) - slope * x.mean(1)
+
+
+def pearson(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Pearson's correlation over positions of maps (n, h, w) with (n, h, w), (n,); NaN where one is constant."""
+    a, b = (values.reshape(len(values), -1).astype(float) for values in (first, second))
+    varied = (np.ptp(a, 1) > 0) & (np.ptp(b, 1) > 0)  # a constant's deviations from its mean may round to more than 0
+    a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
+    norm = np.sqrt((a**2).sum(1) * (b**2).sum(1))
+    return np.divide((a * b).sum(1), norm, out=np.full(len(a), np.nan), where=varied & (norm > 0))

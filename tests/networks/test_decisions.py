@@ -1,0 +1,145 @@
+"""Decisions in a fast precision are float32's."""
+
+import pytest
+import torch
+from small import build, inputs
+from torch import nn
+
+from explanations.networks.decisions import (
+    SAMPLED,
+    ExactDecisions,
+    FastDecisions,
+    decide_in,
+    has_bfloat16,
+    relative_errors,
+)
+
+CPU = torch.device("cpu")
+
+
+def removed(images: torch.Tensor) -> torch.Tensor:
+    """Images with growing shares of their pixels at 0, as removal makes them."""
+    random = torch.rand(1, 1, *images.shape[2:], generator=torch.Generator().manual_seed(1))
+    return torch.cat([images * (random > share) for share in torch.linspace(0, 1, 20)])
+
+
+@pytest.mark.skipif(not has_bfloat16(), reason="this CPU has no bfloat16")
+@pytest.mark.parametrize("name", ["vgg16", "resnet50"])
+def test_fast_decisions_are_the_exact_ones(name):
+    network = build(name)
+    exact, fast = decide_in("float32", network, CPU), decide_in("bfloat16", network, CPU)
+    images = removed(inputs(8, dtype=torch.float32))
+    with torch.no_grad():
+        for part in images.split(16):
+            assert torch.equal(fast(part).argmax(1), exact(part).argmax(1))
+    assert fast.passes == len(images) and 0 < fast.error < 0.1
+    assert fast.missed == 0
+
+
+def test_clear_decisions_are_not_computed_again():
+    """f = 100 x: errors are far below the gap between the classes, but where x is next to 0."""
+    exact = nn.Linear(1, 2, bias=False)
+    exact.weight.data = torch.tensor([[100.0], [-100.0]])
+    fast = FastDecisions(exact, "bfloat16", CPU)
+    with torch.no_grad():
+        fast(torch.linspace(1, 2, 64)[:, None])  # the first are all computed again
+        before = fast.rechecked
+        fast(torch.full((64, 1), 1.2345))
+        assert fast.rechecked - before == 64 // SAMPLED
+        assert fast.summary().endswith("0 decisions missed") and "float32 too" in fast.summary()
+
+
+class Shifted(nn.Module):
+    """Two logits x and 0: in bfloat16 x is off by a fixed share."""
+
+    def __init__(self, error: float):
+        super().__init__()
+        self.error = error
+        self.register_buffer("dummy", torch.zeros(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        off = self.error if x.dtype == torch.bfloat16 else 0.0
+        return torch.cat([x + off, torch.full_like(x, 1.0)], 1)
+
+
+@pytest.mark.parametrize("error", [-0.05, 0.05])
+def test_unclear_decisions_are_float32s(error):
+    fast = FastDecisions(Shifted(error), "bfloat16", CPU)
+    for values in (torch.linspace(0, 2, 101), torch.linspace(0.5, 1.5, 101)):
+        decisions = fast(values[:, None]).argmax(1)
+        assert torch.equal(decisions, (values < 1).long())
+    assert fast.rechecked < fast.passes and not fast.missed
+
+
+def test_a_decision_that_a_sample_finds_wrong_is_counted():
+    """The error is small on the first batch and large later: samples notice, and the margin grows."""
+    network = Shifted(0.0)
+    fast = FastDecisions(network, "bfloat16", CPU)
+    fast(torch.linspace(1.01, 2, 32)[:, None])
+    network.error = fast.half.error = 0.9
+    fast(torch.full((SAMPLED, 1), 0.3))
+    assert fast.missed == 1 and "1 decisions missed" in fast.summary()
+    assert torch.equal(fast(torch.full((8, 1), 0.3)).argmax(1), torch.ones(8).long())
+
+
+def test_every_flip_is_checked():
+    """The fast pass is wrong and clear about it: without a target it is believed, as a flip it is not."""
+    network = Shifted(0.0)
+    fast = FastDecisions(network, "bfloat16", CPU)
+    fast.measure(torch.linspace(1.01, 2, 33)[:, None])
+    assert fast.error > 0 and fast.passes == fast.rechecked == 33
+    fast.half.error = 0.9
+    values = torch.full((8, 1), 0.3)  # in float32 class 1, 1 against 0.3; in the fast precision 0, 1.2 against 1
+    targets = torch.ones(8).long()
+    assert torch.equal(fast(values).argmax(1), 1 - targets)
+    assert torch.equal(fast(values, targets).argmax(1), targets)
+    assert fast.missed == 8 and fast.rechecked == 33 + 8 and fast.error == pytest.approx(0.9, abs=0.01)
+
+
+@pytest.mark.skipif(not has_bfloat16(), reason="this CPU has no bfloat16")
+def test_measured_logits_are_the_exact_ones():
+    network, images = build("resnet50"), inputs(8, dtype=torch.float32)
+    exact, fast = decide_in("float32", network, CPU), decide_in("bfloat16", network, CPU)
+    with torch.no_grad():
+        assert torch.equal(fast.measure(images), exact(images))
+    assert 0 < fast.error < 0.1
+
+
+@pytest.mark.skipif(not has_bfloat16(), reason="this CPU has no bfloat16")
+def test_a_black_image_does_not_hide_the_error_of_others():
+    """Without biases its logits are 0, and so is their size, which errors are relative to."""
+    fast = decide_in("bfloat16", build("vgg16", "zeroed"), CPU)
+    images = inputs(4, dtype=torch.float32)
+    images[2] = 0
+    with torch.no_grad():
+        fast(images)
+    assert 0 < fast.error < 0.1
+
+
+def test_errors_that_are_not_finite_leave_no_decision_clear():
+    exact = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    errors = relative_errors(exact + torch.tensor([[0.0, 0.1], [0.0, 0.1]]), exact)
+    assert errors.tolist() == pytest.approx([0.05, 0.025])
+    assert relative_errors(exact * torch.tensor([[1.0], [torch.nan]]), exact).tolist() == [0, torch.inf]
+
+
+def test_equal_logits_have_no_error_be_they_0_or_subnormal():
+    exact = torch.tensor([[0.0, 0.0], [1e-44, 0.0], [0.0, 0.0], [1e-44, 0.0]])
+    logits = exact + torch.tensor([[0.0, 0.0], [0.0, 0.0], [1e-30, 0.0], [1e-44, 0.0]])
+    assert relative_errors(logits, exact).tolist()[:2] == [0, 0]
+    assert relative_errors(logits, exact)[2] > 1e200 and relative_errors(logits, exact)[3] == 1
+
+
+def test_tf32_is_float32_on_a_cpu():
+    assert not isinstance(decide_in("tf32", build("vgg16"), CPU), FastDecisions)
+
+
+def test_exact_decisions_are_used_like_fast_ones_and_say_nothing():
+    network, images = build("vgg16"), inputs(3, dtype=torch.float32)
+    exact = decide_in("float32", network, CPU)
+    assert isinstance(exact, ExactDecisions)
+    with torch.no_grad():
+        wanted = network(images)
+        for logits in (exact(images), exact(images, wanted.argmax(1)), exact.measure(images), exact.compute(images)):
+            torch.testing.assert_close(logits, wanted, rtol=1e-4, atol=1e-4)
+    assert exact.share() == exact.summary() == ""

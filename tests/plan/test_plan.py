@@ -1,0 +1,203 @@
+"""What a configuration asks for: networks, in which variants, by which methods; what figures show."""
+
+import copy
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+from conftest import refused
+from workflow_copy import ROOT
+
+from explanations.figures.catalogue import (
+    CHOOSABLE,
+    FIGURES,
+    can_be_made,
+    choose_networks,
+    figure_title,
+    say_what_lacks,
+)
+from explanations.plan import GROUPS, VARIANTS, Plan, Run, check_plan, methods_of
+
+EMBEDDED = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+DECAY = EMBEDDED["networks"]["vgg16"]["decay"]
+
+
+def configuration(**networks: dict) -> dict:
+    """The embedded configuration with other networks, and no choice of what figures show."""
+    figures = {**EMBEDDED["figures"], "networks": {}, "no_fullgrad": [], "fig7": {"images": [0], "methods": {}}}
+    return {**copy.deepcopy(EMBEDDED), "networks": networks, "figures": figures}
+
+
+def test_the_papers_measurement():
+    plan = Plan(EMBEDDED)
+    assert list(plan.runs("vgg16")) == [
+        Run("vgg16", "original", "bilinear", ("layers", "biases", "aggregates"), compares_orders=True),
+        Run("vgg16", "original", "nearest", ("layers", "biases")),
+    ]
+    assert list(plan.runs("resnet50")) == [
+        Run("resnet50", "original", "bilinear", ("layers", "aggregates", "signed"), compares_orders=True),
+        Run("resnet50", "decayed", "bilinear", ("layers", "signed")),
+    ]
+    wanted = Run("vit", "original", "bilinear", ("layers", "aggregates"), compares_orders=True)
+    assert list(plan.runs("vit")) == [wanted]
+    assert not list(plan.runs("alexnet")) and not plan.variants("alexnet") and not plan.tables("alexnet")
+    assert plan.explained == ["vgg16", "resnet50", "efficientnet", "convnext", "vit"]
+    assert plan.comparisons("resnet50") == ["aggregates-original-bilinear", "decayed-bilinear"]
+
+
+def test_the_most_salient_first_is_measured_where_it_is_shown_alone():
+    """Figures S13 to S16 show it, of unsigned maps with the usual upsampling; S9 to S12 show e₋ alone."""
+    plan = Plan(EMBEDDED)
+    for run in plan.all_runs():
+        for kind in run.methods:
+            usual = (run.variant, run.upsampling) == ("original", "bilinear")
+            both = usual and not str(kind).startswith("signed")
+            assert run.orders(kind) == (("minus", "plus") if both else ("minus",)), (run, kind)
+
+
+@pytest.mark.parametrize(
+    ("network", "groups", "variants"),
+    [
+        ({}, (), ()),
+        ({"explain": False}, (), ()),
+        ({"explain": True}, ("layers", "biases", "aggregates"), ("original",)),
+        (
+            {"explain": True, "variants": ["zeroed", "original"]},
+            ("layers", "biases", "aggregates"),
+            ("original", "zeroed"),
+        ),
+        ({"explain": True, "decay": DECAY}, tuple(GROUPS), ("original", "zeroed", "decayed")),
+        (
+            {"explain": True, "decay": DECAY, "variants": ["original"]},
+            ("layers", "biases", "aggregates"),
+            ("original",),
+        ),
+        ({"explain": ["biases", "layers"]}, ("layers", "biases"), ("original",)),
+        ({"decay": DECAY}, (), ()),
+    ],
+)
+def test_groups_and_variants(network, groups, variants):
+    plan = Plan(configuration(mine=network))
+    assert plan.groups("mine") == groups
+    assert plan.variants("mine") == variants
+
+
+def test_a_group_is_measured_once_where_both_upsamplings_are_the_same():
+    config = configuration(mine={"explain": True})
+    config["saliency"] = {"upsampling": "nearest", "other_upsampling": "nearest"}
+    assert [run.folder for run in Plan(config).runs("mine")] == ["original-nearest"]
+    assert choose_networks(Plan(config), config["figures"])["figS12"] == []
+
+
+def test_methods_stand_in_the_order_of_groups():
+    assert [str(kind) for kind in methods_of("layers", "biases")] == ["gradient", "input", "activity", "bias"]
+
+
+def test_a_method_of_no_group_is_one_by_itself(tmp_path):
+    """One file and one line: a network's explain names it, and it is measured."""
+    scripts = tmp_path / "scripts"
+    shutil.copytree(ROOT / "scripts/explanations", scripts / "explanations")
+    registry = scripts / "explanations/methods/registry.py"
+    registry.write_text(registry.read_text().replace("METHODS = {", 'METHODS = {\n    "mine_2": Entry("Mine"),'))
+    code = """
+from explanations.plan import GROUPS, Plan
+networks = {"a": {"explain": ["layers", "mine_2"]}}
+config = {"networks": networks, "images": {"source": "digits"}}
+(run,) = Plan(config | {"saliency": {"upsampling": "nearest", "other_upsampling": "nearest"}}).runs("a")
+assert list(map(str, run.methods)) == ["gradient", "input", "activity", "mine_2"]
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=scripts)
+
+
+def test_a_group_that_there_is_not():
+    message = refused(check_plan, configuration(mine={"explain": ["layers", "bias"]}))
+    assert message == "networks.mine.explain.1 is bias; allowed are layers, biases, aggregates, signed"
+
+
+def test_a_variant_that_a_network_has_not():
+    message = refused(check_plan, configuration(mine={"explain": True, "variants": ["original", "decayed"]}))
+    assert message == "networks.mine.variants names decayed; networks.mine.decay is missing"
+
+
+# --- figures -----------------------------------------------------------------------------------------------------
+
+
+def test_the_papers_figures_show_its_networks():
+    shown = choose_networks(Plan(EMBEDDED), EMBEDDED["figures"])
+    assert [figure for figure in FIGURES if not can_be_made(figure, shown)] == ["figP"]  # nobody asks for it there
+    vgg16, resnet50 = ("fig2", "fig5", "figS12", "figS13"), ("fig4", "figS7", "figS9", "figS10", "figS11")
+    assert all(shown[figure] == ["vgg16"] for figure in vgg16)
+    assert all(shown[figure] == ["resnet50"] for figure in resnet50)
+    assert all(
+        shown[f] == ["vgg16", "resnet50"] for f in ("fig6", "fig7", "figS6", "figS8", "figS14", "figS15", "figS16")
+    )
+    assert shown["figM"] == ["efficientnet", "convnext", "vit"]
+    assert shown["fig3"] == list(EMBEDDED["networks"])
+    assert figure_title("fig5", shown["fig5"]) == "VGG-16: activities against biases, δe₋"
+
+
+def test_any_network_has_the_figures_that_it_has_variants_for():
+    config = configuration(mine={"explain": True}, other={})
+    shown = choose_networks(Plan(config), config["figures"])
+    made = {figure for figure in FIGURES if can_be_made(figure, shown)}
+    assert FIGURES.keys() - made == {
+        *("fig4", "fig7", "figS6", "figS7", "figS8", "figS9", "figS10", "figS11", "figM", "figP")
+    }
+    config = configuration(mine={"explain": True, "decay": DECAY, "decay_trials": {"steps": [5], "temperature": []}})
+    config["figures"]["fig7"]["methods"] = {"mine": ["input"]}
+    config["figures"]["figP"] = {"images": [0], "methods": {"mine": ["activity_1"]}}
+    shown = choose_networks(Plan(config), config["figures"])
+    assert {figure for figure in FIGURES if not can_be_made(figure, shown)} == {"figM"}  # figure 6 shows all
+
+
+def test_a_figure_that_can_not_be_made_says_what_it_lacks():
+    settings = {"networks": {"fig5": []}}
+    assert say_what_lacks("fig5", settings) == "fig5 can't be made: figures.networks.fig5 names no network"
+    assert say_what_lacks("fig7", {}) == "fig7 can't be made: figures.fig7.methods names no network"
+    assert say_what_lacks("figP", {}) == "figP can't be made: figures.figP.methods names no network"
+    assert say_what_lacks("figS7", {}).endswith(
+        "a network with trials of decay (decay_trials), and the configuration has none"
+    )
+
+
+def test_the_schema_knows_the_variants():
+    network = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())["$defs"]["network"][
+        "properties"
+    ]
+    assert network["variants"]["items"]["enum"] == list(VARIANTS)
+
+
+def test_methods_under_their_maps_are_measured():
+    """Figure 7 shows maps that nothing is removed by; figure P writes their measurement below them."""
+    config = configuration(mine={"explain": ["layers"]}, other={"explain": ["aggregates"]})
+    for methods in (["activity_7", "input"], ["gradient"]):
+        config["figures"]["figP"] = {"images": [0], "methods": {"mine": methods, "other": []}}
+        assert choose_networks(Plan(config), config["figures"])["figP"] == ["mine"]
+    config["figures"]["fig7"]["methods"] = {"mine": ["gradcam"]}
+    assert choose_networks(Plan(config), config["figures"])["fig7"] == ["mine"]
+    config["figures"]["figP"]["methods"] = {"mine": ["input", "gradcam"]}
+    assert refused(choose_networks, Plan(config), config["figures"]) == (
+        "figures.figP.methods.mine.1 is gradcam, by which no pixels are removed; "
+        "allowed are maps of gradient, input, activity"
+    )
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"fig9": ["mine"]}, f"figures.networks.fig9: allowed are {', '.join(CHOOSABLE)}"),
+        ({"fig7": ["mine"]}, f"figures.networks.fig7: allowed are {', '.join(CHOOSABLE)}"),
+        ({"fig6": ["none"]}, "figures.networks.fig6: none is no network; there are mine, other"),
+        ({"fig6": ["other"]}, "figures.networks.fig6: other can't be shown; allowed is a network explained by "),
+        (
+            {"fig4": ["mine"]},
+            "figures.networks.fig4: mine can't be shown; allowed is a network explained as its biases ",
+        ),
+        ({"fig2": ["mine", "mine"]}, "figures.networks.fig2 is mine, mine; allowed is one network"),
+    ],
+)
+def test_a_choice_that_can_not_be_shown(choice, message):
+    config = configuration(mine={"explain": True}, other={})
+    assert refused(choose_networks, Plan(config), {**config["figures"], "networks": choice}).startswith(message)

@@ -1,0 +1,85 @@
+"""What a run looks at before its first job, and whom it lets through: see also test_faults.py."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+from workflow_copy import MINIMAL, RESULTS, copy_workflow, snakemake
+
+from explanations.files.locks import STEPS_LOCK, take_lock
+
+pytestmark = pytest.mark.workflow
+TERABYTE = 10**12
+
+
+def test_cost_is_told_beside_a_run(tmp_path):
+    folder = copy_workflow(tmp_path)
+    (folder / "scripts/estimate_cost.py").write_text("print('told')")
+    (folder / RESULTS).mkdir(parents=True)
+    with take_lock(folder / RESULTS / ".run"):
+        assert "told" in snakemake(folder, "cost", "--cores", "1", *MINIMAL).stdout
+        assert "another run is at work" in snakemake(folder, "fig1", "--cores", "1", *MINIMAL, check=False).stdout
+
+
+@pytest.mark.parametrize(("experiment", "refused"), [("minimal", True), ("other", False)])
+def test_steps_of_another_experiment_may_read_images_of_this_one(tmp_path, experiment, refused):
+    folder = copy_workflow(tmp_path)
+    (folder / "scripts/sleeper.py").write_text("import time; print(flush=True); time.sleep(600)")
+    with subprocess.Popen(
+        [sys.executable, "scripts/sleeper.py", f"--images={RESULTS}/images/val"],
+        cwd=folder,
+        env={**os.environ, STEPS_LOCK: f"results/{experiment}/.steps"},
+        stdout=subprocess.PIPE,
+    ) as step:
+        step.stdout.readline()
+        run = snakemake(folder, "fig1", "--cores", "1", *MINIMAL, check=False)
+        step.kill()
+    assert (f"sleeper.py (process {step.pid})" in run.stdout) == (run.returncode != 0) == refused
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_space_of_results_that_are_made_again_counts(tmp_path, made):
+    folder = copy_workflow(tmp_path)
+    shard = folder / RESULTS / "attributions/vgg16/original/0.h5"
+    shard.parent.mkdir(parents=True)
+    if made:
+        with open(shard, "wb") as file:
+            file.truncate(TERABYTE)  # a hole, which takes no space
+    needed = shutil.disk_usage(folder).free + TERABYTE // 2
+    (folder / "scripts/estimate_cost.py").write_text(f"print({needed})")
+    (folder / "scripts/make_digit_images.py").write_text("raise SystemExit(1)")  # nothing can follow
+    run = snakemake(folder, "removal", "--cores", "1", *MINIMAL, check=False)
+    assert ("no space left on the disk" in run.stdout) == (not made)
+    assert "make_digit_images.py" in run.stdout or not made
+
+
+def test_space_of_a_storage_is_not_compared(tmp_path):
+    """As of S3: the disk here says nothing of it. No plugin for one is among the tests' libraries."""
+    folder = copy_workflow(tmp_path)
+    (folder / "scripts/estimate_cost.py").write_text(f"print({1000 * TERABYTE})")
+    (folder / "scripts/make_digit_images.py").write_text("raise SystemExit(1)")
+    told = (folder / "Snakefile").read_text()
+    in_storage = "    workflow.storage_settings.default_storage_provider = 's3'\n    compare_space()\n"
+    (folder / "Snakefile").write_text(told.replace("    compare_space()\n", in_storage))
+    run = snakemake(folder, "removal", "--cores", "1", *MINIMAL, check=False)
+    assert "no space left on the disk" not in run.stdout and "make_digit_images.py" in run.stdout
+
+
+@pytest.mark.parametrize("options", [[*MINIMAL], ["--config", "experiment=other", *MINIMAL], []])
+def test_the_command_that_makes_a_file_again_is_of_the_run(tmp_path, options):
+    experiment = "other" if "--config" in options else "minimal" if options else "embedded"
+    folder = copy_workflow(tmp_path)
+    result = f"results/{experiment}/linear.h5"
+    snakemake(folder, result, "--cores", "1", *options)
+    content = bytearray((folder / result).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / result).write_bytes(content)
+    run = snakemake(folder, "fig1", "--cores", "1", *options, check=False)
+    said = re.search(r"; make it again: snakemake (.*)\n", run.stdout)
+    assert said, run.stdout
+    snakemake(folder, *shlex.split(said[1]))
+    snakemake(folder, "fig1", "--cores", "1", *options)

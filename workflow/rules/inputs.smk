@@ -1,0 +1,53 @@
+"""What rules take by the plan: shards, results of removal and tables of statistics of a network, modules of methods."""
+
+
+def methods_of_examples(figure, network):
+    """The modules of the methods whose maps a figure of examples shows of a network."""
+    kinds = {parse_method(method).kind for method in config["figures"][figure]["methods"][network]}
+    return sorted(map(method_file, kinds))
+
+
+def measured_layers(wildcards):
+    """The flag of the layers whose maps removal measures, for figure P; none for a figure of maps alone."""
+    layers = config["networks"][wildcards.network].get("layers", "all")
+    return [f"--measured={layers}"] if wildcards.examples == "figP" else []
+
+
+LOCALISED = methods_of("layers", "biases", "aggregates")
+
+
+def measurements(variant, *groups):
+    """The results of removal by the methods of some groups, of a rule's network and upsampling."""
+    return expand(
+        "<results>/removal/{{network}}/{variant}-{{upsampling}}/{method}-{shard}.h5",
+        variant=variant,
+        method=methods_of(*groups),
+        shard=REMOVAL_SHARDS,
+    )
+
+
+def orders_measured(wildcards):
+    """The orders in which a rule's kind of method removes pixels; both if it is none of the plan's."""
+    run = PLAN.find_run(wildcards.network, wildcards.variant, wildcards.upsampling)
+    return run.orders(parse_kind(wildcards.method)) if run else ORDERS
+
+
+def shards_of(variant):
+    """All shards of a variant of a rule's network; none if it isn't explained."""
+
+    def list_shards(wildcards):
+        has = variant in PLAN.variants(wildcards.network)
+        return (
+            expand("<results>/attributions/{{network}}/{variant}/{shard}.h5", variant=variant, shard=SHARDS)
+            if has
+            else []
+        )
+
+    return list_shards
+
+
+def statistics_tables(table):
+    """That table of the statistics of every explained network that the plan has it of."""
+    return [
+        f"<results>/statistics/{network}/{table}.csv" for network in PLAN.explained if table in PLAN.tables(network)
+    ]
