@@ -16,18 +16,20 @@ from pathlib import Path
 
 import timm
 import torch
+import torchvision
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 import estimate_cost
 from explanations.cost.projection import BACKWARD, NetworkFacts, examine, examine_all, expected_share, list_steps
-from explanations.cost.throughput import GPU, GPUS, list_operations, passes_per_second
+from explanations.cost.throughput import GPU, GPUS, count_flop, list_operations, passes_per_second
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/cost.md"
 EMBEDDED, IMAGENET = ROOT / "config/config.yaml", ROOT / "config/imagenet.yaml"
 PUBLISHED = ROOT / "docs/published_throughput.csv"
+MEASURED = ROOT / "docs/gpu.csv"  # by benchmarks/gpu.sh
 USUAL = GPUS["H100"]
 DATA_CENTRE = ("A100", "H100", "H200", "B200")
 TARGET = "statistics/{}/aggregates-original-bilinear.csv"  # of one network: all that leads to figure M
@@ -123,6 +125,28 @@ def describe_published() -> str:
     return estimate_cost.table([header, *rows])
 
 
+def describe_measured() -> str:
+    """What benchmarks/gpu.sh measured of plain passes, beside what is estimated for that GPU, as a table."""
+    with open(MEASURED, newline="") as file:
+        rows = list(csv.DictReader(file))
+    gpu = next(known for title, known in GPUS.items() if title in rows[0]["gpu"])
+    products = {row["precision"]: float(row["rate"]) for row in rows if row["part"] == "product"}
+    header = ("network", "precision", "channels", "run", "passes/s", "of matrix products", "estimated / measured")
+    table, operations = [header], {}
+    for row in rows:
+        if row["part"] != "plain":
+            continue
+        name, precision, rate = row["network"], row["precision"], float(row["rate"])
+        if name not in operations:
+            with torch.device("meta"):
+                operations[name] = list_operations(torchvision.models.get_model(name).eval(), 224)
+        share = count_flop(operations[name]) * rate / (products[precision] * 1e12)
+        ratio = passes_per_second(operations[name], gpu, precision) / rate
+        table.append((name, precision, row["channels"], row["run"], f"{rate:,.0f}", f"{share:.0%}", f"{ratio:.2f}"))
+    said = ", ".join(f"{rate:,.0f} in {precision}" for precision, rate in products.items())
+    return f"{gpu.name}; matrix products of 8192 rows, in TFLOP/s: {said}.\n\n{estimate_cost.table(table)}"
+
+
 def dry_run(*arguments: str) -> str:
     """What Snakemake says of the jobs that it would run from nothing."""
     command = [sys.executable, "-m", "snakemake", *arguments, "--dry-run", "--forceall"]
@@ -171,6 +195,7 @@ def make_blocks() -> dict[str, str]:
         "embedded": describe(embedded, examine_all(embedded)),
         "imagenet": describe(imagenet, facts),
         "changes": describe_changes(imagenet, facts),
+        "measured": describe_measured(),
         "published": describe_published(),
         "plan": describe(large, examine_large(large)),
         "jobs of embedded": count_jobs(EMBEDDED),

@@ -50,7 +50,7 @@ def main(
     check_range("--checkpoint-seconds", checkpoint_seconds, low=0)
     chosen = use_device(device, threads)
     classifier, description = load_network(network)
-    place_network(classifier, chosen)
+    place_network(classifier, chosen, settings.precision)
     pictures = [row.picture(tuning, tuning_images) for row in read_manifest(tuning_images)]
     if settings.batch > len(pictures):
         raise InputError(f"decay.batch is {settings.batch}; {tuning_images} holds {len(pictures)} images")

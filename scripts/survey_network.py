@@ -51,7 +51,7 @@ def main(
     chosen = use_device(device, threads)
     classifier, description = load_network(network)
     additions = find_biases(classifier, description)
-    place_network(classifier, chosen)
+    place_network(classifier, chosen, settings.precision)
     zeroed = copy.deepcopy(classifier)
     zero_biases(zeroed, additions.biases)
     if len(test_images) != len(images):

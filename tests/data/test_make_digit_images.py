@@ -7,11 +7,11 @@ from sklearn.datasets import load_digits
 
 import make_digit_images
 from explanations.data.folders import list_folder
-from make_digit_images import CONTRAST, LUMINANCE, contrasting_colour, split_photograph, split_scans
+from make_digit_images import CONTRAST, LUMINANCE, contrasting_colour, crop, split_photograph, split_scans
 
 
-def generate(root, split="val", count=20, size=32, scraps=2, seed=0) -> dict[str, bytes]:
-    make_digit_images.main(split, root / "images", root / "masks", count, size, scraps, seed)
+def generate(root, split="val", count=20, size=32, scraps=2, seed=0, **more) -> dict[str, bytes]:
+    make_digit_images.main(split, root / "images", root / "masks", count, size, scraps, seed, **more)
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*.png"))}
 
 
@@ -22,6 +22,38 @@ def test_the_generator_is_deterministic(tmp_path):
     other = generate(tmp_path / "c", seed=1)
     assert other.keys() == first.keys() and other != first
     assert generate(tmp_path / "d", split="train") != first
+
+
+def test_varied_images_depend_on_their_number_alone(tmp_path, monkeypatch):
+    """Not on how many there are, nor on who paints them."""
+    monkeypatch.setattr(make_digit_images, "IN_A_TASK", 7)
+    few = generate(tmp_path / "few", scenes="varied")
+    many = generate(tmp_path / "many", count=30, scenes="varied", threads=2)
+    assert few.items() <= many.items() and len(many) == 60
+    assert few.keys() == generate(tmp_path / "plain").keys()
+    assert not few.items() & generate(tmp_path / "other", "tuning", scenes="varied").items()
+
+
+@pytest.mark.parametrize(
+    ("scenes", "split", "least", "most"), [("varied", "val", 0.3, 0.7), ("varied", "start", 0.75, 0.9)]
+)
+def test_digits_are_as_high_as_the_scenes_say(tmp_path, scenes, split, least, most):
+    generate(tmp_path, split, count=40, size=96, scenes=scenes)
+    heights = [np.asarray(Image.open(path)).any(1).sum() / 96 for path in (tmp_path / "masks").rglob("*.png")]
+    # a turned digit may be higher by a little, and some scans have empty rows
+    assert 0.6 * least < min(heights) < most and least < np.median(heights) < max(heights) < 1.15 * most
+
+
+def test_varied_backgrounds_have_all_hues(tmp_path):
+    material = make_digit_images.Material.of_split("val", make_digit_images.SCENES["varied"], 0)
+    assert len(material.photographs) == 3
+    rng = np.random.default_rng(0)
+    crops = [crop(material.photographs[k % 3], 64, rng, material.scenes) for k in range(60)]
+    assert {found.shape for found in crops} == {(64, 64, 3)} and all(
+        0 <= found.min() <= found.max() <= 255 for found in crops
+    )
+    largest = [found.mean((0, 1)).argmax() for found in crops]
+    assert min(largest.count(channel) for channel in range(3)) > 5
 
 
 def test_classes_are_balanced(tmp_path):

@@ -12,7 +12,7 @@ import torch
 
 from explanations.errors import InputError
 from explanations.networks import devices
-from explanations.networks.devices import claim, compute_in, use_device
+from explanations.networks.devices import claim, compute_in, fastest_layout, place_network, use_device
 
 GPUS = ["GPU-a", "GPU-b", "GPU-c"]
 CPU = torch.device("cpu")
@@ -86,6 +86,18 @@ def test_float32_is_float32_until_tf32_is_asked_for():
         assert all(switch.allow_tf32 for switch in switches)
         raise KeyboardInterrupt
     assert not any(switch.allow_tf32 for switch in switches)
+
+
+@pytest.mark.parametrize(("precision", "first"), [("float32", True), ("tf32", False), ("bfloat16", False)])
+def test_weights_lie_as_they_are_fastest(precision, first):
+    """On a GPU, for which the meta device stands: float32's depthwise convolutions of channels last are slow there."""
+    layouts = (torch.contiguous_format, torch.channels_last)
+    for device, wanted in (("cpu", torch.channels_last), ("meta", layouts[not first])):
+        network = torch.nn.Conv2d(3, 4, 3, device=device)
+        place_network(network, device, precision)
+        assert network.weight.is_contiguous(memory_format=wanted)
+        assert fastest_layout(device, precision) == wanted
+        assert not network.weight.is_contiguous(memory_format=layouts[wanted == layouts[0]])
 
 
 def test_precisions_on_a_cpu():

@@ -19,7 +19,7 @@ import decay_biases
 import train_network
 import zero_biases
 from explanations.command import dictionary
-from explanations.files.descriptions import read_description
+from explanations.files.descriptions import NetworkDescription, read_description
 from explanations.files.framing import Picture
 from explanations.files.hashes import file_hash
 from explanations.flags import call_with_flags
@@ -28,7 +28,7 @@ from explanations.networks.decay import Decay, DecaySettings, distillation_loss,
 from explanations.networks.evaluation import LabelledImages
 from explanations.networks.files import build_network, load_network
 from explanations.progress import ProgressBar
-from train_network import Training, fit
+from train_network import Training, TrainingImages, fit
 
 COUNT = 12
 
@@ -61,8 +61,12 @@ def same(first: dict, second: dict) -> bool:
 def fitted(name: str, seed: int, pictures: list[Picture]) -> nn.Module:
     torch.manual_seed(seed)
     network = build_network("narrow", name, ARGUMENTS[name])
-    fit(network, pictures, torch.arange(COUNT) % 10, describe(name), Training(2, 5, 1e-2, 0.01))
+    fit(network, [(listed(pictures, describe(name), 5), 2)], describe(name), Training(2, 5, 1e-2, 0.01))
     return network
+
+
+def listed(pictures: list[Picture], description: NetworkDescription, batch: int) -> TrainingImages:
+    return TrainingImages(pictures, torch.arange(COUNT) % 10, description.framing, batch, threads=1)
 
 
 @pytest.mark.parametrize("name", ["vgg16", "resnet50"])
@@ -75,11 +79,38 @@ def test_the_same_seed_trains_the_same_weights(pictures, name):
 def test_training_lowers_the_loss_and_ends_in_evaluation_mode(pictures):
     torch.manual_seed(0)
     network, labels = build_network("narrow", "linear", ARGUMENTS["linear"]), torch.arange(COUNT) % 10
+    description = describe("linear")
     inputs = (images().float() / 255 - 0.5) / 0.25
     before = nn.functional.cross_entropy(network(inputs), labels).item()
-    fit(network, pictures, labels, describe("linear"), Training(5, 6, 1e-3, 0.0))
+    fit(network, [(listed(pictures, description, 6), 5)], description, Training(5, 6, 1e-3, 0.0))
     assert nn.functional.cross_entropy(network(inputs), labels).item() < 0.8 * before
     assert not network.training and not any(p.requires_grad for p in network.parameters())
+
+
+@pytest.mark.parametrize("held", [0, 2**31])
+def test_images_are_the_same_whether_held_or_read(pictures, monkeypatch, held):
+    """Every image once in an epoch, but for what is too few for a batch, in an order of its own."""
+    monkeypatch.setattr(train_network, "HELD", held)
+    found = listed(pictures, describe("vgg16"), 6)
+    assert (found.held is None) == (held == 0) and len(found) == COUNT // 6
+    torch.manual_seed(0)
+    epochs = [list(found.epoch()) for _ in range(2)]
+    torch.manual_seed(0)
+    order = torch.randperm(COUNT)
+    for number, (pixels, labels) in enumerate(epochs[0]):
+        chosen = order[6 * number : 6 * number + 6]
+        assert torch.equal(labels, chosen % 10)
+        assert torch.equal(pixels, images()[chosen])
+    assert not torch.equal(epochs[0][0][1], epochs[1][0][1])
+
+
+def test_training_begins_with_the_easier_images(pictures):
+    network, seen = build_network("narrow", "linear", ARGUMENTS["linear"]), []
+    network.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    description = describe("linear")
+    phases = [(listed(pictures, description, 4), 1), (listed(pictures, description, 5), 2)]
+    fit(network, phases, description, Training(2, 5, 1e-3, 0.0, start_epochs=1))
+    assert seen == [4] * (COUNT // 4) + [5] * (2 * (COUNT // 5))
 
 
 def test_training_writes_a_described_network(world, tmp_path):

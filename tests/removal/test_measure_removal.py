@@ -19,7 +19,7 @@ from explanations.files.shards import ShardReader
 from explanations.methods.maps import ShardMaps
 from explanations.methods.names import parse_method
 from explanations.methods.saliency import saliency_maps
-from explanations.networks.decisions import has_bfloat16
+from explanations.networks.decisions import has_half
 from explanations.networks.files import load_network, preprocess, save_network
 from explanations.removal.orders import noise_partners, tie_orders
 
@@ -160,7 +160,7 @@ def test_the_fused_network_decides_as_the_network(world, name):
         torch.testing.assert_close(fuse(network)(images), network(images), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.skipif(not has_bfloat16(), reason="this CPU has no bfloat16")
+@pytest.mark.skipif(not has_half("bfloat16"), reason="this CPU has no bfloat16")
 @pytest.mark.parametrize(("name", "batch"), [("vgg16", 64), ("resnet50", 64), ("vgg16", 3)])
 def test_flips_found_in_bfloat16_are_float32s(world, tmp_path, capsys, name, batch):
     """Also where a batch is smaller than the block of images, all of which must have the shard's logits."""

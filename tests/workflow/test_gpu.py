@@ -19,7 +19,7 @@ from explanations.removal.scans import Scan, find_flips
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")]
 NAMES = ["vgg16", "resnet50"]
 SIZE = 224
-TOLERANCE = 1e-3  # of a map's L2 norm: a ReLU or a maximum next to a tie may go the other way for a few positions
+TOLERANCE = 1e-6  # of a map's L2 norm, in float64: in float32 a maximum next to a tie goes the other way here and there
 TIE = 1e-4  # of the largest logit: float32's rounding through all layers
 CPU = torch.device("cpu")
 
@@ -53,17 +53,24 @@ def pictures(count: int) -> Tensor:
 
 def attribute(network: nn.Module, images: Tensor, device: torch.device) -> tuple[Attributions, Decomposition]:
     placed = place_network(copy.deepcopy(network), device)
-    decomposition = Decomposition(placed, torch.zeros(1, 3, SIZE, SIZE, device=device))
+    decomposition = Decomposition(placed, torch.zeros(1, 3, SIZE, SIZE, dtype=images.dtype, device=device))
     return decomposition(images.to(device)), decomposition
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_extraction_in_float32_is_complete(gpu, name):
+    found, decomposition = attribute(full_size(name), pictures(2), gpu)
+    gap, size = completeness_gap(found, [operation.layer for operation in decomposition.operations])
+    assert (gap.abs() <= 1e-5 * size).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_extraction_is_complete_and_as_on_the_cpu(gpu, name):
-    network, images = full_size(name), pictures(2)
+    network, images = full_size(name).double(), pictures(2).double()
     found, decomposition = attribute(network, images, gpu)
     wanted, _ = attribute(network, images, CPU)
     gap, size = completeness_gap(found, [operation.layer for operation in decomposition.operations])
-    assert (gap.abs() <= 1e-5 * size).all()
+    assert (gap.abs() <= 1e-10 * size).all()
     assert torch.equal(found.target.cpu(), wanted.target)
     maps = [(found.gradient, wanted.gradient), (found.gradcam, wanted.gradcam)]
     maps += [*zip(found.activity, wanted.activity, strict=True), *zip(found.bias, wanted.bias, strict=True)]
@@ -117,18 +124,18 @@ def test_removal_is_as_on_the_cpu(gpu, name):
     assert_same_flips(found, wanted, scans, images, targets, exact, grid)
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "tf32"])
+@pytest.mark.parametrize("precision", ["float16", "bfloat16", "tf32"])
 @pytest.mark.parametrize("name", NAMES)
 @torch.no_grad()
 def test_fast_removal_is_float32s(gpu, name, precision):
     network, images, scans, grid = full_size(name), pictures(8), scan_orders(8, 4), 100
     plain = decide_in("float32", copy.deepcopy(network), gpu)
     fast = decide_in(precision, copy.deepcopy(network), gpu)
-    targets = plain(images.to(gpu)).argmax(1).cpu()
+    targets = plain.measure(images.to(gpu)).argmax(1).cpu()
     wanted = find(plain, images, targets, scans, grid, gpu)
     found = find(fast, images, targets, scans, grid, gpu)
     assert_same_flips(found, wanted, scans, images, targets, copy.deepcopy(network).double(), grid)
     assert isinstance(fast, FastDecisions) and fast.missed == 0
-    assert fast.error > 0
+    assert len(fast.errors)
     if (name, precision) != ("resnet50", "bfloat16"):  # there rounding is as large as what random logits differ by
         assert fast.rechecked < fast.passes

@@ -531,6 +531,14 @@ def test_no_run_starts_beside_jobs_of_an_earlier_one(tmp_path, monkeypatch, sque
     assert not (folder / "results/embedded").exists()
 
 
+def test_the_cluster_hands_all_short_jobs_in_together(fresh):
+    """A rule that is new is easily left out of the profile's groups."""
+    rules = snakemake(fresh, "--list-rules").stdout.split()
+    short = [name for name in rules if name.startswith(("draw_", "compare_", "summarise_", "zero_"))]
+    groups = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())["groups"]
+    assert len(short) > 25 and set(short) <= set(groups)
+
+
 def test_lint(fresh):
     assert "Congratulations" in snakemake(fresh, "--lint").stdout
 

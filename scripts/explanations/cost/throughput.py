@@ -15,7 +15,8 @@ from torch.utils.flop_counter import flop_registry
 
 ARITHMETIC, MEMORY = 0.5, 0.7  # of what a data sheet says, that operations reach
 TRAINING = 0.6  # of the rate of forward passes, that passes of training reach (a backward pass counting as two)
-VALUE_BYTES = {"float32": 4, "tf32": 4, "bfloat16": 2}  # of an activity in memory
+VALUE_BYTES = {"float32": 4, "tf32": 4, "bfloat16": 2, "float16": 2}  # of an activity in memory
+RATES = {"float16": "bfloat16"}  # tensor cores are as fast in both
 BATCH = 64  # images that share a pass's reading of the weights
 aten = torch.ops.aten
 WITHOUT_TRAFFIC = (aten.empty, aten._unsafe_view)  # beside views
@@ -90,7 +91,7 @@ def count_flop(operations: Sequence[Operation]) -> float:
 
 def passes_per_second(operations: Sequence[Operation], gpu: GPU, precision: str, *, training: bool = False) -> float:
     """Forward passes of one image in a second, in large batches; in training, a backward pass counting as two."""
-    arithmetic = ARITHMETIC * getattr(gpu, precision) * 1e12
+    arithmetic = ARITHMETIC * getattr(gpu, RATES.get(precision, precision)) * 1e12
     traffic = MEMORY * gpu.bandwidth * 1e12 / VALUE_BYTES[precision]
     seconds = sum(max(operation.flop / arithmetic, operation.values / traffic) for operation in operations)
     return (TRAINING if training else 1) / seconds

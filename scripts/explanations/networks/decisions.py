@@ -1,16 +1,22 @@
 """Decisions of a network for many images, exactly or faster; both are used alike."""
 
-import copy
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Generator
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from explanations.networks.devices import compute_in
-from explanations.networks.inference import optimise_for_inference
+from explanations.networks.inference import optimise_for_inference, quicken
 
-SAFETY = 4  # the margin of a clear decision, in largest errors seen; two errors of opposite sign would take 2
+MISS = 1e-6  # probability that a clear decision's error is larger than its margin, at most
+TAIL = 0.05  # the share of errors, the largest, by which that probability is judged
+ENOUGH = 400  # errors, 20 of them in the tail; with fewer the margin is SAFETY times the largest
+SAFETY = 4
 SAMPLED = 32  # of so many clear decisions one is checked
+HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+DECIDED_IN = ("float32", "tf32", *HALVES)
 
 
 class ExactDecisions:
@@ -19,9 +25,13 @@ class ExactDecisions:
     def __init__(self, exact: Callable[[Tensor], Tensor]):
         self.exact = exact
 
-    def __call__(self, inputs: Tensor, targets: Tensor | None = None) -> Tensor:
-        """Logits (n, C) whose argmax is that of the float32 ones; `targets` (n,) are the decisions that may flip."""
+    def steps(self, inputs: Tensor, targets: Tensor | None = None) -> Generator[None, None, Tensor]:
+        """Logits (n, C) whose argmax is that of the float32 ones, as what a generator returns.
+
+        It yields before it waits for the device. `targets` (n,) are the decisions that may flip.
+        """
         return self.exact(inputs)
+        yield
 
     def measure(self, inputs: Tensor) -> Tensor:
         """The float32 logits (n, C)."""
@@ -43,56 +53,66 @@ class ExactDecisions:
 class FastDecisions:
     """The same in a fast precision, and in float32 where that could change the decision.
 
-    A decision is clear if the two largest logits are further apart than SAFETY times the largest error of the fast
-    ones that was ever seen, relative to the image's largest logit. An error moves both logits, so that two of them are
-    the least margin; SAFETY leaves room for an error twice the largest seen. It is measured, not assumed: on what
-    `measure` is given, or else on the whole of the first batch; then on every decision that isn't clear and on one in
-    SAMPLED of those that are, so that it is known for all kinds of images that come. A decision against an image's
-    target, a flip, ends a scan and is computed in float32 however clear it is. `passes`, `rechecked` and `missed`
-    count images: all, those computed in float32 too, and clear ones whose decision differed nevertheless.
+    A decision can only change if the error of its margin, between the two largest logits, is larger than the margin
+    itself. It is clear if the margin, relative to the image's largest logit, is above what an error exceeds with a
+    probability of MISS, by the errors seen (`error_bound`). They are measured, not assumed: on what `measure` is given,
+    or else on all of the first batch; then on every decision that isn't clear and on one in SAMPLED of those that
+    are, so that they are known for all kinds of images that come. A decision against an image's target, a flip, ends a
+    scan and is computed in float32 however clear it is. `passes`, `rechecked` and `missed` count images: all, those
+    computed in float32 too, and clear ones whose decision differed nevertheless. In bfloat16 and float16 a last linear
+    map stays in float32; what overflows is unclear.
     """
 
     def __init__(self, exact: nn.Module, precision: str, device: torch.device):
         self.exact, self.precision, self.device = exact, precision, device
-        self.half = copy.deepcopy(exact).to(torch.bfloat16) if precision == "bfloat16" else None
-        self.error = 0.0
+        self.dtype = HALVES.get(precision, torch.float32)
+        self.quick = quicken(exact, precision, self.dtype)
+        self.errors = np.zeros(0)  # of margins, seen so far
+        self.bound = math.inf  # of clear decisions' errors
         self.passes = self.rechecked = self.missed = 0
 
-    def __call__(self, inputs: Tensor, targets: Tensor | None = None) -> Tensor:
-        """Logits (n, C) whose argmax is that of the float32 ones; `targets` (n,) are the decisions that may flip."""
+    def steps(self, inputs: Tensor, targets: Tensor | None = None) -> Generator[None, None, Tensor]:
+        """As ExactDecisions.steps."""
         fast = self.compute(inputs)
         best = fast.topk(2, 1).values
-        unclear = ~(best[:, 0] - best[:, 1] > SAFETY * self.error * fast.abs().amax(1))  # NaN is unclear
+        unclear = ~(best[:, 0] - best[:, 1] > self.bound * fast.abs().amax(1))  # NaN is unclear
+        unclear |= ~fast.isfinite().all(1)
         checked = torch.arange(self.passes, self.passes + len(inputs), device=fast.device) % SAMPLED == 0
         if targets is not None:
             checked |= fast.argmax(1) != targets
-        chosen = (unclear | checked).nonzero()[:, 0] if self.passes else torch.arange(len(inputs), device=fast.device)
         self.passes += len(inputs)
+        marked = fetch(unclear | checked)
+        yield
+        chosen = marked().nonzero()[:, 0].to(fast.device, non_blocking=True)
         self.rechecked += len(chosen)
-        if len(chosen):
-            exact = self.exact(inputs[chosen])
-            differs = (fast[chosen].argmax(1) != exact.argmax(1)) & ~unclear[chosen]
-            known = self.error > 0
-            error, missed = torch.stack([relative_errors(fast[chosen], exact).max(), differs.sum()]).tolist()
-            self.missed += int(missed) if known else 0
-            self.error = max(self.error, error)
-            fast[chosen] = exact
+        if not len(chosen):
+            return fast
+        exact, found = self.exact(inputs[chosen]), fast[chosen]
+        differs = (found.argmax(1) != exact.argmax(1)) & ~unclear[chosen]
+        fast[chosen] = exact
+        seen = fetch(torch.stack([margin_errors(found, exact), differs.double()]))
+        yield
+        errors, differs = seen().numpy()
+        self.missed += int(differs.sum())
+        self._learn(errors)
         return fast
 
     def measure(self, inputs: Tensor) -> Tensor:
-        """The float32 logits (n, C), on which the fast ones' error is measured."""
+        """The float32 logits (n, C), on which the fast ones' errors are measured."""
         exact = self.exact(inputs)
-        self.error = max(self.error, relative_errors(self.compute(inputs), exact).max().item())
+        self._learn(margin_errors(self.compute(inputs), exact).cpu().numpy())
         self.passes += len(inputs)
         self.rechecked += len(inputs)
         return exact
 
     def compute(self, inputs: Tensor) -> Tensor:
         """Logits (n, C) in the fast precision, nothing checked."""
-        if self.half is not None:
-            return self.half(inputs.to(torch.bfloat16)).float()
-        with compute_in(self.precision, self.device):
-            return self.exact(inputs)
+        with compute_in("tf32" if self.precision == "tf32" else "float32", self.device):
+            return self.quick(inputs.to(self.dtype)).float()
+
+    def _learn(self, errors: np.ndarray) -> None:
+        self.errors = np.concatenate([self.errors, errors])
+        self.bound = error_bound(self.errors)
 
     def share(self) -> str:
         """What to say beside the progress: how much of the work is done in float32 too."""
@@ -100,10 +120,37 @@ class FastDecisions:
 
     def summary(self) -> str:
         """What to say at the end: what the checks in float32 gave, in a line."""
-        return f"{self.precision}: {self.share()}, largest error {self.error:.1e}, {self.missed} decisions missed"
+        largest = self.errors.max(initial=0)
+        said = f"largest error of a margin {largest:.1e}, clear above {self.bound:.1e}, {self.missed} decisions missed"
+        return f"{self.precision}: {self.share()}, {said}"
 
 
 Decisions = ExactDecisions | FastDecisions
+
+
+def decide_now(decide: Decisions, inputs: Tensor, targets: Tensor | None = None) -> Tensor:
+    """What `steps` returns, waited for."""
+    steps = decide.steps(inputs, targets)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def fetch(tensor: Tensor) -> Callable[[], Tensor]:
+    """Copy a tensor to the CPU once the device comes to it; what is returned waits for it."""
+    if tensor.device.type != "cuda":
+        return lambda: tensor
+    copied = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor, non_blocking=True)
+    done = torch.cuda.Event()
+    done.record()
+
+    def wait() -> Tensor:
+        done.synchronize()
+        return copied
+
+    return wait
 
 
 def relative_errors(logits: Tensor, exact: Tensor) -> Tensor:
@@ -112,22 +159,58 @@ def relative_errors(logits: Tensor, exact: Tensor) -> Tensor:
     Where exact logits are all 0, as those of a black image without biases, logits of 0 have no error. What isn't
     finite is infinitely wrong: then no decision is clear any more.
     """
+    return _relative((logits - exact).abs().amax(1), exact)
+
+
+def margin_errors(logits: Tensor, exact: Tensor) -> Tensor:
+    """How far the margin of each image's decision by logits (n, C) is off, relative as in relative_errors, (n,); f8.
+
+    The margin is that of the largest logit over all others; by the exact logits it is negative if these decide
+    otherwise. So a decision differs only if the error is at least its margin.
+    """
+    chosen = logits.argmax(1, keepdim=True)
+    found, wanted = (values.gather(1, chosen) - values for values in (logits, exact))  # 0 at the chosen
+    found, wanted = (margins.scatter(1, chosen, torch.inf).amin(1) for margins in (found, wanted))
+    return _relative((found - wanted).abs(), exact)
+
+
+def _relative(error: Tensor, exact: Tensor) -> Tensor:
     size = exact.abs().amax(1).double().clamp(min=torch.finfo(torch.float64).tiny)
-    error = (logits - exact).abs().amax(1).double() / size
-    return error.nan_to_num(nan=torch.inf)
+    return (error.double() / size).nan_to_num(nan=torch.inf)
+
+
+def error_bound(errors: np.ndarray) -> float:
+    """What an error exceeds with a probability of MISS, by the (n,) errors seen; n at least 1.
+
+    The largest of them, a share TAIL, are taken for the tail of an exponential distribution, which is above that of
+    rounding errors' sums, nearly normal. With fewer than ENOUGH it is SAFETY times the largest; and never less than
+    the largest.
+    """
+    largest = float(errors.max())
+    if len(errors) < ENOUGH or not math.isfinite(largest):
+        return SAFETY * largest
+    tail = np.sort(errors)[-round(TAIL * len(errors)) :]
+    return max(largest, float(tail[0] + (tail - tail[0]).mean() * math.log(TAIL / MISS)))
 
 
 def decide_in(precision: str, network: nn.Module, device: torch.device) -> Decisions:
     """Decisions of a copy of a network on a device, computed in a precision: they are float32's.
 
-    Decisions in float32 are exact; and on a CPU those in tf32, which no CPU has, and in bfloat16 if it has none.
+    Decisions in float32 are exact; and on a CPU those in tf32, which no CPU has, and in a half precision that it has
+    not.
     """
     exact = optimise_for_inference(network, device)
-    fast_here = device.type != "cpu" or (precision == "bfloat16" and has_bfloat16())
+    fast_here = device.type != "cpu" or has_half(precision)
     fast = precision != "float32" and fast_here
     return FastDecisions(exact, precision, device) if fast else ExactDecisions(exact)
 
 
-def has_bfloat16() -> bool:
-    """Whether this CPU computes in bfloat16."""
-    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+def has_half(precision: str) -> bool:
+    """Whether this CPU computes in a half precision, bfloat16 or float16."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    supported = {
+        "bfloat16": torch.ops.mkldnn._is_mkldnn_bf16_supported,
+        "float16": torch.ops.mkldnn._is_mkldnn_fp16_supported,
+    }
+    return precision in supported and supported[precision]()

@@ -15,6 +15,7 @@ from torch.nn.modules.module import (
 from explanations.errors import InputError, make_again
 from explanations.files.descriptions import FORMAT, NetworkDescription, parse_description
 from explanations.files.tensors import read_tensors, write_tensors
+from explanations.networks.devices import fastest_layout
 from explanations.networks.outputs import check_outputs
 from explanations.networks.sources.registry import find_source
 
@@ -119,13 +120,14 @@ def load_state(network: nn.Module, state: dict[str, Tensor], path: Path, constru
 
 
 def preprocess(images: Tensor, description: NetworkDescription, scale: float = 1.0, shift: float = 0.0) -> Tensor:
-    """Turn (n, C, H, W) uint8 images into the network's float inputs, channels last in memory.
+    """Turn (n, C, H, W) uint8 images into the network's float inputs, in memory as is fastest where they are.
 
     Pixel values, in [0, 1], are first multiplied by `scale` and moved by `shift`; 1 is their full range (Suppl. B.1).
     """
     mean, std = (images.new_tensor(values, dtype=torch.float32) for values in (description.mean, description.std))
     pixels = images.float() / 255 * scale + shift
-    return ((pixels - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)).contiguous(memory_format=torch.channels_last)
+    normalised = (pixels - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
+    return normalised.contiguous(memory_format=fastest_layout(images.device))
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 from explanations.decomposition.operations import call_arguments, is_parameter, leaf_module
 from explanations.decomposition.tracing import trace
 from explanations.errors import InputError
-from explanations.networks.devices import place_network
+from explanations.networks.devices import fastest_layout, place_network
 
 TYPICAL = 4  # images in a batch, for which weights are reordered
 LARGEST = 24 * 2**20  # bytes of an operation's output: glibc gives blocks above 32 MiB back to the system when freed
@@ -97,6 +97,18 @@ class InParts(nn.Module):
         return torch.cat([self.network(part) for part in inputs.split(self.images)])
 
 
+class InLayout(nn.Module):
+    """A network whose images (n, C, H, W) are laid out in memory as its weights are: what differs is copied."""
+
+    def __init__(self, network: nn.Module, layout: torch.memory_format):
+        super().__init__()
+        self.network, self.layout = network, layout
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The network's outputs (n, …)."""
+        return self.network(inputs.contiguous(memory_format=self.layout))
+
+
 class _LargestOutput(TorchDispatchMode):
     """Notes the size, in bytes, of the largest tensor that an operation returns, views left out."""
 
@@ -114,15 +126,41 @@ class _LargestOutput(TorchDispatchMode):
 def optimise_for_inference(network: nn.Module, device: torch.device) -> nn.Module:
     """A copy on `device` with batch normalisation folded into convolutions; on a CPU, these add and activate too.
 
-    On a CPU, batches are taken in parts as well. A network that calls one module twice, or that torch.fx can't trace,
-    is otherwise taken as it is.
+    On a CPU, batches are taken in parts as well; on a GPU, images are laid out as weights are. A network that calls one
+    module twice, or that torch.fx can't trace, is otherwise taken as it is.
     """
     module = _fold(network)
     on_cpu = device.type == "cpu"
     if on_cpu and isinstance(module, fx.GraphModule) and torch.backends.mkldnn.is_available():
         _fuse_pointwise(module)
     module = place_network(module, device)
-    return InParts(module) if on_cpu else module
+    return InParts(module) if on_cpu else InLayout(module, fastest_layout(device))
+
+
+def quicken(exact: nn.Module, precision: str, dtype: torch.dtype) -> nn.Module:
+    """A copy of what optimise_for_inference gives, for a fast precision with weights in `dtype`.
+
+    If it ends with a linear map, that stays in float32, since rounding the logits themselves would be a large part of
+    their error.
+    """
+    quick = copy.deepcopy(exact).to(dtype)
+    inner = quick.network if isinstance(quick, (InParts, InLayout)) else quick
+    last = _last_module(inner)
+    if isinstance(last, nn.Linear) and dtype is not torch.float32:
+        last.float().register_forward_pre_hook(lambda _, inputs: tuple(each.float() for each in inputs))
+    if isinstance(quick, InLayout):
+        device = next(exact.parameters()).device
+        return InLayout(place_network(inner, device, precision), fastest_layout(device, precision))
+    return quick
+
+
+def _last_module(network: nn.Module) -> nn.Module | None:
+    """The module whose output is the network's; None where that isn't known."""
+    if not isinstance(network, fx.GraphModule):
+        return network if isinstance(network, nn.Linear) else None
+    output = next(node for node in network.graph.nodes if node.op == "output").args[0]
+    called = isinstance(output, fx.Node) and output.op == "call_module" and len(output.users) == 1
+    return network.get_submodule(output.target) if called else None
 
 
 def _fold(network: nn.Module) -> nn.Module:

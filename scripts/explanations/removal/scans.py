@@ -4,14 +4,15 @@ e = 1 − ‖x_s‖₂ / ‖x‖₂ (Eq. 17), where x_s is what is left of the i
 of removed pixels is no signal, unless it is still the image's. So e is in [0, 1] with any operator.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from explanations.files.measurements import NEVER
-from explanations.networks.decisions import Decisions
+from explanations.networks.decisions import Decisions, fetch
 from explanations.removal.operators import Operator, Removal
 from explanations.removal.orders import removed_counts
 
@@ -108,31 +109,60 @@ class ScansUnderWay:
         images = self.images.clone().view(-1, *self.size, self.channels)  # a network may write into it
         return images.permute(0, 3, 1, 2), self.rows
 
-    def end(self, logits: Tensor, own: Tensor) -> Iterator[Flip]:
-        """The ends of scans whose decision isn't `own` (n,) any more, by logits (n, C), or whose grid is done.
+    def end(self, flags: Tensor) -> Callable[[], list[Flip]]:
+        """End the scans that flipped, or whose grid is done; `flags` are judge's, on the CPU.
 
-        Only the flip flags are synchronised to the CPU, all at once; and, of scans that ended, e. LogitsError, unless
-        all logits are finite.
+        What is returned waits for their e. LogitsError, unless all logits are finite.
         """
-        flipped = logits.argmax(1) != own
-        flags, finite = torch.stack([flipped, logits.isfinite().all(1)]).tolist()
+        flipped, finite = flags.tolist()
         if not all(finite):
             slot = finite.index(False)
             raise LogitsError(self.scans[slot].image, self.step[slot])
-        self.free = [slot for slot, flag in enumerate(flags) if flag or self.step[slot] == self.grid]
+        self.free = [slot for slot, flag in enumerate(flipped) if flag or self.step[slot] == self.grid]
         if not self.free:
-            return
-        index = torch.tensor(self.free, device=flipped.device)
+            return list
+        ended = [(self.scans[slot].key, self.step[slot] if flipped[slot] else NEVER) for slot in self.free]
+        index = torch.tensor(self.free, device=self.whole.device)
         rows, count = self.rows[index], self.counts[self.steps[index]][:, None]
         removal = self._removal(self.images[index], rows, self.order[index], count)
         left = self.operator.signal_left(removal).sum(1) / self.total[rows]
         # sums of other shapes may round otherwise: 1 + 2e-16 if pixels without signal made the decision flip
-        signal = torch.where(flipped[index], 1 - left.clamp_(max=1).sqrt(), 1.0).tolist()
-        for slot, e in zip(self.free, signal, strict=True):
-            yield Flip(self.scans[slot].key, self.step[slot] if flags[slot] else NEVER, e)
+        signal = fetch(1 - left.clamp_(max=1).sqrt())
+
+        def wait() -> list[Flip]:
+            values = signal().tolist()
+            return [Flip(key, step, 1.0 if step == NEVER else e) for (key, step), e in zip(ended, values, strict=True)]
+
+        return wait
 
     def _removal(self, images: Tensor, rows: Tensor, order: Tensor, count: Tensor) -> Removal:
         return Removal(images, rows, order, count, self.whole, self.energy, tuple(self.size))
+
+
+def judge(logits: Tensor, own: Tensor) -> Tensor:
+    """Whether each decision by logits (n, C) isn't `own` (n,) any more, and whether its logits are finite, (2, n)."""
+    return torch.stack([logits.argmax(1) != own, logits.isfinite().all(1)])
+
+
+def run_scans(
+    under_way: ScansUnderWay, decide: Decisions, targets: Tensor, scans: Iterator[Scan]
+) -> Iterator[list[Flip]]:
+    """Take scans to their ends, which come in lists; yields before it waits for the device."""
+    ended: Callable[[], list[Flip]] = list
+    while under_way.refill(scans):
+        images, rows = under_way.remove()
+        own = targets[rows]
+        steps = decide.steps(images, own)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                flags = fetch(judge(end.value, own))
+                break
+            yield []
+        yield ended()
+        ended = under_way.end(flags())
+    yield ended()
 
 
 @torch.no_grad()
@@ -148,13 +178,19 @@ def find_flips(
     """Remove pixels along each scan, grid step by grid step, up to the first point where argmax is not the target.
 
     `inputs` (N, C, H, W) and `targets` (N,) are the whole images and their decisions; `operator` says what removed
-    pixels become. A full batch of unfinished scans is kept: those that flipped leave, new ones enter. Ends come in the
-    order in which they are found. LogitsError if removal leads to logits that aren't finite; InputError for a grid of
-    more steps than pixels.
+    pixels become. A full batch of unfinished scans is kept: those that flipped leave, new ones enter. On a GPU two are,
+    so that it computes one while the CPU sees to the other. Ends come in the order in which they are found. LogitsError
+    if removal leads to logits that aren't finite; InputError for a grid of more steps than pixels.
     """
-    under_way = ScansUnderWay(inputs, grid, operator, batch)
     scans = iter(scans)
-    while under_way.refill(scans):
-        images, rows = under_way.remove()
-        own = targets[rows]
-        yield from under_way.end(decide(images, own), own)
+    batches = 2 if inputs.device.type == "cuda" else 1
+    running = deque(
+        run_scans(ScansUnderWay(inputs, grid, operator, batch), decide, targets, scans) for _ in range(batches)
+    )
+    while running:
+        flips = next(running[0], None)
+        if flips is None:
+            running.popleft()
+        else:
+            running.rotate(-1)
+            yield from flips

@@ -24,7 +24,7 @@ from torchvision.models.resnet import Bottleneck, ResNet
 from torchvision.models.vgg import VGG, cfgs, make_layers
 from torchvision.models.vision_transformer import ConvStemConfig, VisionTransformer
 
-from explanations.errors import InputError, check_range
+from explanations.errors import InputError, check_choice, check_range
 from explanations.networks.sources.base import Source
 
 DROPOUT = 0.1  # the published 0.2 to 0.5 are for networks many times as wide
@@ -33,16 +33,31 @@ DROPOUT = 0.1  # the published 0.2 to 0.5 are for networks many times as wide
 # --- VGG and ResNet-50, whose layers the figures number ----------------------------------------------------------
 
 
+POOLINGS, STRIDES = "poolings", "strides"  # what halves maps
+
+
 def narrow_vgg(
-    configuration: str, width: float, hidden: int, size: int, num_classes: int, batch_norm: bool = False
+    configuration: str,
+    width: float,
+    hidden: int,
+    size: int,
+    num_classes: int,
+    batch_norm: bool = False,
+    downsampling: str = POOLINGS,
 ) -> VGG:
-    """torchvision's VGG with `width` times the channels, `hidden` units in its two fully connected layers."""
+    """torchvision's VGG with `width` times the channels, `hidden` units in its two fully connected layers.
+
+    With `downsampling` by strides, the convolution before each pooling has a stride of 2 in its place.
+    """
     check_range("size", size, low=32)  # five poolings leave nothing of less
+    check_choice("downsampling", downsampling, (POOLINGS, STRIDES))
     channels = [step if step == "M" else max(1, round(step * width)) for step in cfgs[configuration]]
     features = make_layers(channels, batch_norm)
     for module in features:
         if isinstance(module, nn.MaxPool2d):  # an odd map, 3×3 say, would lose its last row and column
             module.ceil_mode = True
+    if downsampling == STRIDES:
+        features = stride_for_poolings(features)
     with torch.device("meta"):  # the classifier of 4096 units is replaced below
         network = VGG(features, num_classes=num_classes, init_weights=False)
     side = math.ceil(size / 32)  # after five poolings
@@ -58,6 +73,25 @@ def narrow_vgg(
     )
     initialise(network)
     return network
+
+
+def stride_for_poolings(features: nn.Sequential) -> nn.Sequential:
+    """Layers without their poolings, before each of which the last convolution has a stride of 2."""
+    kept: list[nn.Module] = []
+    for module in features:
+        if isinstance(module, nn.MaxPool2d):
+            next(layer for layer in reversed(kept) if isinstance(layer, nn.Conv2d)).stride = (2, 2)
+        else:
+            kept.append(module)
+    return nn.Sequential(*kept)
+
+
+def pool_for_strides(network: nn.Module) -> None:
+    """Give each convolution with a stride of 2 a stride of 1 and, behind it, a max-pooling of 2×2; in place."""
+    for name, module in list(network.named_modules()):
+        if isinstance(module, nn.Conv2d) and module.stride == (2, 2):
+            module.stride = (1, 1)
+            network.set_submodule(name, nn.Sequential(module, nn.MaxPool2d(2, ceil_mode=True)))
 
 
 class NarrowResNet(ResNet):
@@ -78,9 +112,18 @@ class NarrowResNet(ResNet):
         return super()._make_layer(block, round(planes * self.width), blocks, stride, dilate)
 
 
-def narrow_resnet50(width: float, stem_kernel: int, stem_stride: int, num_classes: int) -> NarrowResNet:
-    """ResNet-50 (16 blocks) at a fraction of its width."""
-    return NarrowResNet([3, 4, 6, 3], width, stem_kernel, stem_stride, num_classes)
+def narrow_resnet50(
+    width: float, stem_kernel: int, stem_stride: int, num_classes: int, downsampling: str = STRIDES
+) -> NarrowResNet:
+    """ResNet-50 (16 blocks) at a fraction of its width.
+
+    With `downsampling` by poolings, each convolution with a stride has a max-pooling behind it in its place.
+    """
+    check_choice("downsampling", downsampling, (POOLINGS, STRIDES))
+    network = NarrowResNet([3, 4, 6, 3], width, stem_kernel, stem_stride, num_classes)
+    if downsampling == POOLINGS:
+        pool_for_strides(network)
+    return network
 
 
 # --- any other of torchvision's classifiers ----------------------------------------------------------------------
