@@ -7,7 +7,7 @@ EXPERIMENT ?= embedded
 OUTPUT ?= explained
 CHECKS ?= scale or conda or faults or slurm
 
-.PHONY: help setup photographs explain reproduce test check bench costs pages lint format lock clean
+.PHONY: help setup photographs explain reproduce varied networks test check bench costs pages lint format lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,13 @@ photographs: $(READY) ## run the photographs' experiment, with networks trained 
 reproduce: $(READY) ## run the embedded experiment: figures, findings, report
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all all report
 
+varied: $(READY) ## run the experiment on images that vary more, with networks that come with the repository
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --configfile config/varied.yaml -- all report
+
+networks: $(READY) ## train the networks of resources/networks anew, an hour or two
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --configfile config/varied.yaml config/from_scratch.yaml -- networks
+	$(BIN)/python resources/keep_networks.py --results=results/from_scratch
+
 # names of files and classes reach the script as the shell gave them: they may hold spaces, quotes, $, or begin with -
 explain: export EXPLAIN_IMAGE = $(value IMAGE)
 explain: export EXPLAIN_NETWORK = $(value NETWORK)
@@ -42,7 +49,8 @@ test: $(READY) ## pass the tests
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n 2 --dist loadfile
 
 check: $(READY) ## pass the slow tests: whole networks, conda environments, faults, a Slurm cluster where Slurm is installed
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -m "$(CHECKS)"
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n 2 --dist loadfile --durations 10 -m "($(CHECKS)) and scale" || test $$? -eq 5 # none
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest --durations 25 -m "($(CHECKS)) and not scale" || test $$? -eq 5
 
 bench: $(READY) ## time the extraction against a plain pass and against Captum, and the reading of images
 	MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648 $(BIN)/python -W ignore benchmarks/extraction_cost.py --output docs/extraction_cost.csv

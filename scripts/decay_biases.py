@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from explanations.command import run_command, step_parser
+from explanations.command import dictionary, run_command, step_parser
 from explanations.errors import InputError, check_range
 from explanations.files.hashes import file_hash
 from explanations.files.manifests import read_manifest
@@ -45,6 +45,7 @@ def main(
     checkpoint_seconds: float,
     device: str,
     threads: int,
+    recipe: dict | None = None,
 ) -> None:
     check_range("decay.record_images", record_images, low=1)
     check_range("--checkpoint-seconds", checkpoint_seconds, low=0)
@@ -70,6 +71,8 @@ def main(
     about = {"network": name, "profile": settings.profile, "steps": settings.steps}
     about |= {"temperature": settings.temperature, "n": len(recorded)}
     tested = {**asdict(settings), **test.record_accuracy(classifier)}
+    if recipe:
+        tested["recipe"] = recipe
     write_table(record, pd.DataFrame(rows), about)
     save_network(output, classifier, description.with_variant("decayed", "biases decayed", file_hash(network), tested))
     checkpoint.unlink(missing_ok=True)
@@ -86,6 +89,7 @@ if __name__ == "__main__":
     parser.add_argument("--output", type=Path, required=True, help="network file to write")
     parser.add_argument("--record", type=Path, required=True, help="CSV to write")
     parser.add_argument("--record-images", type=int, default=1000, help="test images behind the record's accuracies")
+    parser.add_argument("--recipe", type=dictionary, default={}, help="what it is made by, to be kept with it")
     parser.add_argument("--checkpoint-seconds", type=float, default=30, help="least time between two checkpoints")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:<n>")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")

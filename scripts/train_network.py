@@ -82,6 +82,7 @@ def main(
     start_epochs: int = 0,
     precision: str = "float32",
     device: str = "cpu",
+    recipe: dict | None = None,
 ) -> None:
     check_range("--size", size, low=1)
     settings = Training(epochs, batch, learning_rate, weight_decay, start_epochs, precision)
@@ -106,6 +107,8 @@ def main(
     fit(network, [*phases, (images_of(train_images, train), epochs)], description, settings)
     record = {**asdict(settings), "seed": seed, "device": describe_device(chosen), "torch": torch.__version__}
     record |= {"train_images": len(rows), **test.record_accuracy(network)}
+    if recipe:
+        record["recipe"] = recipe
     save_network(output, network, description.with_variant("original", "trained from scratch", "", record))
 
 
@@ -218,6 +221,7 @@ if __name__ == "__main__":
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="the highest of the one-cycle schedule")
     parser.add_argument("--weight-decay", type=float, default=0.01)
     parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the passes")
+    parser.add_argument("--recipe", type=dictionary, default={}, help="what it is trained by, to be kept with it")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start-images", type=Path, help="manifest of easier images to begin with")
     parser.add_argument("--start", type=Path, help="folder that its paths are below")

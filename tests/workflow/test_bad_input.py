@@ -254,7 +254,7 @@ def test_manifest(world, output, flags, message):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"split": "test"}, "--split is test; allowed are train, val"),
+        ({"split": "test"}, "--split is test; allowed are train, val, start, tuning"),
         ({"count": 9}, "--count is 9; allowed is a number >= 10"),
         ({"size": 8}, "--size is 8; allowed is a number >= 16 and <= 256"),
         ({"scraps": -1}, "--scraps is -1; allowed is a number >= 0"),

@@ -118,12 +118,18 @@ def test_nothing_is_evaluated_as_code():
 TRAINING = EMBEDDED["networks"]["vgg16"]["training"]
 SAMPLE = {  # every key
     **{**EMBEDDED, "whole": True, "experiment": "safety", "device": "cpu", "pathvars": {"results": "a"}},
+    **{"training_seed": 0, "trained": "a"},
     "images": {
         **{**EMBEDDED["images"], "source": "folder", "folder": "a", "tuning": "a", "labels": "none"},
         **{"package": "a", "version": "1.0", "sha256": 64 * "0", "test": ["a"], "train": ["a"]},
+        **{"scenes": "plain", "start_count": 10, "tuning_count": 10},
     },
     "networks": {
-        **{name: {**EMBEDDED["networks"][name], "arguments": {"a": 1}} for name in ("vgg16", "resnet50")},
+        "vgg16": {**EMBEDDED["networks"]["vgg16"], "arguments": {"a": 1}},
+        "resnet50": {
+            **{**EMBEDDED["networks"]["resnet50"], "arguments": {"a": 1}},
+            "training": {**TRAINING, "start_epochs": 1, "precision": "float32"},
+        },
         "mine": {
             **{"source": "timm", "constructor": "resnet18", "explain": True, "classes": ["a", "b"]},
             "variants": ["original"],
@@ -141,7 +147,14 @@ SAMPLE = {  # every key
     "linear": {**EMBEDDED["linear"], "source": "mnist", "folder": "a"},
 }
 FREE = {  # where any text of one line is allowed
-    *("images.folder", "images.tuning", "linear.folder", "networks.mine.classes.0", "networks.mine.classes.1"),
+    *(
+        "trained",
+        "images.folder",
+        "images.tuning",
+        "linear.folder",
+        "networks.mine.classes.0",
+        "networks.mine.classes.1",
+    ),
     *("images.test.0", "images.train.0", "networks.mine.weights.file"),
     *("networks.mine.weights.url", "networks.mine.arguments.free", "networks.mine.arguments.list.0"),
     *("networks.mine.arguments.mapping.a", "networks.mine.arguments.mapping.(key)"),
@@ -303,6 +316,10 @@ def test_a_text_arrives_as_it_is(workflow, monkeypatch, text):
     arguments = [*targets, "cost", "--cores", "2", "--configfile", "given.yaml"]
     (workflow / "given.yaml").write_text(yaml.safe_dump(config, allow_unicode=True))
     if "{" in text:
+        said = snakemake(workflow, *arguments, check=False).stdout
+        assert f"configuration: trained is {text}; allowed is a path without {{ and }}" in said
+        config["trained"] = ""
+        (workflow / "given.yaml").write_text(yaml.safe_dump(config, allow_unicode=True))
         said = snakemake(workflow, *arguments, check=False).stdout
         assert f"networks.mine.weights.url is {text}.pth; allowed is a path without {{ and }}" in said
         places["url"] = "a.pth"

@@ -257,7 +257,15 @@ def test_shards_follow_the_configuration(fresh):
         ({"images": {"source": "imagenet"}}, "images.folder is ''; allowed is the path of a folder, since images are"),
         ({"images": {"unreadable": "ignore"}}, "configuration: images.unreadable is 'ignore'; allowed is stop or skip"),
         ({"images": {"orientation": "exif"}}, "images.orientation is 'exif'; allowed is ignore or apply"),
-        ({"removal": {"precision": "half"}}, "removal.precision is 'half'; allowed is float32, tf32 or bfloat16"),
+        (
+            {"removal": {"precision": "half"}},
+            "removal.precision is 'half'; allowed is float32, tf32, bfloat16 or float16",
+        ),
+        (
+            {"networks": {"vgg16": {"training": {"start_epochs": 1}}}},
+            "configuration: images.start_count is missing, of images.source digits; networks.vgg16.training.start",
+        ),
+        ({"images": {"scenes": "wild"}}, "configuration: images.scenes is 'wild'; allowed is plain or varied"),
         (
             {"networks": {"vgg11": {"explain": "yes"}}},
             "networks.vgg11.explain is 'yes'; allowed is true, false, or a list",
@@ -529,6 +537,32 @@ def test_no_run_starts_beside_jobs_of_an_earlier_one(tmp_path, monkeypatch, sque
     said = snakemake(folder, "--workflow-profile", "profiles/slurm", "results/embedded/linear.h5", check=False).stdout
     assert f"\n{message}\n" in said
     assert not (folder / "results/embedded").exists()
+
+
+def test_networks_that_come_with_the_repository_are_taken(tmp_path):
+    """As far as the configuration would train them so; nothing is generated for their training then."""
+    folder = copy_workflow(tmp_path / "copy")
+    shutil.copytree(ROOT / "resources/networks", folder / "resources/networks")
+    files = [
+        f"results/varied/models/{name}/{variant}.safetensors"
+        for name in ("vgg16", "resnet50")
+        for variant in ("original", "decayed")
+    ]
+    varied = (*files, "--configfile", "config/varied.yaml")
+    assert planned_jobs(folder, *varied) == {"take_network": 2, "take_decayed": 2}
+    again = planned_jobs(folder, *varied, "config/from_scratch.yaml", "--config", "experiment=varied")
+    assert again["train"] == again["decay_biases"] == 2 and again["digit_images"] == 4
+    (folder / "changed.yaml").write_text("networks: {resnet50: {decay: {steps: 3}}}")
+    changed = planned_jobs(folder, *varied, "changed.yaml")
+    assert changed["take_network"] == 2 and changed["take_decayed"] == changed["decay_biases"] == 1
+    snakemake(folder, *varied, "--cores", "2")
+    for name in files:
+        kept = ROOT / "resources/networks" / Path(name).relative_to("results/varied/models")
+        assert (folder / name).read_bytes() == kept.read_bytes()
+    assert (folder / "results/varied/decay/vgg16/decayed.csv").is_file()
+    (folder / "resources/networks/vgg16/original.safetensors").write_bytes(b"")
+    said = snakemake(folder, *varied, check=False).stdout
+    assert "vgg16/original.safetensors: not a network file, or damaged; `make networks` makes it anew" in said
 
 
 def test_the_cluster_hands_all_short_jobs_in_together(fresh):

@@ -4,6 +4,7 @@ zero_biases    models/<network>/original -> zeroed: all biases set to 0
 decay_biases   models/<network>/original, train_images.csv or tuning_images.csv, test_images.csv
                -> decayed: biases decayed to 0 while the network is fine-tuned, and
                decay/<network>/decayed.csv: the record
+take_decayed   a decayed network that was made before -> the same
 decay_trial    the same with another number of steps or temperature -> decay/<network>/<key>-<value>: network, record
 """
 
@@ -34,7 +35,7 @@ rule decay_biases:
         network="<results>/models/{network}/original.safetensors",
         tuning_images=list_file(tuning_split()),
         test_images=list_file("val"),
-        train=generated(tuning_split()),
+        generated=generated(tuning_split()),
         val=generated("val"),
         code=sources_of("decay_biases.py"),
     output:
@@ -44,6 +45,8 @@ rule decay_biases:
         "<results>/logs/decay_biases/{network}.log",
     benchmark:
         "<results>/benchmarks/decay_biases/{network}.tsv"
+    wildcard_constraints:
+        network=networks_to("decay", "decayed"),
     # half of the attributions wait for it
     priority: URGENT
     conda:
@@ -55,9 +58,10 @@ rule decay_biases:
         gpu=int(GPUS > 0),
     params:
         decay=lookup("networks/{network}/decay", within=config),
-        tuning=read_images(tuning_split()),
+        recipe=recipe_of_decay,
+        tuning=read_tuning,
         images=read_images("val"),
-        seed=lookup("seed", within=config),
+        seed=training_seed(config),
         device=lookup("device", within=config),
     shell:
         "python {input.code[0]:q}"
@@ -78,10 +82,42 @@ rule decay_biases:
         " --learning-rate={params.decay[learning_rate]:q}"
         " --batch={params.decay[batch]:q}"
         " --record-images={params.decay[record_images]:q}"
+        " --recipe={params.recipe:q}"
         " --precision={params.decay[precision]:q}"
         " --seed={params.seed:q}"
         " --device={params.device:q}"
         " --threads={threads:q}"
+        " >{log:q} 2>&1"
+
+
+rule take_decayed:
+    input:
+        network=lambda wildcards: local(str(TAKEN[wildcards.network, "decayed"])),
+        record=lambda wildcards: local(str(TAKEN[wildcards.network, "decayed"].with_suffix(".csv"))),
+        code=sources_of("take_network.py"),
+    output:
+        network="<results>/models/{network}/decayed.safetensors",
+        record="<results>/decay/{network}/decayed.csv",
+    log:
+        "<results>/logs/take_decayed/{network}.log",
+    benchmark:
+        "<results>/benchmarks/take_decayed/{network}.tsv"
+    wildcard_constraints:
+        network=networks_to("decay", "decayed", taken=True),
+    priority: URGENT
+    localrule: True
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=per_attempt(1000),
+        runtime=per_attempt(10),
+    shell:
+        "python {input.code[0]:q}"
+        " --network={input.network:q}"
+        " --record={input.record:q}"
+        " --output={output.network:q}"
+        " --output-record={output.record:q}"
         " >{log:q} 2>&1"
 
 
@@ -93,10 +129,13 @@ use rule decay_biases as decay_trial with:
         "<results>/logs/decay_trial/{network}-{trial}.log",
     benchmark:
         "<results>/benchmarks/decay_trial/{network}-{trial}.tsv"
+    wildcard_constraints:
+        network=networks_with("decay"),
     priority: LATER
     params:
         decay=trial_settings,
-        tuning=read_images(tuning_split()),
+        recipe={},
+        tuning=read_tuning,
         images=read_images("val"),
-        seed=lookup("seed", within=config),
+        seed=training_seed(config),
         device=lookup("device", within=config),

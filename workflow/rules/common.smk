@@ -36,6 +36,7 @@ from explanations.figures.names import network_title
 from explanations.methods.names import all_kinds, parse_kind, parse_method
 from explanations.methods.registry import METHODS, method_file
 from explanations.networks.sources.registry import SOURCES, source_file
+from explanations.networks.trained import describe_decay, describe_training, find_trained, training_seed
 from explanations.plan import GROUPS, PAPERS_GROUPS, VARIANTS, Plan, check_plan, methods_of
 from explanations.files.orders import ORDERS
 from explanations.files.writing import describe_size, free_space, unwritable
@@ -93,16 +94,20 @@ def expand_folders(config):
 
 
 def image_folder(split):
-    """The folder of a split's images, `train`, `val` or `tuning`: generated, the data set's, or one of its own."""
-    if split == "tuning":
+    """The folder of a split's images, `train`, `val` or `tuning`: generated, the data set's, or one of its own.
+
+    Generated ones have a split `start` too, of easier images to begin a training with.
+    """
+    if split == "tuning" and config["images"].get("tuning"):
         return config["images"]["tuning"]
     root = "<results>/images" if DATA_SET.obtained == GENERATED else config["images"]["folder"]
-    return f"{root}/{DATA_SET.test if split == 'val' else DATA_SET.train}"
+    return f"{root}/{ {'val': DATA_SET.test, 'train': DATA_SET.train}.get(split, split)}"
 
 
 def generated(split):
     """The folder of a split's images if it is made here: then it is an input; of what is on disk, its list is one."""
-    return image_folder(split) if DATA_SET.obtained == GENERATED and split != "tuning" else []
+    own = split == "tuning" and config["images"].get("tuning")
+    return image_folder(split) if DATA_SET.obtained == GENERATED and not own else []
 
 
 def list_file(split):
@@ -112,7 +117,9 @@ def list_file(split):
 
 def tuning_split():
     """The split whose images decay tunes networks on: images of their own, or those to train on."""
-    return "tuning" if config["images"].get("tuning") else "train"
+    return (
+        "tuning" if {"tuning", "tuning_count"} & {key for key, value in config["images"].items() if value} else "train"
+    )
 
 
 def note_file(split):
@@ -140,6 +147,23 @@ def read_images(split):
 def trained_here():
     """The networks that are trained here, not pretrained."""
     return [name for name, network in config["networks"].items() if "training" in network]
+
+
+def find_taken():
+    """The networks that are taken as they were trained before, by name and variant; see networks.trained."""
+    folder = config.get("trained", "")
+    if not {"{", "}"}.isdisjoint(folder):
+        raise WorkflowError(f"configuration: trained is {folder}; allowed is a path without {{ and }}")
+    try:
+        return find_trained(ROOT / os.path.expanduser(folder), config) if folder else {}
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def networks_to(key, variant, taken=False):
+    """As networks_with, of those of which a variant is taken, or isn't."""
+    names = [name for name in NETWORKS if key in config["networks"][name] and ((name, variant) in TAKEN) == taken]
+    return "|".join(names) or "$."
 
 
 def labels():
@@ -233,6 +257,10 @@ def check_images():
     trained = trained_here()
     if trained and "size" not in images:
         raise WorkflowError(f"configuration: images.size is missing; networks.{trained[0]} is trained here")
+    starting = [name for name in trained if config["networks"][name]["training"].get("start_epochs")]
+    if starting and (DATA_SET.obtained != GENERATED or "start_count" not in images):
+        said = f"networks.{starting[0]}.training.start_epochs are of images of large digits, which are generated"
+        raise WorkflowError(f"configuration: images.start_count is missing, of images.source digits; {said}")
     wanted = ["tuning"] if images.get("tuning") else []
     if DATA_SET.obtained == GIVEN:
         wanted += ["val"] if wanted and not trained else ["val", "train"]
@@ -323,6 +351,7 @@ SURVEYED = surveyed_splits()
 GPUS = count_gpus()
 THREADS = config["threads"]  # of jobs that run networks
 NETWORKS = list(config["networks"])  # what is surveyed
+TAKEN = find_taken()
 PLAN, SHOWN = make_plan()
 check_images()
 check_choices()
@@ -358,7 +387,7 @@ os.environ |= {
 wildcard_constraints:
     network="|".join(NETWORKS),
     variant="|".join(VARIANTS),
-    split="train|val",
+    split="train|val|start|tuning",
     upsampling="bilinear|nearest|bicubic",
     method="|".join(map(str, all_kinds())),
     group="|".join(GROUPS),

@@ -1,6 +1,6 @@
 """The images.
 
-digit_images      nothing -> images/<split>, masks/<split>: the embedded experiment's generated images
+digit_images      nothing -> images/<split>, masks/<split>: the embedded experiment's generated images, of each split
 test_images       images/val, or the data set's -> test_images.csv: the test images that can be used, each checked
 train_images      images/train, or the data set's -> train_images.csv: likewise, of those to train on
 tuning_images     images.tuning -> tuning_images.csv: likewise, of those to tune on, if they are in a folder of their own
@@ -31,6 +31,7 @@ rule digit_images:
         number=lookup("images/{split}_count", within=config, default=0),
         size=lookup("images/size", within=config, default=0),
         scraps=lookup("images/scraps", within=config, default=0),
+        scenes=lookup("images/scenes", within=config, default="plain"),
         seed=lookup("seed", within=config),
     shell:
         "python {input.code[0]:q}"
@@ -40,6 +41,7 @@ rule digit_images:
         " --count={params.number:q}"
         " --size={params.size:q}"
         " --scraps={params.scraps:q}"
+        " --scenes={params.scenes:q}"
         " --seed={params.seed:q}"
         " >{log:q} 2>&1"
 
@@ -113,8 +115,31 @@ use rule test_images as train_images with:
         fingerprint=lambda wildcards: take_fingerprint("train"),
 
 
+use rule train_images as start_images with:
+    input:
+        start=generated("start"),
+        code=sources("list_images.py"),
+    output:
+        list_file("start"),
+    log:
+        "<results>/logs/start_images.log",
+    benchmark:
+        "<results>/benchmarks/start_images.tsv"
+    params:
+        source="folder",
+        package={},
+        images=read_images("start"),
+        labels="folders",
+        unreadable=lookup("images/unreadable", within=config),
+        other_modes=lookup("images/other_modes", within=config),
+        orientation=lookup("images/orientation", within=config, default="ignore"),
+        note=note_file("start"),
+        fingerprint=lambda wildcards: take_fingerprint("start"),
+
+
 use rule test_images as tuning_images with:
     input:
+        tuning=generated("tuning") if tuning_split() == "tuning" else [],
         code=sources("list_images.py"),
     output:
         list_file("tuning"),

@@ -1,4 +1,31 @@
-"""What rules take by the plan: shards, results of removal and tables of statistics of a network, modules of methods."""
+"""What rules take by the plan: images to begin and to tune with, shards, results of removal and tables of a network."""
+
+
+def easier_images(wildcards):
+    """The easier images that a network's training begins with, and their list; nothing if it begins with the others."""
+    wanted = config["networks"][wildcards.network]["training"].get("start_epochs")
+    return [generated("start"), list_file("start")] if wanted else []
+
+
+def flags_to_start(wildcards, input):
+    """The flags of what a network's training may say: easier images to begin with, its precision."""
+    training = config["networks"][wildcards.network]["training"]
+    flags = [f"--precision={training.get('precision', 'float32')}"]
+    if input.start:
+        folder, manifest = input.start
+        flags += [f"--start={folder}", f"--start-images={manifest}", f"--start-epochs={training['start_epochs']}"]
+    return flags
+
+
+def read_tuning(wildcards, input):
+    """Where a job finds the images to tune on."""
+    return str(input.get("generated") or image_folder(tuning_split()))
+
+
+def recipe_of_decay(wildcards):
+    """What a network and its decay are made by, if it is trained here; nothing of one with weights."""
+    trained = "training" in config["networks"][wildcards.network]
+    return describe_decay(config, wildcards.network) if trained else {}
 
 
 def methods_of_examples(figure, network):

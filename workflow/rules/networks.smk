@@ -1,6 +1,7 @@
 """The networks.
 
 train           train_images.csv, test_images.csv -> models/<network>/original.safetensors
+take_network    a network that was trained before -> the same
 fetch_network   nothing, or weights of one's own -> the same, of networks with weights
 """
 
@@ -11,6 +12,7 @@ rule train:
         val=generated("val"),
         train_images=list_file("train"),
         test_images=list_file("val"),
+        start=easier_images,
         code=sources_of("train_network.py"),
     output:
         "<results>/models/{network}/original.safetensors",
@@ -19,7 +21,7 @@ rule train:
     benchmark:
         "<results>/benchmarks/train/{network}.tsv"
     wildcard_constraints:
-        network=networks_with("training"),
+        network=networks_to("training", "original"),
     # everything waits for those that are explained
     priority: training_priority
     conda:
@@ -34,7 +36,9 @@ rule train:
         arguments=lookup("networks/{network}/arguments", within=config),
         training=lookup("networks/{network}/training", within=config),
         size=lookup("images/size", within=config, default=0),
-        seed=lookup("seed", within=config),
+        start=flags_to_start,
+        recipe=lambda wildcards: describe_training(config, wildcards.network),
+        seed=training_seed(config),
         train=read_images("train"),
         images=read_images("val"),
     shell:
@@ -52,9 +56,35 @@ rule train:
         " --batch={params.training[batch]:q}"
         " --learning-rate={params.training[learning_rate]:q}"
         " --weight-decay={params.training[weight_decay]:q}"
+        " {params.start:q}"
+        " --recipe={params.recipe:q}"
         " --seed={params.seed:q}"
         " --threads={threads:q}"
         " >{log:q} 2>&1"
+
+
+rule take_network:
+    input:
+        network=lambda wildcards: local(str(TAKEN[wildcards.network, "original"])),
+        code=sources_of("take_network.py"),
+    output:
+        "<results>/models/{network}/original.safetensors",
+    log:
+        "<results>/logs/take_network/{network}.log",
+    benchmark:
+        "<results>/benchmarks/take_network/{network}.tsv"
+    wildcard_constraints:
+        network=networks_to("training", "original", taken=True),
+    priority: training_priority
+    localrule: True
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=per_attempt(1000),
+        runtime=per_attempt(10),
+    shell:
+        "python {input.code[0]:q}" " --network={input.network:q}" " --output={output:q}" " >{log:q} 2>&1"
 
 
 rule fetch_network:

@@ -1,0 +1,67 @@
+"""Networks that were trained before: one is taken, not trained again, where the configuration would train the same.
+
+They lie in a folder, <network>/<variant>.safetensors, each with what it was trained by in its record, under `recipe`;
+beside a decayed one its decay's record, decayed.csv. Needs the standard library alone: the workflow's plan uses it too.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from explanations.errors import InputError
+
+LONGEST = 2**24  # bytes of a file's header that are read
+GENERATED = ("source", "size", "scenes", "scraps")  # of images, that they depend on beside the seed and their counts
+
+
+def describe_training(config: Mapping, name: str) -> dict:
+    """All that the weights of a network of the configuration depend on, beside the machine that trains it."""
+    images, network = config["images"], config["networks"][name]
+    counts = ("train_count", "start_count") if network["training"].get("start_epochs") else ("train_count",)
+    return {
+        "images": {key: images[key] for key in (*GENERATED, *counts) if key in images} | {"seed": config["seed"]},
+        **{key: network[key] for key in ("source", "constructor", "arguments", "training")},
+        "seed": training_seed(config),
+    }
+
+
+def describe_decay(config: Mapping, name: str) -> dict:
+    """All that the weights of its decayed variant depend on."""
+    count = "tuning_count" if "tuning_count" in config["images"] else "train_count"
+    decay = {"settings": config["networks"][name]["decay"], "images": config["images"].get(count)}
+    return {**describe_training(config, name), "decay": {**decay, "seed": training_seed(config)}}
+
+
+def training_seed(config: Mapping) -> int:
+    """The seed of networks' first weights and of the order of images in training and tuning."""
+    return config.get("training_seed", config["seed"])
+
+
+def find_trained(folder: Path, config: Mapping) -> dict[tuple[str, str], Path]:
+    """Files of networks that are taken, by network and variant; a decayed one if its original is, too.
+
+    InputError for a file whose header can't be read.
+    """
+    found = {}
+    for name, network in config["networks"].items():
+        if "training" not in network or config["images"]["source"] != "digits":
+            continue
+        original, decayed = (folder / name / f"{variant}.safetensors" for variant in ("original", "decayed"))
+        if not original.is_file() or read_recipe(original) != describe_training(config, name):
+            continue
+        found[name, "original"] = original
+        has_decay = "decay" in network and decayed.is_file() and decayed.with_suffix(".csv").is_file()
+        if has_decay and read_recipe(decayed) == describe_decay(config, name):
+            found[name, "decayed"] = decayed
+    return found
+
+
+def read_recipe(path: Path) -> dict | None:
+    """What a network's file says that it was trained by; None if it doesn't say. InputError if it has no header."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length)) if length <= LONGEST else None
+        return json.loads(header["__metadata__"]["record"]).get("recipe")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise InputError(f"{path}: not a network file, or damaged; `make networks` makes it anew") from None

@@ -1,0 +1,153 @@
+"""Networks that were trained before are taken where the configuration would train the same, and nowhere else."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import refused
+from small import build, describe
+from workflow_copy import ROOT
+
+import take_network
+from explanations.files.descriptions import read_description
+from explanations.networks.files import load_network, save_network
+from explanations.networks.trained import describe_decay, describe_training, find_trained, read_recipe, training_seed
+
+TRAINING = {"epochs": 1, "batch": 5, "learning_rate": 0.1, "weight_decay": 0.0}
+CONFIG = {
+    "seed": 0,
+    "images": {"source": "digits", "size": 32, "train_count": 30, "val_count": 20, "start_count": 10, "scraps": 2},
+    "networks": {
+        "a": {
+            "source": "narrow",
+            "constructor": "vgg16",
+            "arguments": {"width": 1},
+            "training": TRAINING,
+            "decay": {"steps": 2},
+        },
+        "b": {"source": "narrow", "constructor": "vgg16", "arguments": {}, "training": {**TRAINING, "start_epochs": 1}},
+        "c": {"source": "timm", "constructor": "x", "arguments": {}, "weights": {}},
+    },
+}
+
+
+@pytest.fixture
+def trained(tmp_path) -> Path:
+    """A folder of what CONFIG would train."""
+    for name, variant in (("a", "original"), ("a", "decayed"), ("b", "original")):
+        recipe = (describe_decay if variant == "decayed" else describe_training)(CONFIG, name)
+        (tmp_path / name).mkdir(exist_ok=True)
+        record = {"recipe": recipe, "accuracy": 0.5, "test_images": 20}
+        description = describe("vgg16").with_variant(variant, "", "", record)
+        save_network(tmp_path / name / f"{variant}.safetensors", build("vgg16"), description)
+    (tmp_path / "a/decayed.csv").write_text("a\n")
+    return tmp_path
+
+
+def test_all_that_was_trained_is_taken(trained):
+    found = find_trained(trained, CONFIG)
+    assert found == {
+        ("a", "original"): trained / "a/original.safetensors",
+        ("a", "decayed"): trained / "a/decayed.safetensors",
+        ("b", "original"): trained / "b/original.safetensors",
+    }
+    assert find_trained(trained / "nothing", CONFIG) == {}
+
+
+@pytest.mark.parametrize(
+    ("way", "value", "left"),
+    [
+        ("seed", 1, ""),
+        ("training_seed", 1, ""),
+        ("images.size", 48, ""),
+        ("images.train_count", 31, ""),
+        ("images.start_count", 11, "a aa"),  # b alone begins with those
+        ("images.val_count", 30, "a aa b"),
+        ("images.scenes", "varied", ""),
+        ("images.source", "folder", ""),
+        ("images.tuning_count", 20, "a b"),
+        ("networks.a.arguments.width", 2, "b"),
+        ("networks.a.training.epochs", 2, "b"),
+        ("networks.a.decay.steps", 3, "a b"),
+        ("networks.a.explain", True, "a aa b"),
+        ("removal", {}, "a aa b"),
+    ],
+)
+def test_what_another_configuration_would_train_is_not_taken(trained, way, value, left):
+    config = copy.deepcopy(CONFIG)
+    *sections, key = way.split(".")
+    section = config
+    for name in sections:
+        section = section[name]
+    section[key] = value
+    letters = {("a", "original"): "a", ("a", "decayed"): "aa", ("b", "original"): "b"}
+    assert " ".join(letters[key] for key in find_trained(trained, config)) == left
+
+
+def test_a_training_seed_is_the_seed_unless_it_is_said():
+    assert training_seed(CONFIG) == 0 and training_seed({**CONFIG, "training_seed": 3}) == 3
+
+
+def test_a_decayed_network_goes_with_its_original_and_its_record(trained):
+    (trained / "a/decayed.csv").unlink()
+    assert set(find_trained(trained, CONFIG)) == {("a", "original"), ("b", "original")}
+    (trained / "a/original.safetensors").unlink()
+    assert set(find_trained(trained, CONFIG)) == {("b", "original")}
+
+
+def test_a_network_that_does_not_say_what_it_was_trained_by_is_not_taken(trained):
+    save_network(trained / "b/original.safetensors", build("vgg16"), describe("vgg16"))
+    assert read_recipe(trained / "b/original.safetensors") is None
+    assert ("b", "original") not in find_trained(trained, CONFIG)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x05", b"\xff" * 100, b"\x02\0\0\0\0\0\0\0{}", b"\x02\0\0\0\0\0\0\0[]x"])
+def test_a_damaged_file_is_named(trained, content):
+    path = trained / "a/original.safetensors"
+    path.write_bytes(content)
+    assert refused(find_trained, trained, CONFIG) == (
+        f"{path}: not a network file, or damaged; `make networks` makes it anew"
+    )
+
+
+def test_a_taken_network_is_the_same_file_and_is_checked(trained, tmp_path, capsys):
+    source, output = trained / "a/decayed.safetensors", tmp_path / "taken.safetensors"
+    take_network.main(source, output, trained / "a/decayed.csv", tmp_path / "taken.csv")
+    assert output.read_bytes() == source.read_bytes() and (tmp_path / "taken.csv").read_text() == "a\n"
+    assert "accuracy on 20 test images when it was trained: 0.5000" in capsys.readouterr().out
+    changed = bytearray(source.read_bytes())
+    changed[-1] ^= 1
+    source.write_bytes(changed)
+    (tmp_path / "taken.safetensors").unlink()
+    assert str(source) in refused(take_network.main, source, output)
+    assert not output.exists()
+
+
+# --- those that come with the repository --------------------------------------------------------------------------
+
+SHIPPED = sorted((ROOT / "resources/networks").glob("*/*.safetensors"))
+VARIED = yaml.safe_load((ROOT / "config/varied.yaml").read_text())
+
+
+def lay_over(config: dict, changes: dict) -> dict:
+    laid = {key: lay_over(config[key], value) for key, value in changes.items() if isinstance(config.get(key), dict)}
+    return config | changes | laid
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_shipped_networks_are_whole_small_and_taken(path):
+    config = lay_over(yaml.safe_load((ROOT / "config/config.yaml").read_text()), VARIED)
+    _, description = load_network(path)
+    assert path.stat().st_size < 2e6
+    assert find_trained(ROOT / "resources/networks", config)[path.parent.name, path.stem] == path
+    assert description.record["test_images"] == config["images"]["val_count"]
+    assert 0.8 < description.record["accuracy"] <= 1
+    if path.stem == "decayed":
+        original = path.with_name("original.safetensors")
+        assert description.record["accuracy"] > read_description(original).record["accuracy"] - 0.05
+
+
+def test_the_papers_networks_are_shipped_and_decide_well():
+    for name in ("vgg16", "resnet50"):
+        assert read_description(ROOT / f"resources/networks/{name}/original.safetensors").record["accuracy"] >= 0.93
