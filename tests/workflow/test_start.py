@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from workflow_copy import MINIMAL, RESULTS, copy_workflow, snakemake
@@ -23,6 +24,27 @@ def test_cost_is_told_beside_a_run(tmp_path):
     with take_lock(folder / RESULTS / ".run"):
         assert "told" in snakemake(folder, "cost", "--cores", "1", *MINIMAL).stdout
         assert "another run is at work" in snakemake(folder, "fig1", "--cores", "1", *MINIMAL, check=False).stdout
+
+
+def test_jobs_find_the_python_of_an_environment_that_is_not_activated(tmp_path):
+    """Called by its path, Snakemake is the environment's; what else is on PATH has none of the libraries."""
+    folder = copy_workflow(tmp_path / "copy")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python").write_text("#!/bin/sh\necho the wrong one\nexit 1\n")
+    (tmp_path / "bin/python").chmod(0o755)
+    own = Path(sys.executable).parent
+    command = [own / "snakemake", "--cores", "1", str(RESULTS / "linear.h5"), *MINIMAL]
+    kept = [path for path in os.environ["PATH"].split(os.pathsep) if path != str(own)]
+
+    def run(*paths: str) -> subprocess.CompletedProcess:
+        environment = {**os.environ, "PATH": os.pathsep.join([str(tmp_path / "bin"), *paths])}
+        return subprocess.run(command, cwd=folder, env=environment, text=True, capture_output=True)
+
+    activated = run(str(own), *kept)  # behind another, which is meant then
+    assert activated.returncode and "the wrong one" in activated.stdout + activated.stderr
+    found = run(*kept)
+    assert found.returncode == 0, found.stderr
+    assert (folder / RESULTS / "linear.h5").exists()
 
 
 @pytest.mark.parametrize(("experiment", "refused"), [("minimal", True), ("other", False)])

@@ -4,6 +4,7 @@ import getpass
 import socket
 from collections import Counter
 from contextlib import suppress
+from importlib.util import find_spec
 
 import psutil
 
@@ -19,6 +20,16 @@ def check_writable():
     folder = folder if folder.exists() else folder.parent
     if not os.access(folder, os.W_OK | os.X_OK):
         raise WorkflowError(f"{folder} can't be written; Snakemake keeps what it knows of runs there, of plans too")
+
+
+def find_own_python():
+    """Let jobs find the Python of the environment that Snakemake was called from by its path, if that has the libraries.
+
+    One that is activated is on PATH already, where whatever stands before it is meant.
+    """
+    own, paths = str(Path(sys.executable).parent), os.environ.get("PATH", "").split(os.pathsep)
+    if own not in paths and find_spec("torch"):
+        os.environ["PATH"] = os.pathsep.join([own, *paths])
 
 
 def refuse_second_writers():
@@ -150,5 +161,6 @@ def refuse_older_results():
         )
 
 
+find_own_python()
 check_writable()
 refuse_older_results()
