@@ -175,7 +175,7 @@ def mark_sizes(ax: Axes, sizes: dict[int, int], layers: list[int], *, named: boo
     for run in runs if named else ():
         left, right = find_edge(layers, run[0] - 1, run[0]), find_edge(layers, run[-1], run[-1] + 1)
         if left < right:  # a stage of which no layer is there has no room
-            text = {"ha": "center", "va": "bottom", "fontsize": 5.8, "color": "#555555"}
+            text = {"ha": "center", "va": "bottom", "fontsize": 6, "color": "#555555"}
             middle = ((left + right) / 2, 1.0)
             ax.annotate(f"{sizes[run[0]]}", middle, (0, 6), ax.get_xaxis_transform(), "offset points", **text)
 

@@ -79,7 +79,7 @@ def label_axes(figure: Figure, axes: np.ndarray, rows: list, change: str, name: 
     first.set_ylim(0, 1.02)
     first.set_yticks([0, 0.5, 1])
     for ax in axes.flat:
-        ax.tick_params(axis="x", labelsize=5.5)
+        ax.tick_params(axis="x", labelsize=6)
     if change == "scale":
         first.set_xscale("log")
         first.set_xticks([1e-3, 1, 1e3])

@@ -19,6 +19,7 @@ import plot_decay_trials
 import plot_example_maps
 from explanations.figures.names import count_images, letter_panels, network_title, title_method, variant_title
 from explanations.figures.page import lay_out
+from explanations.figures.style import STYLE
 from explanations.files.hdf5 import write_hdf5
 from explanations.files.tables import write_table
 
@@ -130,3 +131,11 @@ def test_example_maps_of_all_networks_stay_on_the_page(tmp_path, flags, figures,
     assert len({(round(place.x0, 6), round(place.y0, 6)) for place in places}) == len(places)
     lines = texts.count("Image")
     assert len(places) == 2 * (lines + networks * count) + 1 and lines == (6 if networks == 11 else 1)
+
+
+def test_no_text_is_under_six_points():
+    """At the page's width, which figures are set for; sizes are given by themselves or by the style."""
+    sizes = [value for key, value in STYLE.items() if key.endswith("size") and "major" not in key]
+    for path in [*(ROOT / "scripts").glob("plot_*.py"), *(ROOT / "scripts/explanations/figures").glob("*.py")]:
+        sizes += map(float, re.findall(r"(?:font|label)size\"?[=:] ?([0-9.]+)", path.read_text()))
+    assert len(sizes) > 30 and min(sizes) >= 6

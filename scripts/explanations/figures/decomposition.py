@@ -114,7 +114,7 @@ def draw_panels(figure: Figure, row: Row, layers: list[Layer]) -> None:
             if values is not None:
                 ax = place(figure, left, top, side, side)
                 draw_map(ax, values)
-                ax.set_title(format_sum(total), loc="center", fontsize=5.8, pad=2)
+                ax.set_title(format_sum(total), loc="center", fontsize=6, pad=2)
         middle = top + max(row.sides) / 2
         write(figure, 0.2, middle, name, rotation=90, ha="center", va="center")
 

@@ -1,5 +1,7 @@
 """The tests of the paper's claims on a network's statistics, or the zoo's. Thresholds were fixed before any run.
 
+Two of them, of zeroing_costs_little and decay_restores, are in standard errors that the run gives.
+
 A network may have been measured at some of its layers. "Top" counts all that have maps from the output, and a claim of
 one that was not measured is not tested: an average from a layer to the top takes in all layers above it, measured or
 not, so no other layer can take its place. A claim of every layer is tested at those that were measured.
