@@ -33,7 +33,8 @@ tbody th span {{ color: #666; font-weight: 400; }}
 <p>Each claim of “Measuring and improving the quality of visual explanations” (Grabska-Barwińska, 2020) that this run
 can speak to, tested on every network that has what the test takes. Networks that the paper makes the claim of are
 <b>bold</b>: {own}. On networks of which it doesn't make the claim: {others}. The tests and thresholds were fixed before
-the run, two of them (8a and 10) in standard errors that the run gives. A small experiment on other images and networks may not decide what the paper's did: that is said, not hidden,
+the run, two of them (8a and 10) in standard errors that the run gives. A small experiment on other images and networks
+may not decide what the paper's did: that is said, not hidden,
 and below “undecided” stands how many images would decide it, and how, with a chance of {power:.0%}, if effects are as
 seen.
 “Top” counts the layers that have maps from the output. Of a network that was measured at some of its layers, a claim of
