@@ -12,11 +12,12 @@ alone: the first of many are those of few.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
 from matplotlib import cbook
 from PIL import Image
 from sklearn.datasets import load_digits, load_sample_images
@@ -107,12 +108,11 @@ def main(
         for folder in folders:
             for label in range(CLASSES):
                 (folder / str(label)).mkdir(parents=True, exist_ok=True)
-        paint_task = delayed(save_images)
-        done = Parallel(threads, return_as="generator")(
-            paint_task(material, indices, source, size, scraps, folders) for indices in tasks
-        )
-        for _ in progress(done, f"{split} images", len(tasks), f"{in_a_task} images"):
-            pass
+        save = partial(save_images, material, source=source, size=size, scraps=scraps, folders=folders)
+        with ProcessPoolExecutor(threads) as pool:
+            done = map(save, tasks) if threads == 1 else pool.map(save, tasks)
+            for _ in progress(done, f"{split} images", len(tasks), f"{in_a_task} images"):
+                pass
 
 
 def save_images(
