@@ -128,7 +128,7 @@ SAMPLE = {  # every key
         "vgg16": {**EMBEDDED["networks"]["vgg16"], "arguments": {"a": 1}},
         "resnet50": {
             **{**EMBEDDED["networks"]["resnet50"], "arguments": {"a": 1}},
-            "training": {**TRAINING, "start_epochs": 1, "precision": "float32"},
+            "training": {**TRAINING, "start_epochs": 0, "precision": "float32"},
         },
         "mine": {
             **{"source": "timm", "constructor": "resnet18", "explain": True, "classes": ["a", "b"]},
