@@ -1,6 +1,8 @@
 """Networks that were trained before are taken where the configuration would train the same, and nowhere else."""
 
 import copy
+import importlib.util
+import shutil
 from pathlib import Path
 
 import pytest
@@ -151,3 +153,23 @@ def test_shipped_networks_are_whole_small_and_taken(path):
 def test_the_papers_networks_are_shipped_and_decide_well():
     for name in ("vgg16", "resnet50"):
         assert read_description(ROOT / f"resources/networks/{name}/original.safetensors").record["accuracy"] >= 0.93
+
+
+def test_what_a_run_trained_is_kept(trained, tmp_path):
+    """Networks that say what they were trained by, with the decay's record; not zeroed or fetched ones."""
+    spec = importlib.util.spec_from_file_location("keep_networks", ROOT / "resources/keep_networks.py")
+    keep_networks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(keep_networks)
+    results, kept = tmp_path / "results", tmp_path / "kept"
+    for name in ("a", "b"):
+        shutil.copytree(trained / name, results / "models" / name, ignore=shutil.ignore_patterns("*.csv"))
+    save_network(results / "models/b/zeroed.safetensors", build("vgg16"), describe("vgg16"))
+    (results / "models/c").mkdir()
+    save_network(results / "models/c/original.safetensors", build("vgg16"), describe("vgg16"))
+    (results / "decay/a").mkdir(parents=True)
+    shutil.copy(trained / "a/decayed.csv", results / "decay/a/decayed.csv")
+    keep_networks.main(results, kept)
+    assert {path.relative_to(kept) for path in kept.rglob("*.*")} == {
+        path.relative_to(trained) for name in ("a", "b") for path in (trained / name).iterdir()
+    }
+    assert find_trained(kept, CONFIG).keys() == find_trained(trained, CONFIG).keys()
