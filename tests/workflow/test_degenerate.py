@@ -43,7 +43,7 @@ from explanations.statistics.comparisons import friedman
 from explanations.statistics.evidence import ZooEvidence
 from explanations.statistics.tests import compare, fit_lines, pearson, summarise
 from explanations.statistics.verdicts import UNDECIDED, ratio, ratio_error
-from train_network import Training, fit
+from train_network import Training, TrainingImages, fit
 
 FAMILIES = [name for name in comparisons.FAMILIES if name not in comparisons.ACROSS]
 RNG = np.random.default_rng
@@ -254,8 +254,9 @@ def test_maps_that_overflow_are_refused(method):
 
 def test_a_training_that_diverges_is_refused(world):
     data = LabelledImages.read(world.test_images, world.images, describe("vgg16"))
-    labels, network = torch.from_numpy(data.labels), build("resnet50")
-    message = refused(fit, network, data.pictures, labels, describe("resnet50"), Training(3, 10, 1e30, 0.0))
+    description, network = describe("resnet50"), build("resnet50")
+    images = TrainingImages(data.pictures, torch.from_numpy(data.labels), description.framing, 10, threads=1)
+    message = refused(fit, network, [(images, 3)], description, Training(3, 10, 1e30, 0.0))
     assert message.startswith("training.learning_rate is 1e+30: the loss of step ")
     assert message.endswith(
         ("is nan; allowed is a number that is finite", "is inf; allowed is a number that is finite")
