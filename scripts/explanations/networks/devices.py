@@ -100,7 +100,7 @@ def fastest_layout(device: torch.device | str, precision: str = "float32") -> to
     """How images and weights lie in memory where networks are fastest: channels last, but in float32 on a GPU first.
 
     There float32 gains nothing by channels last (VGG-16 on an H200: 0.95 of the rate, in tf32 and bfloat16 1.3 and 1.4
-    times; docs/cost.md), and cuDNN's depthwise convolutions of such images are many times slower.
+    times; docs/cost.md), and a network of depthwise convolutions was many times slower than its arithmetic takes.
     """
     first = torch.device(device).type != "cpu" and precision == "float32"
     return torch.contiguous_format if first else torch.channels_last
