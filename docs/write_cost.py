@@ -56,7 +56,7 @@ def read_config(path: Path) -> dict:
 
 def lay_over(config: dict, changes: dict) -> dict:
     """A configuration with some keys changed, as Snakemake lays one file over another."""
-    laid = {key: lay_over(config[key], value) for key, value in changes.items() if isinstance(value, dict)}
+    laid = {key: lay_over(config.get(key, {}), value) for key, value in changes.items() if isinstance(value, dict)}
     return config | changes | laid
 
 

@@ -14,7 +14,6 @@ from explanations.networks.decisions import (
     ExactDecisions,
     FastDecisions,
     decide_in,
-    decide_now,
     error_bound,
     has_half,
     margin_errors,
@@ -23,6 +22,18 @@ from explanations.networks.decisions import (
 from explanations.networks.inference import optimise_for_inference
 
 CPU = torch.device("cpu")
+
+
+def decide_now(
+    decide: ExactDecisions | FastDecisions, inputs: torch.Tensor, targets: torch.Tensor | None = None
+) -> torch.Tensor:
+    """What `steps` returns, waited for."""
+    steps = decide.steps(inputs, targets)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
 
 
 def removed(images: torch.Tensor) -> torch.Tensor:

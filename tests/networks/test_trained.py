@@ -15,6 +15,7 @@ import take_network
 from explanations.files.descriptions import read_description
 from explanations.networks.files import load_network, save_network
 from explanations.networks.trained import describe_decay, describe_training, find_trained, read_recipe, training_seed
+from write_cost import lay_over
 
 TRAINING = {"epochs": 1, "batch": 5, "learning_rate": 0.1, "weight_decay": 0.0}
 CONFIG = {
@@ -130,11 +131,6 @@ def test_a_taken_network_is_the_same_file_and_is_checked(trained, tmp_path, caps
 
 SHIPPED = sorted((ROOT / "resources/networks").glob("*/*.safetensors"))
 VARIED = yaml.safe_load((ROOT / "config/varied.yaml").read_text())
-
-
-def lay_over(config: dict, changes: dict) -> dict:
-    laid = {key: lay_over(config[key], value) for key, value in changes.items() if isinstance(config.get(key), dict)}
-    return config | changes | laid
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}-{path.stem}")

@@ -128,16 +128,6 @@ class FastDecisions:
 Decisions = ExactDecisions | FastDecisions
 
 
-def decide_now(decide: Decisions, inputs: Tensor, targets: Tensor | None = None) -> Tensor:
-    """What `steps` returns, waited for."""
-    steps = decide.steps(inputs, targets)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-
-
 def fetch(tensor: Tensor) -> Callable[[], Tensor]:
     """Copy a tensor to the CPU once the device comes to it; what is returned waits for it."""
     if tensor.device.type != "cuda":

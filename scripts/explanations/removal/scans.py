@@ -146,20 +146,14 @@ def judge(logits: Tensor, own: Tensor) -> Tensor:
 
 def run_scans(
     under_way: ScansUnderWay, decide: Decisions, targets: Tensor, scans: Iterator[Scan]
-) -> Iterator[list[Flip]]:
-    """Take scans to their ends, which come in lists; yields before it waits for the device."""
+) -> Iterator[list[Flip] | None]:
+    """Take scans to their ends, which come in lists; yields, them or nothing, before it waits for the device."""
     ended: Callable[[], list[Flip]] = list
     while under_way.refill(scans):
         images, rows = under_way.remove()
         own = targets[rows]
-        steps = decide.steps(images, own)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                flags = fetch(judge(end.value, own))
-                break
-            yield []
+        logits = yield from decide.steps(images, own)
+        flags = fetch(judge(logits, own))
         yield ended()
         ended = under_way.end(flags())
     yield ended()
@@ -188,9 +182,10 @@ def find_flips(
         run_scans(ScansUnderWay(inputs, grid, operator, batch), decide, targets, scans) for _ in range(batches)
     )
     while running:
-        flips = next(running[0], None)
-        if flips is None:
+        try:
+            flips = next(running[0])
+        except StopIteration:
             running.popleft()
         else:
             running.rotate(-1)
-            yield from flips
+            yield from flips or ()
