@@ -29,7 +29,7 @@ def find_own_python():
     """
     own, paths = str(Path(sys.executable).parent), os.environ.get("PATH", "").split(os.pathsep)
     if own not in paths and find_spec("torch"):
-        os.environ["PATH"] = os.pathsep.join([own, *paths])
+        os.environ |= {"PATH": os.pathsep.join([own, *paths])}
 
 
 def refuse_second_writers():
