@@ -7,7 +7,7 @@ EXPERIMENT ?= embedded
 OUTPUT ?= explained
 CHECKS ?= scale or conda or faults or slurm
 
-.PHONY: help setup photographs explain reproduce varied networks test check bench costs pages lint format lock clean
+.PHONY: help setup photographs explain reproduce networks test check bench costs pages lint format lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -28,11 +28,8 @@ photographs: $(READY) ## run the photographs' experiment, with networks trained 
 reproduce: $(READY) ## run the embedded experiment: figures, findings, report
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all all report
 
-varied: $(READY) ## run the experiment on images that vary more, with networks that come with the repository
-	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --configfile config/varied.yaml -- all report
-
 networks: $(READY) ## train the networks of resources/networks anew, an hour or two
-	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --configfile config/varied.yaml config/from_scratch.yaml -- networks
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --configfile config/from_scratch.yaml -- networks
 	$(BIN)/python resources/keep_networks.py --results=results/from_scratch
 
 # names of files and classes reach the script as the shell gave them: they may hold spaces, quotes, $, or begin with -

@@ -1,19 +1,17 @@
 """Generate one split of the embedded experiment's images: handwritten digits on photographs.
 
-In:  nothing but what packages ship: scikit-learn's 8×8 scans of handwritten digits and its two photographs; for varied
-     scenes matplotlib's too.
+In:  nothing but what packages ship: scikit-learn's 8×8 scans of handwritten digits, its two photographs, matplotlib's.
 Out: a folder <class>/<file>.png of RGB images, and beside it the same tree of masks (255 where the digit is).
 
-Every image holds one digit, in a colour of clear contrast, over a part of a photograph, with two scraps of other digits
-as distractors below it. In plain scenes digits are large; varied ones have smaller digits, a little turned, on parts of
-photographs whose scale, hue and side change. Scans and photographs are split, so that neither a scan nor a photograph's
-pixel is both in val and in another split. An image of varied scenes depends on the seed, its split and its number
-alone: the first of many are those of few.
+Every image holds one digit, a little turned and in a colour of clear contrast, over a part of a photograph whose scale,
+hue and side change, with two scraps of other digits as distractors below it. Scans and photographs are split, so that
+neither a scan nor a photograph's pixel is both in val and in another split. An image depends on the seed, its split and
+its number alone: the first of many are those of few.
 """
 
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +21,7 @@ from PIL import Image
 from sklearn.datasets import load_digits, load_sample_images
 
 from explanations.command import run_command, step_parser
-from explanations.errors import InputError, check_choice, check_range
+from explanations.errors import InputError, check_range
 from explanations.files.writing import whole_folder
 from explanations.progress import progress
 
@@ -31,7 +29,10 @@ from explanations.progress import progress
 SPLITS = ("train", "val", "start", "tuning")
 VAL_SHARE = 0.2  # of the scans of each class, and of each photograph's width
 CLASSES = 10
-LARGE_DIGIT = (0.75, 0.9)  # heights in shares of the image, in split start
+DIGIT, LARGE_DIGIT, SCRAP = (0.3, 0.7), (0.75, 0.9), (0.2, 0.4)  # heights in shares of the image; large in split start
+TURNED = 12.0  # degrees that digits and scraps are turned by at most
+WINDOW = (64, 100)  # sides of photographs' parts in pixels; val's photographs are 102 pixels wide or more
+FADED = 0.6  # of the photographs' own contrast
 CONTRAST = 110.0  # least distance in luminance between digit and background, of 255
 CANDIDATES = 256  # colours drawn at a time
 LUMINANCE = np.array([0.299, 0.587, 0.114])
@@ -39,70 +40,37 @@ IN_A_TASK = 250  # images that a process paints at a time
 
 
 @dataclass(frozen=True)
-class Scenes:
-    """How images are composed: heights of digits and scraps in shares of the image, contrast in that of photographs.
-
-    Digits are `turned` by so many degrees at most. Where there is a `window`, least and largest, parts of photographs
-    are of such sides in pixels, of any hue and either side; val's photographs are 102 pixels wide or more. Otherwise
-    they are of the image's size.
-    """
-
-    digits: tuple[float, float]
-    scraps: tuple[float, float]
-    contrast: float
-    turned: float = 0.0
-    window: tuple[int, int] | None = None
-
-
-SCENES = {
-    "plain": Scenes(digits=(0.7, 0.9), scraps=(0.3, 0.45), contrast=0.5),
-    "varied": Scenes(digits=(0.3, 0.7), scraps=(0.2, 0.4), contrast=0.6, turned=12.0, window=(64, 100)),
-}
-
-
-@dataclass(frozen=True)
 class Material:
-    """What images of a split are made of: (n, 8, 8) scans in [0, 1], their (n,) labels, (H, W, 3) photographs."""
+    """What images of a split are made of: (n, 8, 8) scans in [0, 1], their (n,) labels, (H, W, 3) photographs.
+
+    Digits are of heights between two shares of the image.
+    """
 
     scans: np.ndarray
     labels: np.ndarray
     photographs: list[np.ndarray]
-    scenes: Scenes
+    heights: tuple[float, float]
 
     @classmethod
-    def of_split(cls, split: str, scenes: Scenes, seed: int) -> "Material":
+    def of_split(cls, split: str, seed: int) -> "Material":
         """The split's share of the scans, by seed, and of each photograph's width."""
-        photographs = list(load_sample_images().images)
-        if scenes.window:
-            with cbook.get_sample_data("grace_hopper.jpg") as file:
-                photographs.append(np.asarray(Image.open(file).convert("RGB")))
+        with cbook.get_sample_data("grace_hopper.jpg") as file:
+            photographs = [*load_sample_images().images, np.asarray(Image.open(file).convert("RGB"))]
         parts = [split_photograph(photograph, split) for photograph in photographs]
-        return cls(
-            *split_scans(split, seed), parts, replace(scenes, digits=LARGE_DIGIT) if split == "start" else scenes
-        )
+        return cls(*split_scans(split, seed), parts, LARGE_DIGIT if split == "start" else DIGIT)
 
 
 def main(
-    split: str,
-    images: Path,
-    masks: Path,
-    count: int,
-    size: int,
-    scraps: int,
-    seed: int,
-    scenes: str = "plain",
-    threads: int = 1,
+    split: str, images: Path, masks: Path, count: int, size: int, scraps: int, seed: int, threads: int = 1
 ) -> None:
-    check_choice("images.scenes", scenes, SCENES)
     if split not in SPLITS:
         raise InputError(f"--split is {split}; allowed are {', '.join(SPLITS)}")
     check_range("--count", count, low=CLASSES)
     check_range("--size", size, low=16, high=256)
     check_range("--scraps", scraps, low=0)
     check_range("--threads", threads, low=1)
-    material, source = Material.of_split(split, SCENES[scenes], seed), (seed, SPLITS.index(split))
-    in_a_task = IN_A_TASK if material.scenes.window else count
-    tasks = [range(start, min(start + in_a_task, count)) for start in range(0, count, in_a_task)]
+    material, source = Material.of_split(split, seed), (seed, SPLITS.index(split))
+    tasks = [range(start, min(start + IN_A_TASK, count)) for start in range(0, count, IN_A_TASK)]
     with whole_folder(masks) as new_masks, whole_folder(images) as new_images:
         folders = new_images / images.name, new_masks / masks.name
         for folder in folders:
@@ -111,7 +79,7 @@ def main(
         save = partial(save_images, material, source=source, size=size, scraps=scraps, folders=folders)
         with ProcessPoolExecutor(threads) as pool:
             done = map(save, tasks) if threads == 1 else pool.map(save, tasks)
-            for _ in progress(done, f"{split} images", len(tasks), f"{in_a_task} images"):
+            for _ in progress(done, f"{split} images", len(tasks), f"{IN_A_TASK} images"):
                 pass
 
 
@@ -127,22 +95,17 @@ def save_images(
 def paint_images(
     material: Material, indices: range, source: tuple[int, int], size: int, scraps: int
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Labels, (size, size, 3) images and (size, size) masks, both uint8; `source` are the seed and the split.
-
-    Of plain scenes, each image begins where the random numbers of the one before it ended.
-    """
-    scans, labels, scenes = material.scans, material.labels, material.scenes
-    rng = np.random.default_rng(source)
+    """Labels, (size, size, 3) images and (size, size) masks, both uint8; `source` are the seed and the split."""
+    scans, labels = material.scans, material.labels
     for index in indices:
-        if scenes.window:
-            rng = np.random.default_rng([*source, index])
+        rng = np.random.default_rng([*source, index])
         label = index % CLASSES  # the classes are balanced
-        canvas = crop(material.photographs[rng.integers(len(material.photographs))], size, rng, scenes)
+        canvas = crop(material.photographs[rng.integers(len(material.photographs))], size, rng)
         for _ in range(scraps):
             other = scans[rng.choice(np.flatnonzero(labels != label))]
-            canvas, _ = paint(canvas, scrap(other, rng), rng, scenes.scraps, scenes.turned)
+            canvas, _ = paint(canvas, scrap(other, rng), rng, SCRAP)
         digit = scans[rng.choice(np.flatnonzero(labels == label))]
-        canvas, alpha = paint(canvas, digit, rng, scenes.digits, scenes.turned)
+        canvas, alpha = paint(canvas, digit, rng, material.heights)
         yield label, canvas.round().astype(np.uint8), (255 * (alpha > 0.5)).astype(np.uint8)
 
 
@@ -165,23 +128,17 @@ def split_photograph(photograph: np.ndarray, split: str) -> np.ndarray:
     return photograph[:, edge:] if split == "val" else photograph[:, :edge]
 
 
-def crop(photograph: np.ndarray, size: int, rng: np.random.Generator, scenes: Scenes) -> np.ndarray:
-    """A random square part of a photograph as a (size, size, 3) float image, its contrast lowered."""
-    side = rng.integers(*scenes.window, endpoint=True) if scenes.window else size
+def crop(photograph: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """A random square part of a photograph as a (size, size, 3) float image, of any hue, mirrored or not, and faded."""
+    side = rng.integers(*WINDOW, endpoint=True)
     top, left = (rng.integers(length - side + 1) for length in photograph.shape[:2])
-    part = photograph[top : top + side, left : left + side]
-    pixels = (change(part, size, rng) if scenes.window else part).astype(float)
-    mean = pixels.mean((0, 1))
-    return mean + scenes.contrast * (pixels - mean)
-
-
-def change(part: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """A square part of a photograph, uint8, brought to (size, size, 3), of a random hue, mirrored or not."""
-    resized = Image.fromarray(part).resize((size, size), Image.Resampling.BICUBIC)
-    hue, *others = resized.convert("HSV").split()
+    part = Image.fromarray(photograph[top : top + side, left : left + side])
+    hue, *others = part.resize((size, size), Image.Resampling.BICUBIC).convert("HSV").split()
     turned = (np.asarray(hue) + rng.integers(256)).astype(np.uint8)  # hues are a circle of 256
-    pixels = np.asarray(Image.merge("HSV", [Image.fromarray(turned), *others]).convert("RGB"))
-    return pixels[:, ::-1] if rng.random() < 0.5 else pixels
+    pixels = np.asarray(Image.merge("HSV", [Image.fromarray(turned), *others]).convert("RGB")).astype(float)
+    pixels = pixels[:, ::-1] if rng.random() < 0.5 else pixels
+    mean = pixels.mean((0, 1))
+    return mean + FADED * (pixels - mean)
 
 
 def scrap(scan: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -193,18 +150,14 @@ def scrap(scan: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def paint(
-    canvas: np.ndarray, scan: np.ndarray, rng: np.random.Generator, heights: tuple[float, float], turned: float = 0.0
+    canvas: np.ndarray, scan: np.ndarray, rng: np.random.Generator, heights: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Blend a scan, enlarged and at a random position, into a (size, size, 3) canvas; also its (size, size) opacity.
-
-    It is turned by `turned` degrees at most.
-    """
+    """Blend a scan, enlarged, turned and at a random position, into a (size, size, 3) canvas; also its opacity."""
     size = len(canvas)
     side = round(rng.uniform(*heights) * size)
     top, left = rng.integers(size - side + 1, size=2)
     grown = Image.fromarray((255 * scan).astype(np.uint8)).resize((side, side), Image.Resampling.BICUBIC)
-    if turned:
-        grown = grown.rotate(rng.uniform(-turned, turned), Image.Resampling.BILINEAR)
+    grown = grown.rotate(rng.uniform(-TURNED, TURNED), Image.Resampling.BILINEAR)
     alpha = np.zeros((size, size))
     alpha[top : top + side, left : left + side] = np.clip(np.asarray(grown) / 255 * 1.6 - 0.3, 0, 1)
     background = canvas[top : top + side, left : left + side].mean((0, 1)) @ LUMINANCE
@@ -227,9 +180,8 @@ if __name__ == "__main__":
     parser.add_argument("--images", type=Path, required=True, help="folder to write: images")
     parser.add_argument("--masks", type=Path, required=True, help="folder to write: the digits' masks")
     parser.add_argument("--count", type=int, required=True, help="number of images, over all ten classes")
-    parser.add_argument("--size", type=int, default=48, help="height and width in pixels")
+    parser.add_argument("--size", type=int, default=96, help="height and width in pixels")
     parser.add_argument("--scraps", type=int, default=2, help="distractors in each image")
-    parser.add_argument("--scenes", default="plain", help=f"how images are composed: {', '.join(SCENES)}")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="processes that paint")
     run_command(parser, main)

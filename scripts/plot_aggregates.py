@@ -1,4 +1,4 @@
-"""Draw figures 6, M, S10, S14, S15 and S16: single layers against aggregates of layers.
+"""Draw figures 6, M, T, S10, S14, S15 and S16: single layers against aggregates of layers.
 
 In:  the summaries of layers and aggregates of one or more networks; with --maps signed, those of layers and signed
      maps of one or more variants. Each network and variant gets a column of panels, in the order given.
@@ -47,7 +47,7 @@ from explanations.statistics.significance import ALPHA, is_significant
 
 FULLGRAD = str(MethodName("fullgrad"))
 WIDTH = 0.36  # of a box, in layers
-COLUMNS = 3  # of panels, at most
+MANY = 3  # columns of panels, whose axes have short names
 LAYERS = "layer $l$, or lowest layer $l_0$ of an aggregate (0: input)"
 SHORT = "$l$, or lowest $l_0$ (0: input)"
 BETTER = {"color": CYAN, "marker": "^", "markersize": 3, "linestyle": "none", "markeredgecolor": BLUE}
@@ -65,17 +65,18 @@ def main(
     maps: str,
     shards: list[Path],
     comparisons: list[Path],
+    columns: int,
     pdf: Path,
     png: Path,
     dpi: float,
 ) -> None:
     table = read_tables(statistics)
     signed = maps == "signed"
-    columns = list(table.groupby(["network", "variant"], sort=False))
-    lines = [columns[start : start + COLUMNS] for start in range(0, len(columns), COLUMNS)]
+    panels = list(table.groupby(["network", "variant"], sort=False))
+    lines = [panels[start : start + columns] for start in range(0, len(panels), columns)]
     sizes = read_sizes(shards)
     tests = read_tables(comparisons, COMPARISON_COLUMNS) if comparisons else None
-    several = len({variant for (_, variant), _ in columns}) > 1
+    several = len({variant for (_, variant), _ in panels}) > 1
     pad = 16 if sizes else 5 if tests is None else 12  # points: above the sizes' names, or the marks of the tests
     height = 0.98 + 1.5 * len(measures) * len(lines) + (0.3 if tests is not None else 0)
     with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, height) as figure:
@@ -95,7 +96,7 @@ def main(
                         mark_tests(ax, tests[tests["network"] == network], measure, layers, better)
                     if network in fullgrad:
                         draw_baseline(ax, select(rows, measure, [FULLGRAD]).iloc[0], PURPLE, DASHES)
-                    label_layers(ax, layers, LAYERS if shape[1] < COLUMNS else SHORT, shape[1])
+                    label_layers(ax, layers, LAYERS if shape[1] < MANY else SHORT, shape[1])
                 hide_labels_between(axes)
                 title = network_title(network, variant if several else None)
                 shown = select(rows, measures[0], [GRADIENT])
@@ -188,5 +189,6 @@ if __name__ == "__main__":
     parser.add_argument("--fullgrad", nargs="*", default=[], help="networks whose FullGrad baseline is drawn")
     parser.add_argument("--maps", choices=("saliency", "signed"), default="saliency", help="ranked by |a| or by a")
     parser.add_argument("--shards", type=Path, nargs="*", default=[], help="one per network: mark its layers' sizes")
+    parser.add_argument("--columns", type=int, default=3, help="of panels, at most")
     parser.add_argument("--comparisons", type=Path, nargs="*", default=[], help="of networks' methods: mark the tests")
     run_command(parser, main)

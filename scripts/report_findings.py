@@ -1,11 +1,12 @@
 """Test every claim of the paper that this run can speak to, on every network that has what the test takes.
 
 In:  the statistics of explained networks, and a shard of each, which has all layers with maps; their decayed variants'
-     files, for the accuracy; the survey of the zoo, in whose order networks come; the list of test images, for whether
-     they have labels, and which of the surveyed images they are.
+     files, for the accuracy; the comparisons of twins; the survey of the zoo, in whose order networks come; the list of
+     test images, for whether they have labels, and which of the surveyed images they are.
 Out: findings, CSV: claim, paper_network (which the paper speaks of), network (which the row speaks of), statement,
      paper, ours, test, verdict, needed (what would decide it); and a page (HTML) made from it. A claim of single
      networks has a row for each that was measured, the paper's own first; a claim of what was not measured is left out.
+     What figures show and the paper doesn't speak of is tested too, as claims of no network of the paper's.
 """
 
 from dataclasses import asdict, replace
@@ -20,12 +21,13 @@ from explanations.files.descriptions import read_description
 from explanations.files.manifests import UNLABELLED, read_manifest
 from explanations.files.tables import read_tables
 from explanations.files.writing import whole_file
-from explanations.statistics.claims import CLAIMS, KINDS, ZOO_GROUPS, Claim, ZooClaim
+from explanations.statistics.claims import CLAIMS, KINDS, ZOO_GROUPS, AnyClaim, Claim, TwinClaim, ZooClaim
 from explanations.statistics.evidence import AGREEMENT, TOP1, Evidence, NetworkEvidence, ZooEvidence
 from explanations.statistics.findings_page import render_page
 from explanations.statistics.layers import read_layers
 from explanations.statistics.verdicts import Finding, NotMeasuredError
 
+NONE = "no network"  # of the paper's
 COLUMNS = ("claim", "paper_network", "network", "statement", "paper", "ours", "test", "verdict", "needed")
 
 
@@ -39,6 +41,7 @@ def main(
     variants: list[Path],
     correlations: list[Path],
     gross_sums: list[Path],
+    twins: list[Path],
     survey_accuracy: list[Path],
     survey_outputs: list[Path],
     survey_fits: list[Path],
@@ -61,7 +64,8 @@ def main(
     }
     zoo = ZooEvidence(survey, TOP1 if labelled else AGREEMENT)
     tested = [row.path for row in rows]
-    evidence = Evidence(collect_networks(statistics, read_layers(shards), decayed, zoo, tested), zoo)
+    pairs = read_tables(twins, ("network_a", "network_b", "family")) if twins else None
+    evidence = Evidence(collect_networks(statistics, read_layers(shards), decayed, zoo, tested), zoo, pairs)
     table = pd.DataFrame([row for claim in CLAIMS for row in report(claim, evidence)], columns=COLUMNS)
     with whole_file(output) as temporary:
         table.to_csv(temporary, index=False)
@@ -120,11 +124,11 @@ def score_tested(zoo: ZooEvidence, network: str, tested: list[str]) -> dict[str,
     return {"original": (rows["rank"] == 0).mean(), "zeroed": (rows.zeroed_rank == 0).mean()}
 
 
-def report(claim: Claim | ZooClaim, evidence: Evidence) -> list[dict]:
+def report(claim: AnyClaim, evidence: Evidence) -> list[dict]:
     """A claim's rows; none of a network that lacks what the test takes, which is said."""
     rows = []
     for name, measured in choose_evidence(claim, evidence).items():
-        title = name if isinstance(claim, ZooClaim) else network_title(name)
+        title = network_title(name) if isinstance(claim, Claim) else name
         try:
             finding = judge(claim, title, measured)
         except NotMeasuredError as lacking:
@@ -139,23 +143,26 @@ def report(claim: Claim | ZooClaim, evidence: Evidence) -> list[dict]:
     return rows
 
 
-def choose_evidence(claim: Claim | ZooClaim, evidence: Evidence) -> dict[str, NetworkEvidence | ZooEvidence]:
-    """What a claim is tested on: the zoo, by its group; or every explained network, the paper's own first."""
+def choose_evidence(claim: AnyClaim, evidence: Evidence) -> dict[str, NetworkEvidence | ZooEvidence | pd.DataFrame]:
+    """What a claim is tested on: a group, of the zoo or of twins; or every explained network, the paper's own first."""
     if isinstance(claim, ZooClaim):
         return {claim.group: evidence.zoo}
+    if isinstance(claim, TwinClaim):
+        return {} if evidence.twins is None else {claim.group: evidence.twins}
     own = [network for network in claim.networks if network in evidence.networks]
     return {network: evidence.networks[network] for network in [*own, *evidence.networks]}
 
 
-def name_papers(claim: Claim | ZooClaim) -> str:
+def name_papers(claim: AnyClaim) -> str:
     """Which networks the paper speaks of: `VGG-16, ResNet-50`, `without BN`."""
-    return claim.group if isinstance(claim, ZooClaim) else ", ".join(map(network_title, claim.networks))
+    return ", ".join(map(network_title, claim.networks)) or NONE if isinstance(claim, Claim) else claim.group
 
 
-def judge(claim: Claim | ZooClaim, title: str, measured: NetworkEvidence | ZooEvidence) -> Finding:
+def judge(claim: AnyClaim, title: str, measured: NetworkEvidence | ZooEvidence | pd.DataFrame) -> Finding:
     """What a claim's test finds; InputError, naming the claim, if tables lack the rows or columns that it asks for."""
+    judges = {Claim: lambda claim, measured: claim.test(measured), ZooClaim: judge_group, TwinClaim: judge_twins}
     try:
-        return judge_group(claim, measured) if isinstance(claim, ZooClaim) else claim.test(measured)
+        return judges[type(claim)](claim, measured)
     except (KeyError, IndexError, AttributeError) as error:
         lacking = f"the tables of {title} lack rows or columns that it asks for"
         said = " ".join(str(error).split())
@@ -169,6 +176,14 @@ def judge_group(claim: ZooClaim, zoo: ZooEvidence) -> Finding:
     members = {kind: list(map(network_title, zoo.networks(kind))) for kind in kinds}
     named = "; ".join(f"{len(names)} {KINDS[kind]}: {', '.join(names)}" for kind, names in members.items())
     return replace(finding, ours=f"{finding.ours}; {named}")
+
+
+def judge_twins(claim: TwinClaim, twins: pd.DataFrame) -> Finding:
+    """What the test of all twins finds, and which networks they are: poolings / strides."""
+    finding = claim.test(twins)
+    pairs = dict.fromkeys(zip(twins.network_a, twins.network_b, strict=True))
+    named = "; ".join(f"{network_title(first)} / {network_title(second)}" for first, second in pairs)
+    return replace(finding, ours=f"{finding.ours}; poolings / strides: {named}")
 
 
 if __name__ == "__main__":
@@ -186,6 +201,9 @@ if __name__ == "__main__":
     }
     for name, meaning in tables.items():
         parser.add_argument(f"--{name}", type=Path, nargs="*", default=[], help=f"{meaning}; one file for each network")
+    parser.add_argument(
+        "--twins", type=Path, nargs="*", default=[], help="comparisons of twins; one file for each pair"
+    )
     for table in ("accuracy", "outputs", "fits", "robustness"):
         parser.add_argument(f"--survey-{table}", type=Path, nargs="+", required=True, help="one file for each network")
     parser.add_argument("--test-images", type=Path, required=True, help="list of the test images")

@@ -8,6 +8,7 @@ that isn't explained is surveyed, and nothing else.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 from explanations.data.sets import find_set
 from explanations.errors import InputError
@@ -54,9 +55,26 @@ class Run:
         return ORDERS if self.compares_orders and not kind.signed else ORDERS[:1]
 
 
+class Twins(NamedTuple):
+    """Two networks that differ in how they halve their maps alone: by poolings, or by strides (Suppl. F.2)."""
+
+    poolings: str
+    strides: str
+
+    @property
+    def name(self) -> str:
+        """What their statistics are named after."""
+        return f"{self.poolings}-{self.strides}"
+
+
 def methods_of(*groups: str) -> list[MethodName]:
     """The kinds of methods of some groups, in order."""
     return [parse_kind(kind) for group in groups for kind in GROUPS[group]]
+
+
+def list_twins(config: Mapping) -> list[Twins]:
+    """All twins that a configuration names."""
+    return [Twins(**pair) for pair in config.get("twins", ())]
 
 
 class Plan:
@@ -68,6 +86,11 @@ class Plan:
         self.other = "" if other == self.usual else other  # empty: there is no other
         self.localised = find_set(config["images"]["source"]).masks
         self.explained = [name for name in self.networks if self.groups(name)]
+        self.twins = [twins for twins in list_twins(config) if all(self._averages(name) for name in twins)]
+
+    def _averages(self, network: str) -> bool:
+        """Whether averages over a network's layers are measured."""
+        return self.has(network, "layers", "aggregates")
 
     def groups(self, network: str) -> tuple[str, ...]:
         """The groups of methods that a network is explained by; none if it isn't."""
@@ -139,7 +162,7 @@ class Plan:
 
 
 def check_plan(config: Mapping) -> None:
-    """InputError, naming the key, for a group of methods that there isn't, or a variant that a network hasn't."""
+    """InputError, naming the key, for methods or variants that a network hasn't, and twins that can't be pairs."""
     for name, network in config["networks"].items():
         asked = network.get("explain", False)
         for place, group in enumerate(asked if isinstance(asked, list) else ()):
@@ -147,3 +170,17 @@ def check_plan(config: Mapping) -> None:
                 raise InputError(f"networks.{name}.explain.{place} is {group}; allowed are {', '.join(GROUPS)}")
         if "decayed" in network.get("variants", ()) and "decay" not in network:
             raise InputError(f"networks.{name}.variants names decayed; networks.{name}.decay is missing")
+    check_twins(config)
+
+
+def check_twins(config: Mapping) -> None:
+    """InputError, naming the key, unless twins are networks of the configuration, each in one pair."""
+    seen = set()
+    for place, twins in enumerate(list_twins(config)):
+        for key, name in twins._asdict().items():
+            said = f"twins.{place}.{key} is {name}"
+            if name not in config["networks"]:
+                raise InputError(f"{said}; allowed are {', '.join(config['networks'])}")
+            if name in seen:
+                raise InputError(f"{said}, which is named before; all must differ")
+            seen.add(name)

@@ -24,31 +24,28 @@ def test_the_generator_is_deterministic(tmp_path):
     assert generate(tmp_path / "d", split="train") != first
 
 
-def test_varied_images_depend_on_their_number_alone(tmp_path, monkeypatch):
+def test_images_depend_on_their_number_alone(tmp_path, monkeypatch):
     """Not on how many there are, nor on who paints them."""
     monkeypatch.setattr(make_digit_images, "IN_A_TASK", 7)
-    few = generate(tmp_path / "few", scenes="varied")
-    many = generate(tmp_path / "many", count=30, scenes="varied", threads=2)
+    few = generate(tmp_path / "few")
+    many = generate(tmp_path / "many", count=30, threads=2)
     assert few.items() <= many.items() and len(many) == 60
-    assert few.keys() == generate(tmp_path / "plain").keys()
-    assert not few.items() & generate(tmp_path / "other", "tuning", scenes="varied").items()
+    assert not few.items() & generate(tmp_path / "other", "tuning").items()
 
 
-@pytest.mark.parametrize(
-    ("scenes", "split", "least", "most"), [("varied", "val", 0.3, 0.7), ("varied", "start", 0.75, 0.9)]
-)
-def test_digits_are_as_high_as_the_scenes_say(tmp_path, scenes, split, least, most):
-    generate(tmp_path, split, count=40, size=96, scenes=scenes)
+@pytest.mark.parametrize(("split", "least", "most"), [("val", 0.3, 0.7), ("start", 0.75, 0.9)])
+def test_digits_are_as_high_as_is_said(tmp_path, split, least, most):
+    generate(tmp_path, split, count=40, size=96)
     heights = [np.asarray(Image.open(path)).any(1).sum() / 96 for path in (tmp_path / "masks").rglob("*.png")]
     # a turned digit may be higher by a little, and some scans have empty rows
     assert 0.6 * least < min(heights) < most and least < np.median(heights) < max(heights) < 1.15 * most
 
 
-def test_varied_backgrounds_have_all_hues(tmp_path):
-    material = make_digit_images.Material.of_split("val", make_digit_images.SCENES["varied"], 0)
+def test_backgrounds_have_all_hues(tmp_path):
+    material = make_digit_images.Material.of_split("val", 0)
     assert len(material.photographs) == 3
     rng = np.random.default_rng(0)
-    crops = [crop(material.photographs[k % 3], 64, rng, material.scenes) for k in range(60)]
+    crops = [crop(material.photographs[k % 3], 64, rng) for k in range(60)]
     assert {found.shape for found in crops} == {(64, 64, 3)} and all(
         0 <= found.min() <= found.max() <= 255 for found in crops
     )
@@ -99,7 +96,7 @@ def test_masks_are_where_the_digit_covers_the_photograph(tmp_path, monkeypatch):
     for name, (canvas, alpha) in zip(names, painted[2::3], strict=True):  # the digit comes after two scraps
         assert np.array_equal(np.asarray(Image.open(tmp_path / "images" / name)), canvas.round())
         assert np.array_equal(np.asarray(Image.open(tmp_path / "masks" / name)), np.where(alpha > 0.5, 255, 0))
-        assert 0.05 < (alpha > 0.5).mean() < 0.5
+        assert 0.01 < (alpha > 0.5).mean() < 0.4
 
 
 @pytest.mark.parametrize("seed", range(5))

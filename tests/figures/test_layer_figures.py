@@ -118,6 +118,7 @@ def test_several_networks_stand_below_each_other(tmp_path, flags, panels):
     plot_variants.main(**variants(tmp_path, *NETWORKS), measure="e_minus", maps="saliency", **flags)
     assert len(panels) == 3 * len(NETWORKS)
     plot_aggregates.main(
+        columns=3,
         **aggregates(tmp_path, *NETWORKS),
         measures=["e_minus"],
         reverse=[],
@@ -134,7 +135,7 @@ def test_sizes_change_where_the_layers_do_measured_or_not(world, tmp_path, flags
     shard = write_shard(tmp_path / "s.h5", world.manifest, [8, 8, 8, 4, 4, 1, 2])
     methods = ["gradient", "input", "activity_with_input", *(f"activity_{l}" for l in (1, 4, 6))]
     summaries = write_summaries(tmp_path / "s.csv", [*methods, "activity_from_1", "activity_from_4"])
-    chosen = {"measures": ["e_minus", "delta_e_minus"], "reverse": [], "fullgrad": [], "maps": "saliency"}
+    chosen = {"measures": ["e_minus", "delta_e_minus"], "reverse": [], "fullgrad": [], "maps": "saliency", "columns": 3}
     plot_aggregates.main([summaries], shards=[shard], comparisons=[], **chosen, **flags)
     for ax in panels:
         lines = [line.get_xdata()[0] for line in ax.lines if len(set(line.get_xdata())) == 1]
@@ -150,7 +151,7 @@ def test_figures_are_drawn(tmp_path, flags, name):
     plot_variants.main(**variants(tmp_path, name, "four"), measure="e_minus", maps="signed", **flags)
     files = aggregates(tmp_path, name, "four", "gaps" if name == "forty" else "forty")
     plot_aggregates.main(
-        **files, measures=["e_minus"], reverse=[], fullgrad=[name], maps="saliency", shards=[], **flags
+        columns=3, **files, measures=["e_minus"], reverse=[], fullgrad=[name], maps="saliency", shards=[], **flags
     )
     assert flags["png"].read_bytes().startswith(b"\x89PNG") and flags["pdf"].read_bytes().startswith(b"%PDF")
 

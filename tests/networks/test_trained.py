@@ -15,7 +15,6 @@ import take_network
 from explanations.files.descriptions import read_description
 from explanations.networks.files import load_network, save_network
 from explanations.networks.trained import describe_decay, describe_training, find_trained, read_recipe, training_seed
-from write_cost import lay_over
 
 TRAINING = {"epochs": 1, "batch": 5, "learning_rate": 0.1, "weight_decay": 0.0}
 CONFIG = {
@@ -67,7 +66,6 @@ def test_all_that_was_trained_is_taken(trained):
         ("images.train_count", 31, ""),
         ("images.start_count", 11, "a aa"),  # b alone begins with those
         ("images.val_count", 30, "a aa b"),
-        ("images.scenes", "varied", ""),
         ("images.source", "folder", ""),
         ("images.tuning_count", 20, "a b"),
         ("networks.a.arguments.width", 2, "b"),
@@ -130,20 +128,36 @@ def test_a_taken_network_is_the_same_file_and_is_checked(trained, tmp_path, caps
 # --- those that come with the repository --------------------------------------------------------------------------
 
 SHIPPED = sorted((ROOT / "resources/networks").glob("*/*.safetensors"))
-VARIED = yaml.safe_load((ROOT / "config/varied.yaml").read_text())
+EMBEDDED = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_shipped_networks_are_whole_small_and_taken(path):
-    config = lay_over(yaml.safe_load((ROOT / "config/config.yaml").read_text()), VARIED)
     _, description = load_network(path)
     assert path.stat().st_size < 2e6
-    assert find_trained(ROOT / "resources/networks", config)[path.parent.name, path.stem] == path
-    assert description.record["test_images"] == config["images"]["val_count"]
+    assert find_trained(ROOT / "resources/networks", EMBEDDED)[path.parent.name, path.stem] == path
+    assert description.record["test_images"] == EMBEDDED["images"]["val_count"]
     assert 0.8 < description.record["accuracy"] <= 1
     if path.stem == "decayed":
         original = path.with_name("original.safetensors")
         assert description.record["accuracy"] > read_description(original).record["accuracy"] - 0.05
+
+
+def test_all_networks_of_the_embedded_experiment_are_shipped():
+    found = find_trained(ROOT / "resources/networks", EMBEDDED)
+    decaying = {name for name, network in EMBEDDED["networks"].items() if "decay" in network}
+    assert {name for name, variant in found if variant == "original"} == set(EMBEDDED["networks"])
+    assert {name for name, variant in found if variant == "decayed"} == decaying
+
+
+def test_twins_decide_equally_well():
+    """Within two points, so that how they halve their maps is all that they differ in."""
+    for twins in EMBEDDED["twins"]:
+        first, second = (
+            read_description(ROOT / f"resources/networks/{name}/original.safetensors").record["accuracy"]
+            for name in twins.values()
+        )
+        assert abs(first - second) <= 0.02
 
 
 def test_the_papers_networks_are_shipped_and_decide_well():

@@ -21,13 +21,14 @@ from explanations.figures.catalogue import (
 from explanations.plan import GROUPS, VARIANTS, Plan, Run, check_plan, methods_of
 
 EMBEDDED = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+PAPERS = ("vgg16", "resnet50")
 DECAY = EMBEDDED["networks"]["vgg16"]["decay"]
 
 
 def configuration(**networks: dict) -> dict:
     """The embedded configuration with other networks, and no choice of what figures show."""
     figures = {**EMBEDDED["figures"], "networks": {}, "no_fullgrad": [], "fig7": {"images": [0], "methods": {}}}
-    return {**copy.deepcopy(EMBEDDED), "networks": networks, "figures": figures}
+    return {**copy.deepcopy(EMBEDDED), "networks": networks, "figures": figures, "twins": []}
 
 
 def test_the_papers_measurement():
@@ -43,7 +44,14 @@ def test_the_papers_measurement():
     wanted = Run("vit", "original", "bilinear", ("layers", "aggregates"), compares_orders=True)
     assert list(plan.runs("vit")) == [wanted]
     assert not list(plan.runs("alexnet")) and not plan.variants("alexnet") and not plan.tables("alexnet")
-    assert plan.explained == ["vgg16", "resnet50", "efficientnet", "convnext", "vit"]
+    assert plan.explained == [
+        *PAPERS,
+        "vgg16_strides",
+        "resnet50_poolings",
+        "efficientnet",
+        "convnext",
+        "vit",
+    ]
     assert plan.comparisons("resnet50") == ["aggregates-original-bilinear", "decayed-bilinear"]
 
 
@@ -143,13 +151,13 @@ def test_any_network_has_the_figures_that_it_has_variants_for():
     shown = choose_networks(Plan(config), config["figures"])
     made = {figure for figure in FIGURES if can_be_made(figure, shown)}
     assert FIGURES.keys() - made == {
-        *("fig4", "fig7", "figS6", "figS7", "figS8", "figS9", "figS10", "figS11", "figM", "figP")
+        *("fig4", "fig7", "figS6", "figS7", "figS8", "figS9", "figS10", "figS11", "figT", "figM", "figP")
     }
     config = configuration(mine={"explain": True, "decay": DECAY, "decay_trials": {"steps": [5], "temperature": []}})
     config["figures"]["fig7"]["methods"] = {"mine": ["input"]}
     config["figures"]["figP"] = {"images": [0], "methods": {"mine": ["activity_1"]}}
     shown = choose_networks(Plan(config), config["figures"])
-    assert {figure for figure in FIGURES if not can_be_made(figure, shown)} == {"figM"}  # figure 6 shows all
+    assert {figure for figure in FIGURES if not can_be_made(figure, shown)} == {"figT", "figM"}  # figure 6 shows all
 
 
 def test_a_figure_that_can_not_be_made_says_what_it_lacks():
@@ -157,9 +165,39 @@ def test_a_figure_that_can_not_be_made_says_what_it_lacks():
     assert say_what_lacks("fig5", settings) == "fig5 can't be made: figures.networks.fig5 names no network"
     assert say_what_lacks("fig7", {}) == "fig7 can't be made: figures.fig7.methods names no network"
     assert say_what_lacks("figP", {}) == "figP can't be made: figures.figP.methods names no network"
+    assert say_what_lacks("figM", {}).endswith("which fig6 and figT don't show, and the configuration has none")
     assert say_what_lacks("figS7", {}).endswith(
         "a network with trials of decay (decay_trials), and the configuration has none"
     )
+
+
+def test_twins_are_shown_in_pairs_and_nowhere_else_unless_asked():
+    twins = {"explain": ["layers", "aggregates"]}
+    config = configuration(a=twins, b=twins, c=twins, d=twins, e=twins)
+    config["twins"] = [{"poolings": "d", "strides": "a"}, {"poolings": "b", "strides": "c"}]
+    config["figures"]["networks"] = {"fig6": ["a"]}
+    check_plan(config)
+    shown = choose_networks(Plan(config), config["figures"])
+    assert shown["figT"] == ["d", "a", "b", "c"] and shown["figM"] == ["e"]
+    config["networks"]["c"] = {"explain": ["layers"]}
+    check_plan(config)
+    assert choose_networks(Plan(config), config["figures"])["figT"] == ["d", "a"]
+
+
+@pytest.mark.parametrize(
+    ("twins", "message"),
+    [
+        ([{"poolings": "a", "strides": "x"}], "twins.0.strides is x; allowed are a, b, c"),
+        ([{"poolings": "a", "strides": "a"}], "twins.0.strides is a, which is named before; all must differ"),
+        (
+            [{"poolings": "a", "strides": "b"}, {"poolings": "b", "strides": "c"}],
+            "twins.1.poolings is b, which is named before; all must differ",
+        ),
+    ],
+)
+def test_twins_that_are_none(twins, message):
+    networks = {name: {"explain": ["layers", "aggregates"]} for name in "abc"}
+    assert refused(check_plan, {**configuration(**networks), "twins": twins}) == message
 
 
 def test_the_schema_knows_the_variants():
@@ -189,6 +227,7 @@ def test_methods_under_their_maps_are_measured():
     [
         ({"fig9": ["mine"]}, f"figures.networks.fig9: allowed are {', '.join(CHOOSABLE)}"),
         ({"fig7": ["mine"]}, f"figures.networks.fig7: allowed are {', '.join(CHOOSABLE)}"),
+        ({"figT": ["mine"]}, f"figures.networks.figT: allowed are {', '.join(CHOOSABLE)}; figT shows those of twins"),
         ({"fig6": ["none"]}, "figures.networks.fig6: none is no network; there are mine, other"),
         ({"fig6": ["other"]}, "figures.networks.fig6: other can't be shown; allowed is a network explained by "),
         (

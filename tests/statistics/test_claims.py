@@ -6,7 +6,7 @@ import pytest
 from conftest import measured, refused
 
 from explanations.statistics import claim_tests
-from explanations.statistics.claims import CLAIMS, ZOO_GROUPS, ZooClaim
+from explanations.statistics.claims import CLAIMS, ZOO_GROUPS, TwinClaim, ZooClaim
 from explanations.statistics.evidence import AGREEMENT, NetworkEvidence, ZooEvidence
 from explanations.statistics.verdicts import (
     NOT_SUPPORTED,
@@ -230,7 +230,8 @@ def test_tables_that_lost_all_rows_decide_nothing(claim):
     """One line that names the claim, or no verdict; never a traceback."""
     lost = pd.DataFrame()
     network = NetworkEvidence(dict.fromkeys(TABLES, lost), {"original": 1.0}, 0, [1, 2, 3])
-    found = ZooEvidence(dict.fromkeys(SURVEYS, lost)) if isinstance(claim, ZooClaim) else network
+    others = {ZooClaim: ZooEvidence(dict.fromkeys(SURVEYS, lost)), TwinClaim: lost}
+    found = others.get(type(claim), network)
     assert refused(judge, claim, "ViT", found).startswith(f"claim {claim.number}: the tables of ViT lack ")
 
 
@@ -238,8 +239,9 @@ def test_tables_that_lost_all_rows_decide_nothing(claim):
 def test_claims_of_what_was_not_measured_are_left_out(claim):
     columns = ["network", "k", "normalisation", "change", "value"]
     empty = ZooEvidence(dict.fromkeys(SURVEYS, pd.DataFrame(columns=columns)))
+    others = {ZooClaim: empty, TwinClaim: pd.DataFrame(columns=["family", "log10_p", "network_a", "network_b"])}
     with pytest.raises(NotMeasuredError):
-        judge(claim, "ViT", empty if isinstance(claim, ZooClaim) else measured())
+        judge(claim, "ViT", others.get(type(claim), measured()))
 
 
 ONE_LAYER = pd.concat([rows(("activity_1", 0.5, 0.1)), rows(("input", 0.5, 0.1))])
@@ -253,7 +255,7 @@ ONE_LAYER = pd.concat([rows(("activity_1", 0.5, 0.1)), rows(("input", 0.5, 0.1))
         ("12b", {"correlations": pd.DataFrame({"comparison": ["bias"]})}),
         ("12b", {"correlations": pd.DataFrame({"comparison": "zeroed", "layer": [0, 1, 2], "median": 0.5})}),
         ("13b", {"variants": rows(("activity_1", 0.5, 0.1), family="variant")}),
-        *((number, {"aggregates": ONE_LAYER}) for number in ("3", "4a", "5a", "6a", "6b", "7", "15")),
+        *((number, {"aggregates": ONE_LAYER}) for number in ("3", "4a", "5a", "6a", "6b", "7", "15", "20", "21")),
         *((number, {"biases": rows(("input", 0.5, 0.1))}) for number in ("1", "16")),
         ("17", {"biases": rows(("input", 0.5, 0.1)), "biases_other": rows(("input", 0.5, 0.1))}),
     ],
@@ -262,6 +264,31 @@ def test_claims_of_what_a_networks_tables_lack_are_left_out(number, tables):
     """A variant that isn't explained, a network of a layer or two: no verdict is better than one about nothing."""
     with pytest.raises(NotMeasuredError):
         judge(BY_NUMBER[number], "ViT", measured(layers=[1], **tables))
+
+
+def test_all_layers_against_the_best_single_one():
+    """The best by its own median is named, and how the average of all compares with it."""
+    table = rows(("activity_from_1", 0.4, 1e-3), ("activity_from_1", -0.3, 0.01), family="all_layers")
+    table = table.assign(method_b=["activity_1", "activity_2"], median_a=0.2, median_b=[0.1, 0.3])
+    found = judge(BY_NUMBER["20"], "ViT", measured(layers=[1, 2], aggregates=table))
+    assert found.verdict == NOT_SUPPORTED and found.ours.startswith("1 of 2 as claimed, 1 against; ")
+    assert found.ours.endswith("the best single layer is 2, median 0.300 against 0.200, p = 0.01")
+    better = table.assign(effect_size=0.3)
+    assert judge(BY_NUMBER["20"], "ViT", measured(layers=[1, 2], aggregates=better)).verdict == SUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("effect", "p", "verdict", "said"),
+    [
+        (-0.3, 0.01, NOT_SUPPORTED, "worse: l = 2"),
+        (-0.3, 0.2, UNDECIDED, "worse: none"),
+        (0.3, 0.01, SUPPORTED, "worse: none"),
+    ],
+)
+def test_layers_that_are_worse_than_another_images(effect, p, verdict, said):
+    table = rows(("activity_1", 0.4, 1e-3), ("activity_2", effect, p), ("gradient", -0.9, 1e-9), family="noise")
+    found = judge(BY_NUMBER["21"], "ViT", measured(layers=[1, 2], aggregates=table))
+    assert found.verdict == verdict and found.ours.endswith(said)
 
 
 def test_a_change_of_the_input_that_was_not_surveyed_is_left_out():

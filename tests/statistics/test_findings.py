@@ -78,7 +78,7 @@ def find(
     report_findings.main(
         **{"experiment": "small", "shards": shards, "decayed": files, "biases": [], "biases_other": [], "variants": []},
         **{"aggregates": [folder / f"{network}-aggregates.csv" for network in verdicts]},
-        **{"correlations": [], "gross_sums": [], "test_images": folder / "test_images.csv"},
+        **{"correlations": [], "gross_sums": [], "twins": [], "test_images": folder / "test_images.csv"},
         **{**of_survey, "output": folder / "findings.csv", "page": folder / "findings.html"},
     )
     return pd.read_csv(folder / "findings.csv", dtype=str), (folder / "findings.html").read_text()

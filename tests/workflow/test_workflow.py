@@ -18,7 +18,7 @@ from explanations.figures.catalogue import report_number
 from explanations.networks.sources.narrow import NARROW
 
 pytestmark = pytest.mark.workflow
-FIGURES = [*(f"fig{number}" for number in range(1, 8)), *(f"figS{number}" for number in range(1, 17)), "figM"]
+FIGURES = [*(f"fig{number}" for number in range(1, 8)), *(f"figS{number}" for number in range(1, 17)), "figT", "figM"]
 PARTS = (ROOT / "docs/parts.md").read_text()
 NETWORKS = yaml.safe_load((ROOT / "config/config.yaml").read_text())["networks"]
 ZOO = list(NETWORKS)
@@ -138,14 +138,14 @@ def test_an_experiment_without_the_papers_networks(fresh):
     whole = {**config, "whole": True, "experiment": "own", "networks": own, "figures": figures}
     (fresh / "own.yaml").write_text(yaml.safe_dump(whole, sort_keys=False))
     jobs = planned_jobs(fresh, "--configfile", "own.yaml")
-    assert {f"draw_{figure}" for figure in FIGURES} - jobs.keys() == {"draw_figS7", "draw_figM"}
+    assert {f"draw_{figure}" for figure in FIGURES} - jobs.keys() == {"draw_figS7", "draw_figT", "draw_figM"}
     assert jobs["train"] == 2 and jobs["extract_attributions"] == 4 and jobs["findings"] == 1
     jobs = planned_jobs(fresh, "results/own/findings.csv", "--configfile", "own.yaml")
     assert jobs["compare_aggregates"] == jobs["survey_network"] == 2 and jobs["compare_biases"] == 4
     assert jobs["compare_variants"] == jobs["compare_attributions"] == jobs["decay_biases"] == 1
     for figure, lacks in (
         ("figS7", "a network with trials of decay (decay_trials)"),
-        ("figM", "which fig6 doesn't show"),
+        ("figM", "which fig6 and figT don't show"),
     ):
         said = snakemake(fresh, figure, "--dry-run", "--configfile", "own.yaml", check=False)
         assert said.returncode != 0
@@ -196,7 +196,7 @@ def test_the_zoo_delays_no_other_figure(fresh, figure):
             continue
         network = re.search(r"network=(\w+)", body)
         group = "zoo" if name in ("survey_network", "decay_trial") else "other"
-        if name.startswith(("draw_figS", "draw_figM")):
+        if name.startswith(("draw_figS", "draw_figM", "draw_figT")):
             continue
         group = "zoo" if network and network[1] not in ("vgg16", "resnet50") else group
         priority = re.search(r"priority: (\d+)", body)
@@ -265,7 +265,6 @@ def test_shards_follow_the_configuration(fresh):
             {"networks": {"vgg16": {"training": {"start_epochs": 1}}}},
             "configuration: images.start_count is missing, of images.source digits; networks.vgg16.training.start",
         ),
-        ({"images": {"scenes": "wild"}}, "configuration: images.scenes is 'wild'; allowed is plain or varied"),
         (
             {"networks": {"vgg11": {"explain": "yes"}}},
             "networks.vgg11.explain is 'yes'; allowed is true, false, or a list",
@@ -544,24 +543,24 @@ def test_networks_that_come_with_the_repository_are_taken(tmp_path):
     folder = copy_workflow(tmp_path / "copy")
     shutil.copytree(ROOT / "resources/networks", folder / "resources/networks")
     files = [
-        f"results/varied/models/{name}/{variant}.safetensors"
+        f"results/embedded/models/{name}/{variant}.safetensors"
         for name in ("vgg16", "resnet50")
         for variant in ("original", "decayed")
     ]
-    varied = (*files, "--configfile", "config/varied.yaml")
-    assert planned_jobs(folder, *varied) == {"take_network": 2, "take_decayed": 2}
-    again = planned_jobs(folder, *varied, "config/from_scratch.yaml", "--config", "experiment=varied")
+    assert planned_jobs(folder, *files) == {"take_network": 2, "take_decayed": 2}
+    scratch = ("--configfile", "config/from_scratch.yaml", "--config", "experiment=embedded")
+    again = planned_jobs(folder, *files, *scratch)
     assert again["train"] == again["decay_biases"] == 2 and again["digit_images"] == 4
     (folder / "changed.yaml").write_text("networks: {resnet50: {decay: {steps: 3}}}")
-    changed = planned_jobs(folder, *varied, "changed.yaml")
+    changed = planned_jobs(folder, *files, "--configfile", "changed.yaml")
     assert changed["take_network"] == 2 and changed["take_decayed"] == changed["decay_biases"] == 1
-    snakemake(folder, *varied, "--cores", "2")
+    snakemake(folder, *files, "--cores", "2")
     for name in files:
-        kept = ROOT / "resources/networks" / Path(name).relative_to("results/varied/models")
+        kept = ROOT / "resources/networks" / Path(name).relative_to("results/embedded/models")
         assert (folder / name).read_bytes() == kept.read_bytes()
-    assert (folder / "results/varied/decay/vgg16/decayed.csv").is_file()
+    assert (folder / "results/embedded/decay/vgg16/decayed.csv").is_file()
     (folder / "resources/networks/vgg16/original.safetensors").write_bytes(b"")
-    said = snakemake(folder, *varied, check=False).stdout
+    said = snakemake(folder, *files, check=False).stdout
     assert "vgg16/original.safetensors: not a network file, or damaged; `make networks` makes it anew" in said
 
 

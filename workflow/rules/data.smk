@@ -31,7 +31,6 @@ rule digit_images:
         number=lookup("images/{split}_count", within=config, default=0),
         size=lookup("images/size", within=config, default=0),
         scraps=lookup("images/scraps", within=config, default=0),
-        scenes=lookup("images/scenes", within=config, default="plain"),
         seed=lookup("seed", within=config),
     shell:
         "python {input.code[0]:q}"
@@ -41,7 +40,6 @@ rule digit_images:
         " --count={params.number:q}"
         " --size={params.size:q}"
         " --scraps={params.scraps:q}"
-        " --scenes={params.scenes:q}"
         " --seed={params.seed:q}"
         " >{log:q} 2>&1"
 

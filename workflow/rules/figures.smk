@@ -197,6 +197,11 @@ DRAWN = {
         lambda networks: aggregates_and_sizes(networks) | aggregates_and_tests(networks),
         measures("delta_e_minus", "e_minus", fullgrad=True),
     ),
+    "figT": Drawn(
+        AGGREGATES,
+        lambda networks: aggregates_and_sizes(networks) | aggregates_and_tests(networks),
+        lambda networks: [*measures("delta_e_minus", "e_minus_noise")(networks), "--columns=2"],
+    ),
     "figP": Drawn("plot_measured_maps.py", measured_examples),
 }
 NAMED = {figure: DRAWN[figure].inputs(SHOWN[figure]) for figure in MADE}

@@ -53,6 +53,18 @@ def measurements(variant, *groups):
     )
 
 
+TWINS = {twins.name: twins for twins in PLAN.twins}
+
+
+def measurements_of_twin(kind):
+    """The results of removal by single layers and aggregates of one of a rule's twins, `poolings` or `strides`."""
+    return lambda wildcards: [
+        f"<results>/removal/{getattr(TWINS[wildcards.pair], kind)}/original-{PLAN.usual}/{method}-{shard}.h5"
+        for method in methods_of("layers", "aggregates")
+        for shard in REMOVAL_SHARDS
+    ]
+
+
 def orders_measured(wildcards):
     """The orders in which a rule's kind of method removes pixels; both if it is none of the plan's."""
     run = PLAN.find_run(wildcards.network, wildcards.variant, wildcards.upsampling)

@@ -6,6 +6,7 @@ compare_aggregates    layers, aggregates -> statistics/<network>/aggregates-<var
 compare_variants      decayed and original: layers, signed -> statistics/<network>/decayed-<upsampling>.csv
 compare_attributions  shards of the variants -> statistics/<network>/correlations.csv, gross_sums.csv
 measure_localisation  shards, masks -> statistics/<network>/localisation.csv: how much of the maps lies in objects' masks
+compare_twins         removal by layers and aggregates of two networks -> statistics/twins/<pair>.csv
 findings              all of these -> findings.csv, findings.html
 """
 
@@ -204,6 +205,43 @@ rule measure_localisation:
         " >{log:q} 2>&1"
 
 
+rule compare_twins:
+    input:
+        poolings=measurements_of_twin("poolings"),
+        strides=measurements_of_twin("strides"),
+        poolings_shard=lambda wildcards: f"<results>/attributions/{TWINS[wildcards.pair].poolings}/original/0.h5",
+        strides_shard=lambda wildcards: f"<results>/attributions/{TWINS[wildcards.pair].strides}/original/0.h5",
+        code=sources("compare_twins.py"),
+    output:
+        "<results>/statistics/twins/{pair}.csv",
+    log:
+        "<results>/logs/compare_twins/{pair}.log",
+    benchmark:
+        "<results>/benchmarks/compare_twins/{pair}.tsv"
+    wildcard_constraints:
+        pair="|".join(TWINS) or "$.",
+    priority: LATER
+    conda:
+        "../../envs/statistics.yaml"
+    threads: 1
+    resources:
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(10),
+    params:
+        resamples=lookup("statistics/resamples", within=config),
+        seed=lookup("seed", within=config),
+    shell:
+        "python {input.code[0]:q}"
+        " --poolings {input.poolings:q}"
+        " --strides {input.strides:q}"
+        " --poolings-shard={input.poolings_shard:q}"
+        " --strides-shard={input.strides_shard:q}"
+        " --output={output:q}"
+        " --resamples={params.resamples:q}"
+        " --seed={params.seed:q}"
+        " >{log:q} 2>&1"
+
+
 rule findings:
     input:
         shards=expand("<results>/attributions/{network}/original/0.h5", network=PLAN.explained),
@@ -218,6 +256,7 @@ rule findings:
         variants=statistics_tables(f"decayed-{PLAN.usual}"),
         correlations=statistics_tables("correlations"),
         gross_sums=statistics_tables("gross_sums"),
+        twins=expand("<results>/statistics/twins/{pair}.csv", pair=TWINS),
         accuracy=expand("<results>/survey/{network}/accuracy.csv", network=NETWORKS),
         outputs=expand("<results>/survey/{network}/outputs.csv", network=NETWORKS),
         fits=expand("<results>/survey/{network}/fits.csv", network=NETWORKS),
@@ -255,6 +294,7 @@ rule findings:
         " --variants {input.variants:q}"
         " --correlations {input.correlations:q}"
         " --gross-sums {input.gross_sums:q}"
+        " --twins {input.twins:q}"
         " --survey-accuracy {input.accuracy:q}"
         " --survey-outputs {input.outputs:q}"
         " --survey-fits {input.fits:q}"

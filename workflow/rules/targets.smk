@@ -67,5 +67,5 @@ STAGES = {
 TARGETS = {figure: (figure_title(figure, SHOWN[figure]), figure_files(figure)) for figure in MADE}
 for stage, (title, files) in STAGES.items():
     TARGETS[stage] = (title, [file for network in NETWORKS for file in files(network)])
-TARGETS["statistics"][1].extend(FINDINGS)
+TARGETS["statistics"][1].extend([*(f"statistics/twins/{pair}.csv" for pair in TWINS), *FINDINGS])
 TARGETS["figures"] = ("all figures", [file for figure in MADE for file in figure_files(figure)])

@@ -37,6 +37,10 @@ SIGNED = Need(
     "explained by layers and signed maps as its biases decayed (explain, decay)",
     lambda plan, name: plan.has(name, "layers", "signed") and plan.has(name, "layers", "signed", variant="decayed"),
 )
+PAIRED = Need(
+    "explained by layers and aggregates as its twin is (twins)",
+    lambda plan, name: any(name in twins for twins in plan.twins),
+)
 DECAYS = Need("whose biases decay (decay)", lambda plan, name: "decay" in plan.networks[name])
 TRIALS = Need(
     "with trials of decay (decay_trials)", lambda plan, name: any(plan.networks[name].get("decay_trials", {}).values())
@@ -48,7 +52,8 @@ class Figure:
     """A figure: its title, in which {} are the networks shown, its place in the report, and what it needs of them.
 
     `single`: it shows one network. `like` and `unlike`: unless the configuration chooses, it shows the networks of
-    another figure, or those that have what it needs and aren't shown there. Without a need it shows no network.
+    another figure, or those that have what it needs and aren't shown in others. `twins`: it shows
+    all twins, without a choice. Without a need it shows no network.
     """
 
     title: str
@@ -56,7 +61,8 @@ class Figure:
     need: Need | None = ANY
     single: bool = False
     like: str = ""
-    unlike: str = ""
+    unlike: tuple[str, ...] = ()
+    twins: bool = False
 
 
 FIGURES = {
@@ -83,11 +89,12 @@ FIGURES = {
     "figS14": Figure("δe₋, δe₊, δe_Δ", SUPPLEMENT, AGGREGATES, like="fig6"),
     "figS15": Figure("e₋, e₊, e_Δ", SUPPLEMENT, AGGREGATES, like="fig6"),
     "figS16": Figure("removal by noise maps", SUPPLEMENT, AGGREGATES, like="fig6"),
-    "figM": Figure("aggregating over layers of other networks", BEYOND, AGGREGATES, unlike="fig6"),
+    "figT": Figure("twins, which halve their maps by poolings or by strides", BEYOND, PAIRED, twins=True),
+    "figM": Figure("aggregating over layers of other networks", BEYOND, AGGREGATES, unlike=("fig6", "figT")),
     "figP": Figure("{}: images, decisions, and maps with their own measurement", BEYOND, EXPLAINED, single=True),
 }
 EXAMPLES = ("fig7", "figP")  # figures.<figure>.methods names their networks
-CHOOSABLE = [name for name, figure in FIGURES.items() if figure.need and name not in EXAMPLES]
+CHOOSABLE = [name for name, figure in FIGURES.items() if figure.need and not figure.twins and name not in EXAMPLES]
 
 
 def choose_networks(plan: Plan, settings: Mapping) -> dict[str, list[str]]:
@@ -99,7 +106,14 @@ def choose_networks(plan: Plan, settings: Mapping) -> dict[str, list[str]]:
     chosen = settings.get("networks", {})
     for name in chosen:
         if name not in CHOOSABLE:
-            other = f"; {name} shows those of figures.{name}.methods" if name in EXAMPLES else ""
+            shows = (
+                f"figures.{name}.methods"
+                if name in EXAMPLES
+                else "twins"
+                if name in FIGURES and FIGURES[name].twins
+                else ""
+            )
+            other = f"; {name} shows those of {shows}" if shows else ""
             raise InputError(f"figures.networks.{name}: allowed are {', '.join(CHOOSABLE)}{other}")
     for network in settings.get("no_fullgrad", ()):
         if network not in plan.networks:
@@ -123,8 +137,11 @@ def _name_examples(name: str, settings: Mapping) -> list[str]:
 def _default(figure: Figure, plan: Plan, shown: Mapping[str, list[str]]) -> list[str]:
     if figure.need is None:
         return []
+    if figure.twins:
+        return [name for twins in plan.twins for name in twins]
     names = shown[figure.like] if figure.like else plan.networks
-    able = [name for name in names if figure.need.holds(plan, name) and name not in shown.get(figure.unlike, ())]
+    elsewhere = {name for other in figure.unlike for name in shown[other]}
+    able = [name for name in names if figure.need.holds(plan, name) and name not in elsewhere]
     return able[:1] if figure.single else able
 
 
@@ -140,7 +157,9 @@ def _check_choice(name: str, asked: list[str], plan: Plan) -> None:
 
 
 def _key_of_networks(name: str) -> str:
-    return f"figures.{name}.methods" if name in EXAMPLES else f"figures.networks.{name}"
+    if name in EXAMPLES:
+        return f"figures.{name}.methods"
+    return "twins" if FIGURES[name].twins else f"figures.networks.{name}"
 
 
 def _check_methods(name: str, methods: Mapping[str, list[str]], plan: Plan) -> None:
@@ -170,7 +189,8 @@ def say_what_lacks(name: str, settings: Mapping) -> str:
     """Why a figure that can't be made can't, by a configuration's `figures`: one line."""
     if name in EXAMPLES or name in settings.get("networks", {}):
         return f"{name} can't be made: {_key_of_networks(name)} names no network"
-    beside = f", which {FIGURES[name].unlike} doesn't show" if FIGURES[name].unlike else ""
+    others = FIGURES[name].unlike
+    beside = f", which {' and '.join(others)} {'do' if len(others) > 1 else 'does'}n't show" if others else ""
     return f"{name} can't be made: it shows a network {FIGURES[name].need.what}{beside}, and the configuration has none"
 
 

@@ -11,6 +11,7 @@ from explanations.text import plain
 NETWORKS = {
     **{"vgg16": "VGG-16", "resnet50": "ResNet-50", "alexnet": "AlexNet", "vgg11": "VGG-11", "vgg19": "VGG-19"},
     **{"squeezenet": "SqueezeNet", "inception_v1": "Inception-v1", "vgg16_bn": "VGG-16-BN", "googlenet": "GoogLeNet"},
+    **{"vgg16_strides": "VGG-16 (strides)", "resnet50_poolings": "ResNet-50 (poolings)"},
     **{"resnet18": "ResNet-18", "densenet": "DenseNet", "mobilenet_v2": "MobileNet-V2"},
     **{"shufflenet_v2": "ShuffleNet-V2", "mnasnet": "MNASNet"},
     **{"efficientnet": "EfficientNet", "convnext": "ConvNeXt", "vit": "ViT"},

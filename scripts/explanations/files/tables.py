@@ -13,8 +13,8 @@ from explanations.text import from_cell, to_cell
 
 TEXT_COLUMNS = (  # a network may be called NA, 101 or 1e5
     *("experiment", "network", "variant", "upsampling", "method", "measure", "family", "comparison", "change"),
-    *("variant_a", "variant_b", "method_a", "method_b", "normalisation", "profile", "image", "class", "name"),
-    "result",
+    *("network_a", "network_b", "variant_a", "variant_b", "method_a", "method_b"),
+    *("normalisation", "profile", "image", "class", "name", "result"),
 )
 MISSING = ("", "nan", "NaN")  # in columns of numbers
 MAY_BE_MISSING = (  # a measure of no image, what a test does not have, deviation of one image, what is constant, x / 0

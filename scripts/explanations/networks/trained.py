@@ -11,7 +11,7 @@ from pathlib import Path
 from explanations.errors import InputError
 
 LONGEST = 2**24  # bytes of a file's header that are read
-GENERATED = ("source", "size", "scenes", "scraps")  # of images, that they depend on beside the seed and their counts
+GENERATED = ("source", "size", "scraps")  # of images, that they depend on beside the seed and their counts
 
 
 def describe_training(config: Mapping, name: str) -> dict:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from explanations.methods.names import MethodName, layers_of
+from explanations.methods.names import MethodName, layers_of, parse_method
 from explanations.statistics.evidence import NetworkEvidence, ZooEvidence
 from explanations.statistics.power import describe_need, images_by_interval, images_for
 from explanations.statistics.significance import ALPHA, describe_p, is_significant
@@ -373,4 +373,28 @@ def other_upsampling_halves(measured: NetworkEvidence) -> Finding:
     return judge_ratio(share, (0.35, 0.7), (0.2, 0.9), text)
 
 
-# fmt: off
+def all_layers_against_single(measured: NetworkEvidence) -> Finding:
+    rows = rows_of(measured.table("aggregates"), "all_layers", "delta_e_minus")
+    judged, best = judge_signs(rows, +1), rows.loc[rows.median_b.idxmax()]
+    text = f"the best single layer is {parse_method(best.method_b).layer}, median {best.median_b:.3f} "
+    text += f"against {best.median_a:.3f}, p = {describe_p(best.log10_p_holm)}"
+    return replace(judged, ours=f"{judged.ours}; {text}")
+
+
+def layers_against_noise(measured: NetworkEvidence) -> Finding:
+    table = measured.table("aggregates")
+    rows = rows_of(table, "noise", "delta_e_minus", method_a=names_at(ACTIVITY, layers_in(table)))
+    judged = judge_signs(rows, +1)
+    worse = rows[is_significant(rows.log10_p_holm) & (rows.effect_size < 0)].method_a
+    named = ", ".join(str(parse_method(method).layer) for method in worse)
+    return replace(judged, ours=f"{judged.ours}; worse: {f'l = {named}' if named else 'none'}")
+
+
+def strides_against_poolings(family: str, sign: int) -> Callable[[pd.DataFrame], Finding]:
+    """A family of statistics.twins, poolings less strides, has that sign in every pair; Holm over the pairs."""
+
+    def test(twins: pd.DataFrame) -> Finding:
+        rows = twins[twins.family == family]
+        return judge_signs(rows.assign(log10_p_holm=adjust_holm(rows.log10_p.to_numpy())), sign)
+
+    return test

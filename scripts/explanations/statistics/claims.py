@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pandas as pd
+
 from explanations.statistics import claim_tests as tests
 from explanations.statistics.evidence import NetworkEvidence, ZooEvidence
 from explanations.statistics.verdicts import Finding
@@ -10,7 +12,10 @@ from explanations.statistics.verdicts import Finding
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim that the paper makes of one or two networks, its numbers there, and how to test it on any network."""
+    """A claim that the paper makes of one or two networks, its numbers there, and how to test it on any network.
+
+    Of no network, where it is what figures show and the paper doesn't speak of.
+    """
 
     number: str
     networks: tuple[str, ...]
@@ -30,10 +35,23 @@ class ZooClaim:
     test: Callable[[ZooEvidence], Finding]  # is given the group alone
 
 
+@dataclass(frozen=True)
+class TwinClaim:
+    """A claim of pairs of networks that differ in how they halve their maps alone, of all pairs as a whole."""
+
+    number: str
+    statement: str
+    paper: str
+    test: Callable[[pd.DataFrame], Finding]  # is given the rows of all pairs
+    group: str = "twins"
+
+
 KINDS = {"none": "without BN", "batch": "with BN"}  # of normalisation, in the paper's words
 ZOO_GROUPS = {**{name: (kind,) for kind, name in KINDS.items()}, "zoo": tuple(KINDS)}
 VGG, RESNET = ("vgg16",), ("resnet50",)
 BOTH = (*VGG, *RESNET)
+
+AnyClaim = Claim | ZooClaim | TwinClaim
 
 # fmt: off
 CLAIMS = (
@@ -99,5 +117,13 @@ CLAIMS = (
     ZooClaim("18b", "zoo",
              "Networks without batch normalisation are the most robust to shifting the input (a full range)",
              "most robust (fig. S2)", tests.robust_without_batch_norm("shift", 1)),
+    TwinClaim("19a", "Strides without pooling leave artefacts in the layers before them (dips of e₋^ξ)",
+              "suspected: minima in ResNet-50, none in VGG-16 (fig. S16)", tests.strides_against_poolings("dip", -1)),
+    TwinClaim("19b", "With poolings, averaging over all layers gains more over the top two (δe₋)",
+              "suspected (discussion, § F.2)", tests.strides_against_poolings("gain", +1)),
+    Claim("20", (), "The average of all layers beats every single layer (δe₋)",
+          "not asked (seen in fig. 6)", tests.all_layers_against_single),
+    Claim("21", (), "Every layer's maps are better than another image's (δe₋ > 0)",
+          "not asked (seen in fig. 6)", tests.layers_against_noise),
 )
 # fmt: on

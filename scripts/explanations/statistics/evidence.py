@@ -60,7 +60,11 @@ class ZooEvidence:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A run's statistics: of each explained network, in the configuration's order, and of the zoo."""
+    """A run's statistics: of each explained network, in the configuration's order, of the zoo, and of all twins.
+
+    `twins` has a pair's rows below another's; None if there are none.
+    """
 
     networks: Mapping[str, NetworkEvidence]
     zoo: ZooEvidence
+    twins: pd.DataFrame | None = None
