@@ -14,10 +14,10 @@ from explanations.networks.biases import count_biases, zero_biases
 from explanations.networks.files import build_network, load_network, save_network
 from explanations.networks.sources.narrow import NARROW, inception_v1
 
-ZOO = yaml.safe_load((ROOT / "config/config.yaml").read_text())["networks"]
-WITHOUT = {"alexnet", "vgg11", "vgg16", "vgg19", "squeezenet", "inception_v1"}
+EMBEDDED = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+ZOO, SIZE = EMBEDDED["networks"], EMBEDDED["images"]["size"]
+WITHOUT = {"alexnet", "vgg11", "vgg16", "vgg16_strides", "vgg19", "squeezenet", "inception_v1"}
 LAYER_NORM = {"convnext", "vit"}
-SIZE = 48
 OWN_FLAGS = {"alexnet", "vgg11", "vgg16", "vgg19", "vgg16_bn", "resnet50"}  # made to fit small images
 FULL = (NARROW.keys() & set(torchvision.models.list_models())) - OWN_FLAGS
 

@@ -118,7 +118,7 @@ def test_nothing_is_evaluated_as_code():
 TRAINING = EMBEDDED["networks"]["vgg16"]["training"]
 SAMPLE = {  # every key
     **{**EMBEDDED, "whole": True, "experiment": "safety", "device": "cpu", "pathvars": {"results": "a"}},
-    **{"training_seed": 0, "trained": "a"},
+    **{"training_seed": 0, "trained": "a", "twins": [{"poolings": "vgg16", "strides": "resnet50"}]},
     "images": {
         **{**EMBEDDED["images"], "source": "folder", "folder": "a", "tuning": "a", "labels": "none"},
         **{"package": "a", "version": "1.0", "sha256": 64 * "0", "test": ["a"], "train": ["a"]},

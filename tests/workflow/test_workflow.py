@@ -27,6 +27,8 @@ MINE = {**TIMM, "training": {"epochs": 1, "batch": 64, "learning_rate": 0.01, "w
 FIRST_IMAGE = {"fig2": {"image": 0}, "fig4": {"image": 0}, "fig7": {"images": [0]}}
 EXPLAINED = [name for name, network in NETWORKS.items() if network.get("explain")]
 OTHERS = [name for name in EXPLAINED if name not in ("vgg16", "resnet50")]
+TWINS = ["vgg16_strides", "resnet50_poolings"]
+LATER = [name for name in OTHERS if name not in TWINS]
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,7 @@ def test_every_stage_is_a_target(fresh, stage, rules, later):
 
 
 def test_every_network_is_a_target(fresh):
-    images = {"digit_images": 2, "test_images": 1, "train_images": 1}
+    images = {"digit_images": 3, "test_images": 1, "train_images": 1, "start_images": 1}
     assert planned_jobs(fresh, "alexnet") == {**images, "train": 1, "survey_network": 1}
     jobs = planned_jobs(fresh, "vgg16")
     assert jobs["train"] == jobs["decay_biases"] == jobs["zero_biases"] == jobs["survey_network"] == 1
@@ -114,14 +116,21 @@ def test_fig5_needs_no_resnet_and_no_decay(fresh):
 
 
 def test_three_later_families_are_explained():
-    assert OTHERS == ["efficientnet", "convnext", "vit"]
+    assert LATER == ["efficientnet", "convnext", "vit"]
 
 
 def test_figm_needs_the_other_networks_alone(fresh):
     jobs = planned_jobs(fresh, "figM")
-    assert jobs["train"] == jobs["extract_attributions"] == jobs["compare_aggregates"] == len(OTHERS)
-    assert jobs["measure_removal"] == 8 * len(OTHERS) and jobs["summarise_removal"] == 2 * len(OTHERS)
+    assert jobs["train"] == jobs["extract_attributions"] == jobs["compare_aggregates"] == len(LATER)
+    assert jobs["measure_removal"] == 8 * len(LATER) and jobs["summarise_removal"] == 2 * len(LATER)
     assert not jobs.keys() & {"zero_biases", "decay_biases", "survey_network"}
+
+
+def test_figt_needs_the_twins_alone(fresh):
+    jobs = planned_jobs(fresh, "figT")
+    assert jobs["train"] == jobs["extract_attributions"] == jobs["compare_aggregates"] == 2 * len(TWINS)
+    assert jobs["measure_removal"] == 8 * 2 * len(TWINS) and "compare_twins" not in jobs
+    assert planned_jobs(fresh, "results/embedded/statistics/twins/vgg16-vgg16_strides.csv")["compare_twins"] == 1
 
 
 def test_an_experiment_without_the_papers_networks(fresh):
@@ -135,7 +144,7 @@ def test_an_experiment_without_the_papers_networks(fresh):
         "no_fullgrad": [],
         "fig7": {"images": [0], "methods": {"vgg11": ["input"]}},
     }
-    whole = {**config, "whole": True, "experiment": "own", "networks": own, "figures": figures}
+    whole = {**config, "whole": True, "experiment": "own", "networks": own, "figures": figures, "twins": []}
     (fresh / "own.yaml").write_text(yaml.safe_dump(whole, sort_keys=False))
     jobs = planned_jobs(fresh, "--configfile", "own.yaml")
     assert {f"draw_{figure}" for figure in FIGURES} - jobs.keys() == {"draw_figS7", "draw_figT", "draw_figM"}
@@ -179,7 +188,7 @@ def test_any_network_can_be_explained(fresh):
 @pytest.mark.parametrize("figure", ["fig3", "figS1", "figS2", "figS3", "figS4", "figS5"])
 def test_the_zoos_figures_need_its_survey_alone(fresh, figure):
     jobs = planned_jobs(fresh, figure)
-    images = {"digit_images": 2, "test_images": 1, "train_images": 1}
+    images = {"digit_images": 3, "test_images": 1, "train_images": 1, "start_images": 1}
     assert jobs == {**images, "train": len(ZOO), "survey_network": len(ZOO), f"draw_{figure}": 1}
 
 
@@ -260,10 +269,6 @@ def test_shards_follow_the_configuration(fresh):
         (
             {"removal": {"precision": "half"}},
             "removal.precision is 'half'; allowed is float32, tf32, bfloat16 or float16",
-        ),
-        (
-            {"networks": {"vgg16": {"training": {"start_epochs": 1}}}},
-            "configuration: images.start_count is missing, of images.source digits; networks.vgg16.training.start",
         ),
         (
             {"networks": {"vgg11": {"explain": "yes"}}},
@@ -447,7 +452,7 @@ def test_figures_are_listed_by_their_numbers():
     """The report sorts them by their labels, as text; the table of jobs is made by docs/gather_times.py."""
     labels = list(map(report_number, catalogue.FIGURES))
     main, more = (sorted(label for label in labels if label.startswith("S") is more) for more in (False, True))
-    assert main == [*map(str, range(1, 8)), "M", "P"]
+    assert main == [*map(str, range(1, 8)), "M", "P", "T"]
     assert more == [f"S{number:02d}" for number in range(1, 17)]
     rows = re.findall(r"^\| draw_figS(\d+) ", (ROOT / "docs/cluster.md").read_text(), re.MULTILINE)
     assert rows == [*map(str, range(1, 17))]

@@ -117,9 +117,9 @@ def list_file(split):
 
 def tuning_split():
     """The split whose images decay tunes networks on: images of their own, or those to train on."""
-    return (
-        "tuning" if {"tuning", "tuning_count"} & {key for key, value in config["images"].items() if value} else "train"
-    )
+    images = config["images"]
+    own = images.get("tuning") or (DATA_SET.obtained == GENERATED and "tuning_count" in images)
+    return "tuning" if own else "train"
 
 
 def note_file(split):
@@ -258,9 +258,9 @@ def check_images():
     if trained and "size" not in images:
         raise WorkflowError(f"configuration: images.size is missing; networks.{trained[0]} is trained here")
     starting = [name for name in trained if config["networks"][name]["training"].get("start_epochs")]
-    if starting and (DATA_SET.obtained != GENERATED or "start_count" not in images):
-        said = f"networks.{starting[0]}.training.start_epochs are of images of large digits, which are generated"
-        raise WorkflowError(f"configuration: images.start_count is missing, of images.source digits; {said}")
+    if starting and DATA_SET.obtained == GENERATED and "start_count" not in images:
+        said = f"networks.{starting[0]}.training.start_epochs are of images of large digits"
+        raise WorkflowError(f"configuration: images.start_count is missing; {said}")
     wanted = ["tuning"] if images.get("tuning") else []
     if DATA_SET.obtained == GIVEN:
         wanted += ["val"] if wanted and not trained else ["val", "train"]

@@ -2,9 +2,12 @@
 
 
 def easier_images(wildcards):
-    """The easier images that a network's training begins with, and their list; nothing if it begins with the others."""
+    """The easier images that a network's training begins with, and their list; nothing if it begins with the others.
+
+    Only generated images have easier ones.
+    """
     wanted = config["networks"][wildcards.network]["training"].get("start_epochs")
-    return [generated("start"), list_file("start")] if wanted else []
+    return [generated("start"), list_file("start")] if wanted and DATA_SET.obtained == GENERATED else []
 
 
 def flags_to_start(wildcards, input):
