@@ -80,9 +80,9 @@ def plain(value: float) -> float | None:
 
 
 def count_images(results: Path, config: dict) -> dict:
-    """Images that are evaluated, tested on and trained on, and classes."""
+    """Images that are evaluated and tested on, and classes."""
     counts = {"evaluated": len(read_manifest(results / "manifest.csv"))}
-    counts |= {split: len(read_manifest(results / f"{split}_images.csv")) for split in ("test", "train")}
+    counts["test"] = len(read_manifest(results / "test_images.csv"))
     return counts | {"classes": config["images"]["classes"]}
 
 

@@ -1,8 +1,10 @@
 """Make the saliency maps of a few images at the images' size, for a figure of examples (figs 7 and P).
 
-In:  the manifest and its folder of images, a network's attribution shards. With `--measured`, of which layers removal
-     measures maps, maps of others are refused: figure P shows what was measured of its maps.
+In:  the manifest and its folder of images, a network's attribution shards; with `--masks`, masks of objects. With
+     `--measured`, of which layers removal measures maps, maps of others are refused: figure P shows what was measured
+     of its maps.
 Out: an HDF5 file: /image (k) index in the manifest, /rgb (k, H, W, 3) uint8, /maps (k, methods, H, W),
+     with masks /masks (k, H, W) uint8, 1 inside the object,
      /probabilities (k, 2) of the decision and the runner-up; attributes methods, classes (k: the images' labels as
      text), target_classes (k: the decisions), runners_up (k: the likeliest classes but these), network.
 """
@@ -14,6 +16,7 @@ import torch
 
 from explanations.command import run_command, step_parser
 from explanations.data.images import load_images
+from explanations.data.masks import read_mask
 from explanations.data.pictures import as_rgb
 from explanations.errors import InputError
 from explanations.files.descriptions import read_description
@@ -38,6 +41,7 @@ def main(
     methods: list[str],
     upsampling: str,
     measured: str | None = None,
+    masks: Path | None = None,
 ) -> None:
     rows = read_manifest(manifest)
     for index in chosen:
@@ -60,6 +64,9 @@ def main(
         write_dataset(file, "rgb", as_rgb(pixels))
         write_dataset(file, "maps", found)
         write_dataset(file, "probabilities", probabilities)
+        if masks:
+            inside = np.stack([read_mask(rows[index], masks, found.shape[-2:]) for index in chosen])
+            write_dataset(file, "masks", inside.astype(np.uint8))
         texts = {"classes": [rows[index].class_name for index in chosen], "methods": methods, "network": name}
         texts |= {"target_classes": [classes[target] for target in targets]}
         set_attributes(file, texts | {"runners_up": [classes[index] for index in runners_up]})
@@ -95,5 +102,6 @@ if __name__ == "__main__":
     parser.add_argument("--chosen", type=int, nargs="+", required=True, help="images, by index in the manifest")
     parser.add_argument("--methods", nargs="+", required=True, help="saliency methods by name")
     parser.add_argument("--upsampling", choices=UPSAMPLINGS, default="bilinear")
+    parser.add_argument("--masks", type=Path, help="folder with a mask for each image, of the same name")
     parser.add_argument("--measured", choices=LAYERS, help="layers whose maps are measured; left out: any map is shown")
     run_command(parser, main)

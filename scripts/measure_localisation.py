@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from explanations.command import run_command, step_parser
-from explanations.errors import InputError, check_range
-from explanations.files.manifests import ManifestRow, read_manifest
+from explanations.data.masks import read_mask
+from explanations.errors import check_range
+from explanations.files.manifests import read_manifest
 from explanations.files.shards import ShardReader
 from explanations.files.tables import write_table
 from explanations.methods.maps import ShardMaps
@@ -28,7 +28,6 @@ from explanations.methods.transform import UPSAMPLINGS
 from explanations.progress import progress
 from explanations.statistics.tests import summarise
 
-INSIDE = 128  # the least value of a mask inside the object
 BLOCK = 100  # images whose maps are in memory at a time
 
 
@@ -66,22 +65,6 @@ def main(
             mean = np.nan if np.isnan(values).all() else np.nanmean(values)
             table.append({"method": str(method), "measure": measure, "chance": chance[measure], "mean": mean, **spread})
     write_table(output, pd.DataFrame(table), {**about, "upsampling": upsampling})
-
-
-def read_mask(row: ManifestRow, masks: Path, size: tuple[int, int]) -> np.ndarray:
-    """Where an image's object is, (H, W) truth values; InputError, naming the file, if it isn't a mask of that size."""
-    path = masks / row.path
-    try:
-        with Image.open(path) as file:
-            mask = np.asarray(file.convert("L")) >= INSIDE
-    except OSError as error:
-        raise InputError(f"{path}: can't be read as a mask ({error}); allowed is a grey image") from None
-    if mask.shape != tuple(size):
-        height, width = mask.shape
-        raise InputError(f"{path}: is {height} × {width}; saliency maps are {size[0]} × {size[1]}")
-    if not mask.any():
-        raise InputError(f"{path}: marks no pixel; allowed is a mask with values of {INSIDE} and above")
-    return mask
 
 
 def make_maps(method: MethodName, reader: ShardReader, upsampling: str) -> np.ndarray:

@@ -4,7 +4,9 @@ In:  the summaries of layers and aggregates of one or more networks; with --maps
      maps of one or more variants. Each network and variant gets a column of panels, in the order given.
 Out: the figure, as PDF and PNG: a row of panels for each measure; boxes of quartiles of single layers and of the
      averages from l₀ to the top (Eq. 16), lines at the medians of the gradient and FullGrad baselines. With
-     --comparisons, a mark over each layer says whether the average of all layers beats it.
+     --comparisons, a mark over each layer says whether the average of all layers beats it; over signed maps of the
+     variant compared, whether its average from there beats the other variant's. With --shards, a mark stands where a
+     layer has no map.
 
 At 0 a single layer is the input's attribution, an aggregate takes in all layers and the input.
 """
@@ -25,6 +27,7 @@ from explanations.figures.layers import (
     GRADIENT,
     SIGNED_ACTIVITY,
     add_legend,
+    are_few,
     draw_baseline,
     draw_boxes,
     find_edge,
@@ -52,7 +55,8 @@ LAYERS = "layer $l$, or lowest layer $l_0$ of an aggregate (0: input)"
 SHORT = "$l$, or lowest $l_0$ (0: input)"
 BETTER = {"color": CYAN, "marker": "^", "markersize": 3, "linestyle": "none", "markeredgecolor": BLUE}
 WORSE = {"color": NAVY, "marker": "v", "markersize": 3, "linestyle": "none"}
-TESTED_MARKS = f"average of all layers against the layer, $p$ < {ALPHA} (Wilcoxon's signed rank test, Holm-adjusted)"
+WITHOUT_MAP = {"color": "#999999", "marker": "x", "markersize": 3, "linestyle": "none", "markeredgewidth": 0.6}
+BY_TEST = f"$p$ < {ALPHA} (Wilcoxon's signed rank test, Holm-adjusted)"
 DASHES = (0, (4, 1.2))  # where FullGrad meets the gradient, both are seen
 SIZE_LINE = {"color": "#999999", "linewidth": 0.6, "linestyle": (0, (3, 2))}
 
@@ -93,7 +97,8 @@ def main(
                     draw_panel(ax, rows, measure, layers, signed)
                     if tests is not None:
                         better = -1 if measure in reverse else 1
-                        mark_tests(ax, tests[tests["network"] == network], measure, layers, better)
+                        own = tests[(tests["network"] == network) & (tests["variant_a"] == variant)]
+                        mark_tests(ax, own, measure, layers, better, signed=signed)
                     if network in fullgrad:
                         draw_baseline(ax, select(rows, measure, [FULLGRAD]).iloc[0], PURPLE, DASHES)
                     label_layers(ax, layers, LAYERS if shape[1] < MANY else SHORT, shape[1])
@@ -105,10 +110,11 @@ def main(
                 ax.set_ylabel(name_measure(measure) + ("\naxis reversed" if measure in reverse else ""))
                 if measure in reverse:
                     ax.invert_yaxis()  # shared with the row's other panels
-        draw_legend(figure, signed, bool(fullgrad), bool(sizes), tests is not None)
+        gaps = any(find_gaps(each) for each in sizes.values())
+        draw_legend(figure, signed, bool(fullgrad), bool(sizes), gaps, tests is not None)
 
 
-def draw_legend(figure: Figure, signed: bool, fullgrad: bool, sizes: bool, tested: bool) -> None:
+def draw_legend(figure: Figure, signed: bool, fullgrad: bool, sizes: bool, gaps: bool, tested: bool) -> None:
     """What the panels hold, below them."""
     colours = PURPLE_TO_RED if signed else BLUE_TO_CYAN
     entries = {
@@ -120,11 +126,16 @@ def draw_legend(figure: Figure, signed: bool, fullgrad: bool, sizes: bool, teste
         entries["FullGrad"] = Line2D([], [], color=PURPLE, linestyle=DASHES)
     if sizes:
         entries["size of layers changes"] = Line2D([], [], **SIZE_LINE)
+    if gaps:
+        entries["layer without a map"] = Line2D([], [], **WITHOUT_MAP)
     note = ""
     if tested:
-        entries["all layers beat the layer"] = Line2D([], [], **BETTER)
-        entries["all layers lose to it"] = Line2D([], [], **WORSE)
-        note = f"\ntriangles: {TESTED_MARKS}"
+        names = (
+            ("better than with biases", "worse") if signed else ("all layers beat the layer", "all layers lose to it")
+        )
+        entries |= {name: Line2D([], [], **style) for name, style in zip(names, (BETTER, WORSE), strict=True)}
+        which = "averages without against with biases" if signed else "average of all layers against the layer"
+        note = f"\ntriangles: {which}, {BY_TEST}"
     add_legend(
         figure,
         list(entries.values()),
@@ -147,20 +158,24 @@ def draw_panel(ax: Axes, table: pd.DataFrame, measure: str, layers: list[int], s
     draw_boxes(ax, ticks + WIDTH / 2 + 0.02, select(table, measure, aggregates), shades, WIDTH)
 
 
-def mark_tests(ax: Axes, tests: pd.DataFrame, measure: str, layers: list[int], better: int = 1) -> None:
+def mark_tests(
+    ax: Axes, tests: pd.DataFrame, measure: str, layers: list[int], better: int = 1, *, signed: bool = False
+) -> None:
     """A mark over every layer that the average of all layers beats, or that beats it, by Wilcoxon's test.
 
-    `better` is the sign of a difference that is better: −1 where the axis is reversed.
+    Of `signed` maps: over every average that beats that of the other variant, or is beaten. `better` is the sign of a
+    difference that is better: −1 where the axis is reversed.
     """
-    methods = [name_single(l) for l in layers[1:]]
-    rows = tests[tests["family"] == "all_layers"]
-    if rows.empty:  # of one layer there is no average
+    family, compared = ("variant_signed_from", layers[:-1]) if signed else ("all_layers", layers[1:])
+    methods = [name_aggregate(l, signed=True) if signed else name_single(l) for l in compared]
+    rows = tests[tests["family"] == family]
+    if rows.empty:  # of one layer there is no average, and of the variant compared with no test
         return
     rows = select(rows, measure, methods, "method_b")
     significant = is_significant(rows["log10_p_holm"])
     for style, sign in ((BETTER, better), (WORSE, -better)):
         marked = significant & (np.sign(rows["effect_size"]) == sign)
-        x = find_places(layers)[1:][marked]
+        x = find_places(layers, compared)[marked]
         if len(x):  # an empty line, unclipped, would break the layout
             ax.plot(x, [1.03] * len(x), transform=ax.get_xaxis_transform(), clip_on=False, **style)
 
@@ -170,6 +185,8 @@ def mark_sizes(ax: Axes, sizes: dict[int, int], layers: list[int], *, named: boo
 
     `named`: each run of equal sizes is named over the panel.
     """
+    if gaps := [] if are_few(layers) else find_gaps(sizes):
+        ax.plot(gaps, [0.03] * len(gaps), transform=ax.get_xaxis_transform(), **WITHOUT_MAP)
     runs = [list(run) for _, run in groupby(sizes, sizes.get)]
     for before, after in pairwise(runs):
         ax.axvline(find_edge(layers, before[-1], after[0]), **SIZE_LINE, zorder=0.1)
@@ -179,6 +196,11 @@ def mark_sizes(ax: Axes, sizes: dict[int, int], layers: list[int], *, named: boo
             text = {"ha": "center", "va": "bottom", "fontsize": 6, "color": "#555555"}
             middle = ((left + right) / 2, 1.0)
             ax.annotate(f"{sizes[run[0]]}", middle, (0, 6), ax.get_xaxis_transform(), "offset points", **text)
+
+
+def find_gaps(sizes: dict[int, int]) -> list[int]:
+    """The layers below the top that have no map."""
+    return sorted(set(range(max(sizes))) - set(sizes))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from explanations.data.images import load_images
 from explanations.data.pictures import as_rgb
 from explanations.decomposition.layer_bias import layer_bias
 from explanations.errors import check_range
-from explanations.figures.decomposition import RIGHT, ROW, Layer, arrange, draw_panels, outline, sketch_layers
+from explanations.figures.decomposition import ENDS, RIGHT, ROW, Layer, arrange, draw_panels, outline, sketch_layers
 from explanations.figures.maps import draw_scale, format_sum, frame_only
 from explanations.figures.names import network_title
 from explanations.figures.page import DOUBLE_COLUMN, figure_parser, journal_figure, place, write
@@ -22,7 +22,7 @@ from explanations.files.manifests import read_manifest
 from explanations.files.shards import ShardReader, numbered
 from explanations.text import plain
 
-HEIGHT = 2.66  # inches: of the page with one row
+HEIGHT = 2.98  # inches: of the page with one row
 
 
 def main(
@@ -71,7 +71,7 @@ def main(
         note = ", with what has no position" if without_position else ""
         right = {"ha": "right", "va": "top", "fontsize": 6.5}
         write(figure, DOUBLE_COLUMN - RIGHT, 0.07, f"over each panel: its gross sum $A${note}", **right)
-        draw_scale(place(figure, DOUBLE_COLUMN - 1.45, height - 0.26, 0.9, 0.07))
+        draw_scale(place(figure, DOUBLE_COLUMN - 1.45, height - 0.26, 0.9, 0.07), ENDS)
 
 
 def read_layer(reader: ShardReader, image: int, layer: int) -> Layer:

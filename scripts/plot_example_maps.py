@@ -2,7 +2,8 @@
 
 In:  one or more networks' files of example maps of the same images (make_example_maps.py).
 Out: the figure, as PDF and PNG: a row for each image, with its class and the decisions that differ from it, a column
-     for each of a network's methods; each map on its own scale, from its minimum to its maximum. Networks that have no
+     for each of a network's methods; each map on its own scale, from its minimum to its maximum; objects outlined where
+     their masks are known. Networks that have no
      room side by side stand below each other.
 """
 
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 
 from explanations.command import run_command
 from explanations.errors import InputError
-from explanations.figures.examples import Examples, draw_colours, read_examples
+from explanations.figures.examples import Examples, draw_colours, outline_mask, read_examples
 from explanations.figures.maps import frame_only
 from explanations.figures.names import count_images, letter_panels, network_title, title_method
 from explanations.figures.page import DOUBLE_COLUMN, figure_parser, journal_figure, place, write
@@ -74,6 +75,7 @@ def draw_images(figure: Figure, top: float, side: float, line: list[Examples]) -
         write(figure, LEFT, middle, text, va="center", fontsize=6, linespacing=1.15)
         ax = place(figure, LEFT + LABEL * pitch, top + TOP + row * pitch, side, side)
         ax.imshow(first.rgb[row], interpolation="nearest")
+        outline_mask(ax, first, row)
         frame_only(ax)
     titled = {"va": "bottom", "fontsize": 6.5}
     named = "Class (and other\ndecisions)" if any(first.classes) else "Decisions"
@@ -101,6 +103,7 @@ def draw_maps(figure: Figure, left: float, top: float, side: float, examples: Ex
         for row, values in enumerate(examples.maps[:, column]):
             ax = place(figure, x, top + TOP + row * (side + GAP), side, side)
             ax.imshow(values, cmap=SALIENCY_MAP, interpolation="nearest")
+            outline_mask(ax, examples, row)
             frame_only(ax)
 
 

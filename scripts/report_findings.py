@@ -21,6 +21,7 @@ from explanations.files.descriptions import read_description
 from explanations.files.manifests import UNLABELLED, read_manifest
 from explanations.files.tables import read_tables
 from explanations.files.writing import whole_file
+from explanations.provenance import describe_making
 from explanations.statistics.claims import CLAIMS, KINDS, ZOO_GROUPS, AnyClaim, Claim, TwinClaim, ZooClaim
 from explanations.statistics.evidence import AGREEMENT, TOP1, Evidence, NetworkEvidence, ZooEvidence
 from explanations.statistics.findings_page import render_page
@@ -70,7 +71,7 @@ def main(
     with whole_file(output) as temporary:
         table.to_csv(temporary, index=False)
     with whole_file(page) as temporary:
-        temporary.write_text(render_page(table, experiment, labelled))
+        temporary.write_text(render_page(table, experiment, labelled, describe_making()))
 
 
 def collect_networks(

@@ -56,7 +56,7 @@ def test_removal_and_decay(facts):
 
 
 def test_images_and_masks(facts, results):
-    assert facts["images"] == {"evaluated": 10, "test": 20, "train": 20, "classes": 5}
+    assert facts["images"] == {"evaluated": 10, "test": 20, "classes": 5}
     shares, boxes = [], []
     for row in read_manifest(results / "manifest.csv"):
         mask = np.asarray(Image.open(results / "masks/val" / row.path))
@@ -96,7 +96,7 @@ def test_facts_are_plain(facts):
 def test_pages_can_be_made_of_them(facts):
     """The blocks that state no times say what the facts say."""
     pages = {name: write_pages.render_block(name, facts) for name in BLOCKS}
-    assert "of 1 layers activity wins significantly in layer 2 (p down to 10^-4.0), bias in none" in pages["gallery"]
+    assert "of 1 layers activity wins significantly in layer 2 (p down to 10⁻⁴·⁰), bias in none" in pages["gallery"]
     assert "all layers are significantly better than layer 13 alone, worse than none" in pages["gallery"]
     assert "the others: 5 steps 75.0%." in pages["gallery"]
     assert (

@@ -130,6 +130,42 @@ def test_several_networks_stand_below_each_other(tmp_path, flags, panels):
     assert [boxes(ax)[0] for ax in panels] == [-0.2] * 3
 
 
+def test_marks_over_averages_of_signed_maps_say_which_variant_is_better(tmp_path, flags, panels):
+    """Over the decayed variant's panels alone; down where the original is better, nothing where p is large."""
+    maps = NETWORKS["four"][0]
+    files = variants(tmp_path, "four")
+    names = [f"signed_activity_from_{l}" for l in (0, *maps[:-1])]
+    files["statistics"] = [
+        write_summaries(
+            tmp_path / f"from-{variant}.csv", ["gradient", *names, *map(signed, (0, *maps))], "four", variant
+        )
+        for variant in ("original", "decayed")
+    ]
+    table = pd.read_csv(write_tests(tmp_path / "t.csv", {"variant_signed_from": [(m, m) for m in names]}, "four"))
+    better, worse, same = names[0], names[1], names[2:]
+    for method, effect, p in ((better, 0.5, -3), (worse, -0.5, -3), *((m, 0.5, -0.1) for m in same)):
+        table.loc[table.method_a == method, ["effect_size", "log10_p_holm"]] = effect, p
+    table.to_csv(tmp_path / "t.csv", index=False)
+    chosen = {"measures": ["e_minus"], "reverse": [], "fullgrad": [], "maps": "signed", "columns": 3, "shards": []}
+    plot_aggregates.main(files["statistics"], comparisons=[tmp_path / "t.csv"], **chosen, **flags)
+    left, right = panels[:2]
+
+    def marks(ax) -> dict[str, list[int]]:
+        return {line.get_marker(): list(line.get_xdata()) for line in ax.lines if line.get_marker() in "^v"}
+
+    assert marks(left) == {} and marks(right) == {"^": [0], "v": [maps[0]]}
+
+
+def test_layers_without_a_map_are_marked(world, tmp_path, flags, panels):
+    """Layer 2 of 1 to 4 holds one position, which is no map."""
+    shard = write_shard(tmp_path / "s.h5", world.manifest, [8, 8, 1, 4, 4, 1])
+    methods = ["gradient", "input", "activity_with_input", *(f"activity_{l}" for l in (1, 3, 4))]
+    summaries = write_summaries(tmp_path / "s.csv", [*methods, "activity_from_1", "activity_from_3"])
+    chosen = {"measures": ["e_minus"], "reverse": [], "fullgrad": [], "maps": "saliency", "columns": 3}
+    plot_aggregates.main([summaries], shards=[shard], comparisons=[], **chosen, **flags)
+    assert [list(line.get_xdata()) for line in panels[0].lines if line.get_marker() == "x"] == [[2]]
+
+
 def test_sizes_change_where_the_layers_do_measured_or_not(world, tmp_path, flags, panels):
     """Layers 1, 4 and 6 are measured; of 0 to 6 the sizes change above 2 and above 4, and 5 has no map."""
     shard = write_shard(tmp_path / "s.h5", world.manifest, [8, 8, 8, 4, 4, 1, 2])
@@ -138,7 +174,9 @@ def test_sizes_change_where_the_layers_do_measured_or_not(world, tmp_path, flags
     chosen = {"measures": ["e_minus", "delta_e_minus"], "reverse": [], "fullgrad": [], "maps": "saliency", "columns": 3}
     plot_aggregates.main([summaries], shards=[shard], comparisons=[], **chosen, **flags)
     for ax in panels:
-        lines = [line.get_xdata()[0] for line in ax.lines if len(set(line.get_xdata())) == 1]
+        lines = [
+            line.get_xdata()[0] for line in ax.lines if line.get_marker() == "None" and len(set(line.get_xdata())) == 1
+        ]
         assert lines == [2.5, 5.0]
         assert boxes(ax) == [-0.2, 0.2, 0.8, 1.2, 3.8, 4.2, 5.8, 6.2]
     named = [(text.get_text(), text.xy[0]) for text in panels[0].texts]

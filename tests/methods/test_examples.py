@@ -1,18 +1,21 @@
 """The steps behind figures 1 and 7."""
 
 import math
+from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
 from conftest import refused
+from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 
 import fit_linear_classifier
 import make_example_maps
 import plot_example_maps
 from explanations.data.images import load_image
-from explanations.figures.examples import Examples
+from explanations.data.masks import read_mask
+from explanations.figures.examples import Examples, outline_mask
 from explanations.files.framing import Framing, Picture
 from explanations.files.hdf5 import read_attributes
 from explanations.files.manifests import read_manifest
@@ -58,6 +61,7 @@ def test_example_maps(world, tmp_path):
     make_example_maps.main(
         *(world.networks["vgg16"], world.manifest, world.images, [world.shards["vgg16"]], tmp_path / "m.h5"),
         *([7, 2], methods, "nearest"),
+        masks=world.masks,
     )
     rows = read_manifest(world.manifest)
     with h5py.File(tmp_path / "m.h5") as file, ShardReader([world.shards["vgg16"]]) as reader:
@@ -67,6 +71,7 @@ def test_example_maps(world, tmp_path):
         for k, index in enumerate((7, 2)):
             image = load_image(Picture(world.images / rows[index].path), Framing(32, 32))
             assert np.array_equal(file["rgb"][k], image.transpose(1, 2, 0))
+            assert np.array_equal(file["masks"][k], read_mask(rows[index], world.masks, (32, 32)))
             assert attributes["classes"][k] == rows[index].class_name
             target = reader.read("target", [index])[0]
             assert attributes["target_classes"][k] == str(target)
@@ -74,6 +79,21 @@ def test_example_maps(world, tmp_path):
                 reader.read("logits", [index])[0], target, file["probabilities"][k], attributes["runners_up"][k]
             )
         assert file["image"][:].tolist() == [7, 2] and attributes["methods"] == methods
+
+
+def test_objects_are_outlined_where_their_masks_are_known(tmp_path):
+    """At the edge of the object, and closed where it touches the image's."""
+    mask = np.zeros((1, 4, 4))
+    mask[0, 0, 1:3] = 1
+    shown = Examples("a", [], *3 * [np.zeros(0)], [""], [""], [], np.zeros(0), mask)
+    ax = Figure().subplots()
+    outline_mask(ax, shown, 0)
+    (corners,) = {tuple(map(tuple, line.get_paths()[0].vertices)) for line in ax.collections}  # two lines, the same
+    assert corners[0] == corners[-1]
+    corners = np.array(corners)
+    assert corners.min(0).tolist() == [0.5, -0.5] and corners.max(0).tolist() == [2.5, 0.5]
+    outline_mask(ax, replace(shown, masks=None), 0)
+    assert len(ax.collections) == 2
 
 
 @pytest.mark.parametrize(

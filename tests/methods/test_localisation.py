@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 import measure_localisation
+from explanations.data.masks import read_mask
 from explanations.errors import InputError
 from explanations.files.manifests import read_manifest
 from explanations.files.shards import ShardReader
@@ -77,10 +78,10 @@ def test_masks_that_are_none(world, tmp_path):
     row = read_manifest(world.manifest)[0]
     path = tmp_path / row.path
     with pytest.raises(InputError, match=r"png: can't be read as a mask .*; allowed is a grey image"):
-        measure_localisation.read_mask(row, tmp_path, (48, 48))
+        read_mask(row, tmp_path, (48, 48))
     path.parent.mkdir(parents=True)
     Image.new("L", (48, 48)).save(path)
     with pytest.raises(InputError, match="marks no pixel; allowed is a mask with values of 128 and above"):
-        measure_localisation.read_mask(row, tmp_path, (48, 48))
+        read_mask(row, tmp_path, (48, 48))
     with pytest.raises(InputError, match="is 48 × 48; saliency maps are 24 × 48"):
-        measure_localisation.read_mask(row, tmp_path, (24, 48))
+        read_mask(row, tmp_path, (24, 48))

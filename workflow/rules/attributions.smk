@@ -52,6 +52,7 @@ rule example_maps:
         network="<results>/models/{network}/original.safetensors",
         manifest="<results>/manifest.csv",
         val=generated("val"),
+        masks="<results>/masks/val" if PLAN.localised else [],
         shards=expand("<results>/attributions/{{network}}/original/{shard}.h5", shard=SHARDS),
         code=lambda wildcards: sources(
             "make_example_maps.py", *methods_of_examples(wildcards.examples, wildcards.network)
@@ -74,6 +75,7 @@ rule example_maps:
         chosen=lookup("figures/{examples}/images", within=config),
         methods=lookup("figures/{examples}/methods/{network}", within=config),
         upsampling=lookup("saliency/upsampling", within=config),
+        masks=lambda wildcards, input: [f"--masks={input.masks}"] if input.masks else [],
         measured=measured_layers,
     shell:
         "python {input.code[0]:q}"
@@ -82,6 +84,7 @@ rule example_maps:
         " --images={params.images:q}"
         " --shards {input.shards:q}"
         " --output={output:q}"
+        " {params.masks:q}"
         " --chosen {params.chosen:q}"
         " --methods {params.methods:q}"
         " --upsampling={params.upsampling:q}"

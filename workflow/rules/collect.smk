@@ -67,7 +67,9 @@ rule report:
         snakefile=str(ROOT / "Snakefile"),
         config=lambda wildcards: json.dumps({**config, "whole": True, "pathvars": {"results": RESULTS}}),
     run:
+        made = json.dumps({"experiment": config["experiment"], **describe_making()})
         shell(
             "snakemake --snakefile={params.snakefile:q} --report={output:q} --nolock"
+            " --report-metadata <(printf %s {made:q})"
             " --configfile <(printf %s {params.config:q}) >{log:q} 2>&1"
         )

@@ -39,6 +39,7 @@ from explanations.networks.sources.registry import SOURCES, source_file
 from explanations.networks.trained import describe_decay, describe_training, find_trained, training_seed
 from explanations.plan import GROUPS, PAPERS_GROUPS, VARIANTS, Plan, check_plan, methods_of
 from explanations.files.orders import ORDERS
+from explanations.provenance import describe_making
 from explanations.files.writing import describe_size, free_space, unwritable
 
 

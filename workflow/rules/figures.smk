@@ -75,11 +75,6 @@ def aggregates_and_tests(networks):
     return aggregates(networks) | {"comparisons": tests}
 
 
-def signed(networks):
-    """Single layers and signed maps, of the original and the decayed variant."""
-    return {"statistics": summaries(networks, ["original", "decayed"], UPSAMPLING, ["layers", "signed"])}
-
-
 def variants(*groups):
     """Groups of methods of the original and the decayed variant, and the tests between the two."""
     return lambda networks: {
@@ -179,7 +174,9 @@ DRAWN = {
         lambda networks: {"correlations": [f"statistics/{network}/correlations.csv" for network in networks]},
     ),
     "figS9": Drawn(VARIANTS_SCRIPT, variants("layers", "signed"), flags("--measure=delta_e_minus", "--maps=signed")),
-    "figS10": Drawn(AGGREGATES, signed, flags("--measures", "delta_e_minus", "e_minus", "--maps=signed")),
+    "figS10": Drawn(
+        AGGREGATES, variants("layers", "signed"), flags("--measures", "delta_e_minus", "e_minus", "--maps=signed")
+    ),
     "figS11": Drawn(VARIANTS_SCRIPT, variants("layers"), flags("--measure=delta_e_minus", "--maps=saliency")),
     "figS12": Drawn(BIASES, activity_and_bias(OTHER_UPSAMPLING), measures("delta_e_minus")),
     "figS13": Drawn(BIASES, activity_and_bias(UPSAMPLING), measures("e_delta", "delta_e_delta")),

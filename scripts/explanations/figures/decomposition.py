@@ -10,14 +10,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from explanations.figures.maps import draw_map, format_sum
+from explanations.figures.maps import draw_map, format_largest, format_sum
 from explanations.figures.page import DOUBLE_COLUMN, on_page, place, write
 
 LEFT, RIGHT, GAP = 0.36, 0.07, 0.055  # inches
 SKETCH = 0.38  # the top of a row's sketches, below the top of the row
-UNDER_SKETCH, BETWEEN = 0.29, 0.19  # what stands between sketches and activities, and these and biases, for labels
-ROW = 2.1  # of each row but the first, with panels of SIDE
+UNDER_SKETCH, BETWEEN = 0.29, 0.3  # what stands between sketches and activities, and these and biases, for labels
+ROW = 2.32  # of each row but the first, with panels of SIDE
 LAYERS, SIDE = 18, 0.45  # of a row, at most; of a panel, at most
+ENDS = ", its end below it"  # what the scale says of panels
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def sketch_layers(figure: Figure, row: Row, shapes: list[tuple[int, int]]) -> No
 
 
 def draw_panels(figure: Figure, row: Row, layers: list[Layer]) -> None:
-    """A row's activities, and its biases below where layers have any, with their gross sums over them."""
+    """A row's activities, and its biases below where layers have any: gross sums over them, the scale's end below."""
     shown = [layers[l] for l in row.layers]
     activities = [(each.activity, each.activity_sum) for each in shown]
     biases = [(each.bias, each.bias_sum) for each in shown]
@@ -115,13 +116,15 @@ def draw_panels(figure: Figure, row: Row, layers: list[Layer]) -> None:
                 ax = place(figure, left, top, side, side)
                 draw_map(ax, values)
                 ax.set_title(format_sum(total), loc="center", fontsize=6, pad=2)
+                below = {"ha": "center", "va": "top", "fontsize": 6, "color": "#666666"}
+                ax.annotate(format_largest(values), (0.5, 0), (0, -1.5), "axes fraction", "offset points", **below)
         middle = top + max(row.sides) / 2
         write(figure, 0.2, middle, name, rotation=90, ha="center", va="center")
 
 
 def outline(figure: Figure, row: Row, layer: int) -> None:
     """What a row has of the dashed line round the activity of `layer` and the biases above it."""
-    label, low, edge = 0.155, 0.04, 0.04
+    label, low, edge = 0.155, 0.13, 0.04  # low: below the ends of scales
     tops, bottoms = (
         (row.activity - label, row.bias - label),
         (row.activity + low, row.bias + low),

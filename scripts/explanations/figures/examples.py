@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from explanations.figures.maps import frame_only
@@ -25,6 +26,7 @@ class Examples:
     targets: list[str]  # the decisions
     runners_up: list[str]  # the likeliest classes but those
     probabilities: np.ndarray  # (k, 2) of the decision and the runner-up
+    masks: np.ndarray | None = None  # (k, H, W), 1 inside the object, where that is known
 
 
 def read_examples(path: Path) -> Examples:
@@ -32,7 +34,18 @@ def read_examples(path: Path) -> Examples:
     attributes = ("network", "methods", "classes", "target_classes", "runners_up")
     arrays, shown = read_hdf5(path, "file of example maps", ("image", "rgb", "maps", "probabilities"), attributes)
     network, methods, *texts = (shown[name] for name in attributes)
-    return Examples(network, methods, arrays["image"], arrays["rgb"], arrays["maps"], *texts, arrays["probabilities"])
+    images = (arrays[name] for name in ("image", "rgb", "maps"))
+    return Examples(network, methods, *images, *texts, arrays["probabilities"], arrays.get("masks"))
+
+
+def outline_mask(ax: Axes, examples: Examples, row: int) -> None:
+    """A line round the object in a panel of one of the images; none where its mask isn't known."""
+    if examples.masks is None:
+        return
+    around = np.pad(examples.masks[row], 1)  # closed at the image's edges too
+    positions = np.arange(-1, len(around) - 1)
+    for width, colour in ((1.6, "black"), (0.7, "white")):
+        ax.contour(positions, positions, around, [0.5], colors=colour, linewidths=width)
 
 
 def draw_colours(figure: Figure, height: float, name: str, ends: tuple[str, str]) -> None:

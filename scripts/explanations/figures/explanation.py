@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from explanations.explaining.explanation import ClassScore, Explanation, MeasuredMap
-from explanations.figures.decomposition import LEFT, RIGHT, Layer, arrange, draw_panels, sketch_layers
+from explanations.figures.decomposition import ENDS, LEFT, RIGHT, Layer, arrange, draw_panels, sketch_layers
 from explanations.figures.maps import draw_scale, format_sum, frame_only
 from explanations.figures.names import MEASURES, title_method
 from explanations.figures.page import DOUBLE_COLUMN, journal_figure, place, write
@@ -31,7 +31,7 @@ def draw_explanation(pdf: Path, png: Path, dpi: float, found: Explanation, netwo
     side = (DOUBLE_COLUMN - 2 * MARGIN + GAP) / COLUMNS - GAP
     sums = HEAD + PICTURE + 0.5
     maps = sums + SUMS + 0.2
-    methods = maps + 3 * PANEL + 0.98
+    methods = maps + 3 * PANEL + 1.2
     block = side + 0.95
     height = methods + 0.1 + rows * block + 0.18
     with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, height, layout=None) as figure:
@@ -145,7 +145,7 @@ def draw_layers(figure: Figure, top: float, found: Explanation) -> None:
     sketch_layers(figure, row, shapes)
     draw_panels(figure, row, layers)
     write(figure, MARGIN, top, "Maps of layers, their gross sums over them", fontsize=7, va="top")
-    draw_scale(place(figure, DOUBLE_COLUMN - 1.45, top + 0.1, 0.9, 0.07))
+    draw_scale(place(figure, DOUBLE_COLUMN - 1.45, top + 0.1, 0.9, 0.07), ENDS)
 
 
 def choose_layers(shapes: Sequence[tuple[int, int]], most: int = SHOWN) -> list[int]:

@@ -14,13 +14,19 @@ def draw_map(ax: Axes, values: np.ndarray, limit: float | None = None):
     return image
 
 
-def draw_scale(ax: Axes) -> None:
-    """A bar of the signed maps' colours, each panel on its own scale."""
+def draw_scale(ax: Axes, where: str = "") -> None:
+    """A bar of the signed maps' colours, each panel on its own scale; `where` its end stands, if it does."""
     ax.imshow(np.linspace(-1, 1, 256)[None], cmap=SIGNED_MAP, aspect="auto", extent=(-1, 1, 0, 1))
     frame_only(ax)
     ax.set_xticks([-1, 0, 1], ["−max |a|", "0", "max |a|"], fontsize=6)
     ax.tick_params(length=1.5, pad=1.5)
-    ax.set_title("each panel's own scale", loc="center", fontsize=6, pad=2)
+    ax.set_title(f"each panel's own scale{where}", loc="center", fontsize=6, pad=2)
+
+
+def format_largest(values: np.ndarray) -> str:
+    """The end of a map's own scale, max |a|, in two digits: `±0.031`, `±2e-5`."""
+    largest = float(np.abs(values).max())
+    return f"±{largest:.2g}" if largest >= 1e-3 or not largest else f"±{largest:.0e}".replace("e-0", "e-")
 
 
 def frame_only(ax: Axes) -> None:

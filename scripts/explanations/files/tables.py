@@ -34,7 +34,16 @@ RANGES = {  # of columns of numbers; others may hold any that is finite
     **dict.fromkeys(("log10_p", "log10_p_holm"), (-math.inf, 0)),
 }
 SUMMARY_COLUMNS = ("network", "variant", "upsampling", "method", "measure", "n", "q25", "median", "q75", "ci_low")
-COMPARISON_COLUMNS = ("network", "family", "measure", "method_a", "method_b", "effect_size", "log10_p_holm")
+COMPARISON_COLUMNS = (
+    "network",
+    "variant_a",
+    "family",
+    "measure",
+    "method_a",
+    "method_b",
+    "effect_size",
+    "log10_p_holm",
+)
 RECORD_COLUMNS = (
     *("network", "profile", "steps", "temperature", "n"),
     *("phase", "training_steps", "factor", "accuracy", "brute_force_accuracy"),

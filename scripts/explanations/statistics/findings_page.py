@@ -1,6 +1,7 @@
 """The page of findings (HTML): each claim of the paper once, the networks that it was tested on below it."""
 
 import html
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -43,14 +44,15 @@ every layer is tested at these, and one of a layer that wasn't measured is left 
 <thead><tr><th>network</th><th>this run</th><th>test</th><th>verdict</th></tr></thead>
 {claims}
 </table>
+<p>Made by: {made}.</p>
 </html>
 """
 NO_LABELS = f""" The images have no labels: what the paper says of accuracy is tested on {AGREEMENT}, the share of
 images for which a network still makes the decision that it made as it came."""
 
 
-def render_page(table: pd.DataFrame, experiment: str, labelled: bool) -> str:
-    """The findings as an HTML page: each claim once, the networks that it was tested on below it."""
+def render_page(table: pd.DataFrame, experiment: str, labelled: bool, made: Mapping[str, str]) -> str:
+    """The findings as an HTML page: each claim once, the networks that it was tested on below it; and what made it."""
     own = pd.Series([is_papers(row.paper_network, row.network) for row in table.itertuples()], table.index, bool)
     return PAGE.format(
         experiment=html.escape(experiment),
@@ -58,6 +60,7 @@ def render_page(table: pd.DataFrame, experiment: str, labelled: bool) -> str:
         others=count_verdicts(table.verdict[~own]),
         note="" if labelled else NO_LABELS,
         power=POWER,
+        made=html.escape("; ".join(f"{name}: {text}" for name, text in made.items())),
         claims="\n".join(render_claim(rows, own[rows.index]) for _, rows in table.groupby("claim", sort=False)),
     )
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 ALPHA = 0.05
+RAISED = str.maketrans("-.0123456789", "⁻·⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def is_significant(log10_p):
@@ -11,8 +12,8 @@ def is_significant(log10_p):
 
 
 def describe_p(log10_p: float) -> str:
-    """A p-value as plain text: two significant digits, from 0.001 down a power of ten."""
-    return f"{10**log10_p:.2g}" if log10_p > -3 else f"10^{log10_p:.1f}"
+    """A p-value as plain text: two significant digits, from 0.001 down a power of ten, 10⁻⁵·⁶."""
+    return f"{10**log10_p:.2g}" if log10_p > -3 else "10" + f"{log10_p:.1f}".translate(RAISED)
 
 
 def typeset_p(log10_p: float) -> str:
