@@ -117,15 +117,15 @@ def needed(jobs: dict[str, Job], target: str) -> list[Job]:
 
 
 def name_stages(jobs: list[Job], target: str) -> list[str]:
-    """The stages that jobs belong to, other than the target, in the workflow's order; `images` if there is none."""
-    folders = {Path(path).parts[2] for job in jobs for path in job.outputs if len(Path(path).parts) > 3}
+    """The stages whose files jobs take, other than the target, in the workflow's order; `images` if there is none."""
+    folders = {Path(path).parts[2] for job in jobs for path in job.inputs if Path(path).parts[:1] == ("results",)}
     stages = [stage for folder, stage in STAGES.items() if folder in folders]
     return [stage for stage in stages if stage != target and not (stage == "figures" and target.startswith("fig"))]
 
 
 def name_networks(jobs: list[Job]) -> list[str]:
-    """The networks that jobs make."""
-    return sorted({Path(path).parts[3] for job in jobs for path in job.outputs if Path(path).parts[2:3] == ("models",)})
+    """The networks that jobs take, or that are asked for."""
+    return sorted({Path(path).parts[3] for job in jobs for path in job.inputs if Path(path).parts[2:3] == ("models",)})
 
 
 def measure_rules(jobs: list[Job], results: Path) -> list[dict]:

@@ -50,7 +50,7 @@ def main(
     classifier, description = load_network(network)
     check_labels(listed, len(description.classes), manifest)
     classifier = place_network(classifier, device).requires_grad_(False)
-    example = torch.zeros(1, description.channels, description.size, description.size, device=device)
+    example = torch.zeros(1, *description.shape, device=device)
     decomposition = Decomposition(classifier, example)
     operations = [Operation(operation.name, operation.layer) for operation in decomposition.operations]
     identity = {

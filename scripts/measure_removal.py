@@ -67,7 +67,7 @@ def main(
     classifier, description = load_network(network)
     check_labels(rows, len(description.classes), manifest)
     removed_counts(description.size**2, grid)  # refuses a grid of more steps than pixels before any work
-    decide = decide_in(computing.precision, classifier, device)
+    decide = decide_in(computing.precision, classifier, device, description.shape)
     loaded = load_images([row.picture(images, manifest) for row in block], description.framing, computing.threads)
     inputs = preprocess(torch.from_numpy(loaded), description).to(device)
     chosen, paths = [row.index for row in block], [row.path for row in block]

@@ -69,10 +69,10 @@ def main(
     maps: str,
     shards: list[Path],
     comparisons: list[Path],
-    columns: int,
     pdf: Path,
     png: Path,
     dpi: float,
+    columns: int = 3,
 ) -> None:
     table = read_tables(statistics)
     signed = maps == "signed"

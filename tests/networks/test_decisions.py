@@ -6,6 +6,7 @@ import torch
 from small import build, inputs
 from torch import nn
 
+from explanations.networks import decisions
 from explanations.networks.decisions import (
     ENOUGH,
     MISS,
@@ -188,6 +189,26 @@ def test_equal_logits_have_no_error_be_they_0_or_subnormal():
     logits = exact + torch.tensor([[0.0, 0.0], [0.0, 0.0], [1e-30, 0.0], [1e-44, 0.0]])
     assert relative_errors(logits, exact).tolist()[:2] == [0, 0]
     assert relative_errors(logits, exact)[2] > 1e200 and relative_errors(logits, exact)[3] == 1
+
+
+@pytest.mark.parametrize(("seconds", "fast"), [(0.5, True), (0.95, False), (2.0, False)])
+def test_auto_is_whichever_is_faster_checks_included(monkeypatch, seconds, fast):
+    monkeypatch.setattr(decisions, "has_half", lambda precision: True)
+    timed = {FastDecisions: seconds, ExactDecisions: 1.0}
+    monkeypatch.setattr(decisions, "time_passes", lambda decide, images: timed[type(decide)])
+    assert isinstance(decide_in("auto", build("vgg16"), CPU, (3, 32, 32)), FastDecisions) is fast
+
+
+def test_auto_is_float32_where_there_is_no_half(monkeypatch):
+    monkeypatch.setattr(decisions, "has_half", lambda precision: False)
+    assert isinstance(decide_in("auto", build("vgg16"), CPU, (3, 32, 32)), ExactDecisions)
+
+
+def test_passes_are_timed_whole(monkeypatch):
+    """The least of those that come after the first."""
+    clock = iter([0.0, 9.0, 10.0, 13.0, 20.0, 22.0])
+    monkeypatch.setattr(decisions.time, "perf_counter", lambda: next(clock))
+    assert decisions.time_passes(ExactDecisions(lambda images: images), torch.zeros(2)) == 2.0
 
 
 def test_tf32_is_float32_on_a_cpu():

@@ -11,7 +11,7 @@ from conftest import refused
 from small import build, describe
 from workflow_copy import ROOT
 
-import take_network
+import take_networks
 from explanations.files.descriptions import read_description
 from explanations.networks.files import load_network, save_network
 from explanations.networks.trained import describe_decay, describe_training, find_trained, read_recipe, training_seed
@@ -114,14 +114,14 @@ def test_a_damaged_file_is_named(trained, content):
 
 def test_a_taken_network_is_the_same_file_and_is_checked(trained, tmp_path, capsys):
     source, output = trained / "a/decayed.safetensors", tmp_path / "taken.safetensors"
-    take_network.main(source, output, trained / "a/decayed.csv", tmp_path / "taken.csv")
+    take_networks.main([source], [output], [trained / "a/decayed.csv"], [tmp_path / "taken.csv"])
     assert output.read_bytes() == source.read_bytes() and (tmp_path / "taken.csv").read_text() == "a\n"
     assert "accuracy on 20 test images when it was trained: 0.5000" in capsys.readouterr().out
     changed = bytearray(source.read_bytes())
     changed[-1] ^= 1
     source.write_bytes(changed)
     (tmp_path / "taken.safetensors").unlink()
-    assert str(source) in refused(take_network.main, source, output)
+    assert str(source) in refused(take_networks.main, [source], [output])
     assert not output.exists()
 
 

@@ -268,7 +268,7 @@ def test_shards_follow_the_configuration(fresh):
         ({"images": {"orientation": "exif"}}, "images.orientation is 'exif'; allowed is ignore or apply"),
         (
             {"removal": {"precision": "half"}},
-            "removal.precision is 'half'; allowed is float32, tf32, bfloat16 or float16",
+            "removal.precision is 'half'; allowed is auto, float32, tf32, bfloat16 or float16",
         ),
         (
             {"networks": {"vgg11": {"explain": "yes"}}},
@@ -552,13 +552,13 @@ def test_networks_that_come_with_the_repository_are_taken(tmp_path):
         for name in ("vgg16", "resnet50")
         for variant in ("original", "decayed")
     ]
-    assert planned_jobs(folder, *files) == {"take_network": 2, "take_decayed": 2}
+    assert planned_jobs(folder, *files) == {"take_networks": 1}
     scratch = ("--configfile", "config/from_scratch.yaml", "--config", "experiment=embedded")
     again = planned_jobs(folder, *files, *scratch)
     assert again["train"] == again["decay_biases"] == 2 and again["digit_images"] == 4
     (folder / "changed.yaml").write_text("networks: {resnet50: {decay: {steps: 3}}}")
     changed = planned_jobs(folder, *files, "--configfile", "changed.yaml")
-    assert changed["take_network"] == 2 and changed["take_decayed"] == changed["decay_biases"] == 1
+    assert changed["take_networks"] == changed["decay_biases"] == 1
     snakemake(folder, *files, "--cores", "2")
     for name in files:
         kept = ROOT / "resources/networks" / Path(name).relative_to("results/embedded/models")

@@ -4,7 +4,6 @@ zero_biases    models/<network>/original -> zeroed: all biases set to 0
 decay_biases   models/<network>/original, train_images.csv or tuning_images.csv, test_images.csv
                -> decayed: biases decayed to 0 while the network is fine-tuned, and
                decay/<network>/decayed.csv: the record
-take_decayed   a decayed network that was made before -> the same
 decay_trial    the same with another number of steps or temperature -> decay/<network>/<key>-<value>: network, record
 """
 
@@ -87,37 +86,6 @@ rule decay_biases:
         " --seed={params.seed:q}"
         " --device={params.device:q}"
         " --threads={threads:q}"
-        " >{log:q} 2>&1"
-
-
-rule take_decayed:
-    input:
-        network=lambda wildcards: local(str(TAKEN[wildcards.network, "decayed"])),
-        record=lambda wildcards: local(str(TAKEN[wildcards.network, "decayed"].with_suffix(".csv"))),
-        code=sources_of("take_network.py"),
-    output:
-        network="<results>/models/{network}/decayed.safetensors",
-        record="<results>/decay/{network}/decayed.csv",
-    log:
-        "<results>/logs/take_decayed/{network}.log",
-    benchmark:
-        "<results>/benchmarks/take_decayed/{network}.tsv"
-    wildcard_constraints:
-        network=networks_to("decay", "decayed", taken=True),
-    priority: URGENT
-    localrule: True
-    conda:
-        "../../envs/torch.yaml"
-    threads: 1
-    resources:
-        mem_mb=per_attempt(1000),
-        runtime=per_attempt(10),
-    shell:
-        "python {input.code[0]:q}"
-        " --network={input.network:q}"
-        " --record={input.record:q}"
-        " --output={output.network:q}"
-        " --output-record={output.record:q}"
         " >{log:q} 2>&1"
 
 

@@ -161,9 +161,9 @@ def find_taken():
         raise WorkflowError(str(error)) from None
 
 
-def networks_to(key, variant, taken=False):
-    """As networks_with, of those of which a variant is taken, or isn't."""
-    names = [name for name in NETWORKS if key in config["networks"][name] and ((name, variant) in TAKEN) == taken]
+def networks_to(key, variant):
+    """As networks_with, without those of which a variant is taken."""
+    names = [name for name in NETWORKS if key in config["networks"][name] and (name, variant) not in TAKEN]
     return "|".join(names) or "$."
 
 
@@ -353,6 +353,7 @@ GPUS = count_gpus()
 THREADS = config["threads"]  # of jobs that run networks
 NETWORKS = list(config["networks"])  # what is surveyed
 TAKEN = find_taken()
+DECAYED_BEFORE = {network: path for (network, variant), path in TAKEN.items() if variant == "decayed"}
 PLAN, SHOWN = make_plan()
 check_images()
 check_choices()

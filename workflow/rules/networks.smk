@@ -1,7 +1,7 @@
 """The networks.
 
 train           train_images.csv, test_images.csv -> models/<network>/original.safetensors
-take_network    a network that was trained before -> the same
+take_networks   all networks that were trained before, and decayed -> the same
 fetch_network   nothing, or weights of one's own -> the same, of networks with weights
 """
 
@@ -63,28 +63,35 @@ rule train:
         " >{log:q} 2>&1"
 
 
-rule take_network:
-    input:
-        network=lambda wildcards: local(str(TAKEN[wildcards.network, "original"])),
-        code=sources_of("take_network.py"),
-    output:
-        "<results>/models/{network}/original.safetensors",
-    log:
-        "<results>/logs/take_network/{network}.log",
-    benchmark:
-        "<results>/benchmarks/take_network/{network}.tsv"
-    wildcard_constraints:
-        network=networks_to("training", "original", taken=True),
-    priority: training_priority
-    localrule: True
-    conda:
-        "../../envs/torch.yaml"
-    threads: 1
-    resources:
-        mem_mb=per_attempt(1000),
-        runtime=per_attempt(10),
-    shell:
-        "python {input.code[0]:q}" " --network={input.network:q}" " --output={output:q}" " >{log:q} 2>&1"
+if TAKEN:
+
+    rule take_networks:
+        input:
+            networks=[local(str(path)) for path in TAKEN.values()],
+            records=[local(str(path.with_suffix(".csv"))) for path in DECAYED_BEFORE.values()],
+            code=sources("take_networks.py"),
+        output:
+            networks=[f"<results>/models/{network}/{variant}.safetensors" for network, variant in TAKEN],
+            records=[f"<results>/decay/{network}/decayed.csv" for network in DECAYED_BEFORE],
+        log:
+            "<results>/logs/take_networks.log",
+        benchmark:
+            "<results>/benchmarks/take_networks.tsv"
+        priority: URGENT
+        localrule: True
+        conda:
+            "../../envs/torch.yaml"
+        threads: 1
+        resources:
+            mem_mb=per_attempt(2000),
+            runtime=per_attempt(10),
+        shell:
+            "python {input.code[0]:q}"
+            " --networks {input.networks:q}"
+            " --outputs {output.networks:q}"
+            " --records {input.records:q}"
+            " --output-records {output.records:q}"
+            " >{log:q} 2>&1"
 
 
 rule fetch_network:

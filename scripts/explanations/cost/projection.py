@@ -15,7 +15,7 @@ from explanations.methods.names import all_kinds
 from explanations.methods.saliency import list_methods
 from explanations.networks.channels import count_channels
 from explanations.networks.decay import plan_phases
-from explanations.networks.decisions import SAMPLED
+from explanations.networks.decisions import AUTO, SAMPLED
 from explanations.networks.files import build_network
 from explanations.networks.inference import optimise_for_inference
 from explanations.networks.pretrained import look_up, own_classes
@@ -266,9 +266,11 @@ def list_steps(config: dict, facts: dict[str, NetworkFacts], mean_share: float) 
             add(title, name, tuned + checks, tuned * (1 + 1 + BACKWARD) + checks, decay["precision"], training=True)
     for name, _ in explained_variants(config):
         add("extraction", name, evaluated, evaluated * (1 + BACKWARD), "float32")
+    asked = config["removal"]["precision"]
+    precision = "bfloat16" if asked == AUTO else asked
     for run in Plan(config).all_runs():
         network = facts[run.network]
-        scans, precision = evaluated * count_scans(config, network, run), config["removal"]["precision"]
+        scans = evaluated * count_scans(config, network, run)
         passes = scans * mean_share * config["removal"]["grid"]
         steps.append(Step("removal", run.network, evaluated * len(run.methods), passes, network.folded, precision))
         if precision != "float32":

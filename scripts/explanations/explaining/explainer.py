@@ -80,9 +80,9 @@ class Explainer:
         self.description, self.computing = description, computing
         self.upsampling, self.tolerance = upsampling, tolerance
         self.device = use_device(computing.device, computing.threads)
-        self._decide = decide_in(computing.precision, network, self.device)
+        self._decide = decide_in(computing.precision, network, self.device, description.shape)
         network = place_network(network, self.device).requires_grad_(False)
-        example = torch.zeros(1, description.channels, description.size, description.size, device=self.device)
+        example = torch.zeros(1, *description.shape, device=self.device)
         self._decomposition = Decomposition(network, example)
         self.layer_names = ["input", *(layer.name for layer in self._decomposition.layers)]
         self.operation_layers = [operation.layer for operation in self._decomposition.operations]

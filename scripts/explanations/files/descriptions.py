@@ -126,6 +126,11 @@ class NetworkDescription:
         return len(self.mean)
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the network's images."""
+        return self.channels, self.size, self.size
+
+    @property
     def named(self) -> bool:
         """Whether the names of its classes are known, not their number alone."""
         return self.classes != number_classes(len(self.classes))

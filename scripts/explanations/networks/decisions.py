@@ -1,6 +1,7 @@
 """Decisions of a network for many images, exactly or faster; both are used alike."""
 
 import math
+import time
 from collections.abc import Callable, Generator
 
 import numpy as np
@@ -17,6 +18,9 @@ SAFETY = 4
 SAMPLED = 32  # of so many clear decisions one is checked
 HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 DECIDED_IN = ("float32", "tf32", *HALVES)
+AUTO = "auto"  # bfloat16 where its passes, with what is checked again, take less time than float32's; else float32
+CHECKED = 0.1  # of fast passes so many are made again, about
+TIMED, TURNS = 16, 3  # images of a pass that is timed, and how many of each; the first of them warms up
 
 
 class ExactDecisions:
@@ -183,16 +187,35 @@ def error_bound(errors: np.ndarray) -> float:
     return max(largest, float(tail[0] + (tail - tail[0]).mean() * math.log(TAIL / MISS)))
 
 
-def decide_in(precision: str, network: nn.Module, device: torch.device) -> Decisions:
+def decide_in(
+    precision: str, network: nn.Module, device: torch.device, shape: tuple[int, int, int] | None = None
+) -> Decisions:
     """Decisions of a copy of a network on a device, computed in a precision: they are float32's.
 
     Decisions in float32 are exact; and on a CPU those in tf32, which no CPU has, and in a half precision that it has
-    not.
+    not. In AUTO they are whichever is faster here, of images of `shape` (C, H, W).
     """
     exact = optimise_for_inference(network, device)
-    fast_here = device.type != "cpu" or has_half(precision)
-    fast = precision != "float32" and fast_here
-    return FastDecisions(exact, precision, device) if fast else ExactDecisions(exact)
+    asked = "bfloat16" if precision == AUTO else precision
+    if asked == "float32" or not (device.type != "cpu" or has_half(asked)):
+        return ExactDecisions(exact)
+    fast = FastDecisions(exact, asked, device)
+    if precision != AUTO:
+        return fast
+    images = torch.randn(TIMED, *shape, device=device).contiguous(memory_format=torch.channels_last)
+    plain = ExactDecisions(exact)
+    return fast if time_passes(fast, images) * (1 + CHECKED) < time_passes(plain, images) else plain
+
+
+@torch.no_grad()
+def time_passes(decide: Decisions, images: Tensor) -> float:
+    """Seconds of a pass of some images, the least of a few."""
+    seconds = []
+    for _ in range(TURNS):
+        start = time.perf_counter()
+        fetch(decide.compute(images))()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds[1:])
 
 
 def has_half(precision: str) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from explanations.errors import check_choice, check_range
 from explanations.flags import flag
-from explanations.networks.decisions import DECIDED_IN
+from explanations.networks.decisions import AUTO, DECIDED_IN
 from explanations.removal.operators import OPERATORS, Operator
 
 TIES = ("random", "raster")
@@ -43,10 +43,10 @@ class Computing:
     """How removal is computed, which changes no result; InputError for values out of range."""
 
     batch: int = flag("scans under way at a time", 64)
-    precision: str = flag("that decisions are first tried in", "float32", choices=DECIDED_IN)
+    precision: str = flag("that decisions are first tried in", "float32", choices=(AUTO, *DECIDED_IN))
     device: str = flag("auto, cpu, cuda or cuda:<n>", "auto")
     threads: int = flag("CPU threads", 1)
 
     def __post_init__(self):
         check_range("removal.batch", self.batch, low=1)
-        check_choice("removal.precision", self.precision, DECIDED_IN)
+        check_choice("removal.precision", self.precision, (AUTO, *DECIDED_IN))
