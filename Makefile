@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH := .venv-bench
 EXPERIMENT ?= embedded
 OUTPUT ?= explained
 CHECKS ?= scale or conda or faults or slurm
@@ -20,6 +21,11 @@ $(READY): requirements.lock
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: --requirement requirements-uv.lock
 	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python $(BIN)/python requirements.lock
+	@touch $@
+
+$(BENCH)/.ready: requirements-bench.lock $(READY)
+	$(PYTHON) -m venv --clear $(BENCH)
+	$(BIN)/uv pip sync --quiet --require-hashes --python $(BENCH)/bin/python requirements-bench.lock
 	@touch $@
 
 photographs: $(READY) ## run the photographs' experiment, with networks trained on ImageNet: figures, findings, report
@@ -49,9 +55,10 @@ check: $(READY) ## pass the slow tests: whole networks, conda environments, faul
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n 2 --dist loadfile --durations 10 -m "($(CHECKS)) and scale" || test $$? -eq 5 # none
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest --durations 25 -m "($(CHECKS)) and not scale" || test $$? -eq 5
 
-bench: $(READY) ## time the extraction against a plain pass and against Captum, and the reading of images
-	MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648 $(BIN)/python -W ignore benchmarks/extraction_cost.py --output docs/extraction_cost.csv
-	$(BIN)/python -W ignore benchmarks/reading.py
+bench: $(BENCH)/.ready ## time extraction and removal against plain passes, Captum, Quantus and pytorch-grad-cam, and the reading of images
+	MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648 $(BENCH)/bin/python -W ignore benchmarks/extraction_cost.py --output docs/extraction_cost.csv
+	$(BENCH)/bin/python -W ignore benchmarks/removal.py --output docs/removal_cost.csv
+	$(BENCH)/bin/python -W ignore benchmarks/reading.py
 
 costs: $(READY) ## bring the tables of docs/cost.md up to date
 	PATH="$(CURDIR)/$(BIN):$$PATH" python docs/write_cost.py
@@ -73,6 +80,7 @@ format: $(READY) ## put all code in style
 lock: ## solve requirements.in anew
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url requirements.in --output-file requirements.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url requirements-uv.in --output-file requirements-uv.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --constraint requirements.lock requirements-bench.in --output-file requirements-bench.lock
 
 clean: ## remove the environment, not the results
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(BENCH)

@@ -2,8 +2,9 @@
 
 Prints, and writes as CSV, the seconds of a plain pass (score to input) of each network, and as ratios to it, in turns
 within one run: all that a shard holds, at all layers; Captum's layer gradient × activation, one call with the list of
-layers; and the same layer by layer. Captum gives activities alone, no biases, at the outputs of blocks or activation
-functions.
+layers; and the same layer by layer; pytorch-grad-cam's GradCAM of the same layers, one call, of networks whose layers
+are images. Captum gives activities alone, no biases, at the outputs of blocks or activation functions; Grad-CAM one map,
+the mean over these. Runs in the environment of `make bench`.
 """
 
 import argparse
@@ -18,7 +19,10 @@ from pathlib import Path
 import torch
 import torchvision
 from captum.attr import LayerGradientXActivation
+from pytorch_grad_cam import GradCAM
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
+from torchvision.models import SwinTransformer, VisionTransformer
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
@@ -29,7 +33,10 @@ from explanations.networks.devices import place_network
 
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.SiLU, nn.GELU, nn.Hardswish)
 NETWORKS = ("vgg16", "resnet50", "mobilenet_v2", "efficientnet_b0", "convnext_tiny", "swin_t", "vit_b_16")
-COLUMNS = {"shard": "all of a shard", "together": "Captum, one call", "apart": "Captum by layer"}
+COLUMNS = {
+    **{"shard": "all of a shard", "together": "Captum, one call", "apart": "Captum by layer"},
+    "gradcam": "pytorch-grad-cam",
+}
 ONCE = ("apart",)  # takes as long as all the rest, many times over
 
 
@@ -45,13 +52,19 @@ def main(networks: list[str], batch: int, repeats: int, threads: int, device: st
         place_network(network, place)
         images = torch.randn(batch, 3, 224, 224, device=place).contiguous(memory_format=torch.channels_last)
         times = measure(list_calls(network, images), repeats, place)
-        ratios = [statistics.median(a / b for a, b in zip(times[key], times["plain"], strict=False)) for key in COLUMNS]
+        ratios = [compare(times.get(key), times["plain"]) for key in COLUMNS]
         plain = statistics.median(times["plain"])
-        print(f"{name:20}{plain:8.3f}s" + "".join(f"{ratio:18.2f}" for ratio in ratios), flush=True)
-        rows.append((name, f"{plain:.3f}", *(f"{ratio:.2f}" for ratio in ratios)))
+        said = ["" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
+        print(f"{name:20}{plain:8.3f}s" + "".join(f"{text:>18}" for text in said), flush=True)
+        rows.append((name, f"{plain:.3f}", *said))
     if output is not None:
         with whole_file(output) as temporary, open(temporary, "w", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def compare(times: list[float] | None, plain: list[float]) -> float | None:
+    """The median ratio to a plain pass, turn by turn; None of what wasn't timed."""
+    return times and statistics.median(a / b for a, b in zip(times, plain, strict=False))
 
 
 def list_calls(network: nn.Module, images: Tensor) -> dict[str, Callable]:
@@ -61,12 +74,18 @@ def list_calls(network: nn.Module, images: Tensor) -> dict[str, Callable]:
     hooked = copy.deepcopy(network)
     layers = captum_layers(hooked)
     together = LayerGradientXActivation(hooked, layers)
-    return {
+    calls = {
         "plain": lambda: plain_pass(network, images, target),
         "shard": lambda: decomposition(images, target),
         "together": lambda: together.attribute(images, target),
         "apart": lambda: [LayerGradientXActivation(hooked, x).attribute(images, target) for x in layers],
     }
+    if not isinstance(network, (SwinTransformer, VisionTransformer)):  # whose layers are tokens
+        shown = copy.deepcopy(network)
+        cam = GradCAM(shown, captum_layers(shown))
+        targets = [ClassifierOutputTarget(int(index)) for index in target]
+        calls["gradcam"] = lambda: cam(images, targets)
+    return calls
 
 
 def plain_pass(network: nn.Module, images: Tensor, target: Tensor) -> Tensor:

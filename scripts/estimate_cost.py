@@ -28,8 +28,10 @@ from explanations.cost.throughput import ARITHMETIC, GPU, GPUS, MEMORY, TRAINING
 from explanations.data.sets import count_test_images
 from explanations.errors import InputError, check_range
 from explanations.files.writing import describe_size
+from explanations.networks.trained import find_taken
 from explanations.plan import Plan
 
+ROOT = Path(__file__).parent.parent
 READ_RATE = 300  # JPEG files of ImageNet's size that a core reads in a second, see benchmarks/reading.py
 TOGETHER = ("training", "survey")  # steps that are one line for all networks
 
@@ -57,7 +59,7 @@ def describe(config: dict, facts: dict[str, NetworkFacts], gpu: GPU, mean_share:
         describe_maps(config, facts),
         f"{describe_gpu(gpu)}\nA scan ends at {mean_share:.0%} of the grid on average. Cores are those that read JPEG "
         f"files of ImageNet's size as\nfast as the GPU computes, at {READ_RATE} a second and core.\n",
-        describe_steps(list_steps(config, facts, mean_share), gpu),
+        describe_steps(list_steps(config, facts, mean_share, find_taken(ROOT, config)), gpu),
     ]
     return "\n".join(parts)
 

@@ -106,7 +106,7 @@ def test_steps_by_hand(name):
     changed = min(config["survey"]["change_images"], test)
     assert len(steps["survey"]) == len(config["networks"])
     assert steps["survey"][0].passes == 2 * test + (12 + 16) * changed  # 13 scales and 17 shifts, each with one of none
-    explained = {"config": 9, "imagenet": 6}[name]  # networks and variants
+    explained = {"config": 11, "imagenet": 6}[name]  # networks and variants
     assert sum(step.passes for step in steps["extraction"]) == 3 * images * explained
     assert all(step.precision == "float32" for step in steps["extraction"])
     asked = config["removal"]["precision"]
@@ -123,10 +123,14 @@ def test_steps_by_hand(name):
 
 def test_trainings_by_hand():
     entry = CONFIGS["config"]["networks"]["vgg16"]["training"]
-    assert (entry["epochs"], entry["batch"]) == (6, 64)
+    assert (entry["epochs"], entry["batch"], entry["start_epochs"]) == (8, 64, 4)
     steps = [step for step in list_steps(CONFIGS["config"], facts_of(CONFIGS["config"]), 0.5) if step.on_cpu]
     assert [step.name for step in steps] == ["training"] * len(CONFIGS["config"]["networks"])
-    assert steps[0].passes == 6 * 13_952 * 3 + 1000  # 14,000 images in full batches
+    assert steps[0].passes == (8 * 40_000 + 4 * 9_984) * 3 + 1000  # 10,000 large digits in full batches
+    taken = {("vgg16", "original"), ("vgg16", "decayed"), ("resnet50", "decayed")}
+    left = list_steps(CONFIGS["config"], facts_of(CONFIGS["config"]), 0.5, taken)
+    assert "vgg16" not in {step.network for step in left if step.on_cpu or step.name == "decay"}
+    assert not [step for step in left if step.name == "decay"] and [s for s in left if s.name == "decay trials"]
     assert not [step for step in list_steps(CONFIGS["imagenet"], facts_of(CONFIGS["imagenet"]), 0.5) if step.on_cpu]
 
 

@@ -36,7 +36,7 @@ from explanations.figures.names import network_title
 from explanations.methods.names import all_kinds, parse_kind, parse_method
 from explanations.methods.registry import METHODS, method_file
 from explanations.networks.sources.registry import SOURCES, source_file
-from explanations.networks.trained import describe_decay, describe_training, find_trained, training_seed
+from explanations.networks.trained import describe_decay, describe_training, find_taken, training_seed
 from explanations.plan import GROUPS, PAPERS_GROUPS, VARIANTS, Plan, check_plan, methods_of
 from explanations.files.orders import ORDERS
 from explanations.provenance import describe_making
@@ -150,13 +150,13 @@ def trained_here():
     return [name for name, network in config["networks"].items() if "training" in network]
 
 
-def find_taken():
+def list_taken():
     """The networks that are taken as they were trained before, by name and variant; see networks.trained."""
     folder = config.get("trained", "")
     if not {"{", "}"}.isdisjoint(folder):
         raise WorkflowError(f"configuration: trained is {folder}; allowed is a path without {{ and }}")
     try:
-        return find_trained(ROOT / os.path.expanduser(folder), config) if folder else {}
+        return find_taken(ROOT, config)
     except InputError as error:
         raise WorkflowError(str(error)) from None
 
@@ -352,7 +352,7 @@ SURVEYED = surveyed_splits()
 GPUS = count_gpus()
 THREADS = config["threads"]  # of jobs that run networks
 NETWORKS = list(config["networks"])  # what is surveyed
-TAKEN = find_taken()
+TAKEN = list_taken()
 DECAYED_BEFORE = {network: path for (network, variant), path in TAKEN.items() if variant == "decayed"}
 PLAN, SHOWN = make_plan()
 check_images()

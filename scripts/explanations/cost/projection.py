@@ -1,7 +1,7 @@
 """What an experiment costs, from its configuration alone: images, maps, scans, passes, FLOP, GPU hours, disk space."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -232,9 +232,12 @@ def expected_share(config: dict, facts: dict[str, NetworkFacts]) -> float:
     return round(sum(scans[order] * shares[order] for order in ORDERS) / max(sum(scans.values()), 1), 2)
 
 
-def list_steps(config: dict, facts: dict[str, NetworkFacts], mean_share: float) -> list[Step]:
+def list_steps(
+    config: dict, facts: dict[str, NetworkFacts], mean_share: float, taken: Collection[tuple[str, str]] = ()
+) -> list[Step]:
     """The steps whose cost is passes through networks; a scan ends at `mean_share` of the grid, on average.
 
+    `taken` are networks, with their variants, that were trained before.
     Removal in a fast precision computes again in float32 at least every flip and one pass in SAMPLED of the others.
     """
     evaluated = config["images"]["classes"] * config["images"]["per_class"]
@@ -245,9 +248,11 @@ def list_steps(config: dict, facts: dict[str, NetworkFacts], mean_share: float) 
         steps.append(Step(name, network, read, passes, facts[network].operations, precision, **how))
 
     for name, entry in config["networks"].items():
-        if "training" in entry:
-            batch = entry["training"]["batch"]
-            seen = entry["training"]["epochs"] * (count_training_images(config) // batch) * batch
+        if "training" in entry and (name, "original") not in taken:
+            training = entry["training"]
+            batch = training["batch"]
+            seen = training["epochs"] * (count_training_images(config) // batch) * batch
+            seen += training.get("start_epochs", 0) * (config["images"].get("start_count", 0) // batch) * batch
             add("training", name, seen + test, seen * (1 + BACKWARD) + test, "float32", on_cpu=True)
     survey = config["survey"]
     changes = len({*survey["scales"]} - {1}) + len({*survey["shifts"]} - {0})
@@ -260,6 +265,8 @@ def list_steps(config: dict, facts: dict[str, NetworkFacts], mean_share: float) 
             continue
         decay = entry["decay"]
         for trial, phases in decay_plans(entry).items():
+            if trial == "decay" and (name, "decayed") in taken:
+                continue
             tuned = sum(length for _, length in phases) * decay["batch"]
             checks = count_checks(phases) * min(decay["record_images"], test) + test
             title = "decay" if trial == "decay" else "decay trials"

@@ -5,6 +5,7 @@ beside a decayed one its decay's record, decayed.csv. Needs the standard library
 """
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -54,6 +55,12 @@ def find_trained(folder: Path, config: Mapping) -> dict[tuple[str, str], Path]:
         if has_decay and read_recipe(decayed) == describe_decay(config, name):
             found[name, "decayed"] = decayed
     return found
+
+
+def find_taken(root: Path, config: Mapping) -> dict[tuple[str, str], Path]:
+    """As find_trained, of the folder that a configuration names, a path below the workflow's `root`; or nothing."""
+    folder = config.get("trained", "")
+    return find_trained(root / os.path.expanduser(folder), config) if folder else {}
 
 
 def read_recipe(path: Path) -> dict | None:
