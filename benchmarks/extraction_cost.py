@@ -3,7 +3,7 @@
 Prints, and writes as CSV, the seconds of a plain pass (score to input) of each network, and as ratios to it, in turns
 within one run: all that a shard holds, at all layers; Captum's layer gradient × activation, one call with the list of
 layers; and the same layer by layer; pytorch-grad-cam's GradCAM of the same layers, one call, of networks whose layers
-are images. Captum gives activities alone, no biases, at the outputs of blocks or activation functions; Grad-CAM one map,
+are images. Captum gives activities alone, no biases, at the outputs of blocks or activation functions; GradCAM one map,
 the mean over these. Runs in the environment of `make bench`.
 """
 

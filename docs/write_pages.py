@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent.parent
 PHOTOGRAPHS = ROOT / "docs/photographs.json"
 FACTS, TEMPLATES, GALLERY = ROOT / "docs/facts.json", ROOT / "docs/templates", ROOT / "docs/gallery"
 DURATIONS = ROOT / "workflow/durations.csv"  # a run says by them how long the rest takes
-EXTRACTION = ROOT / "docs/extraction_cost.csv"  # written by `make bench`
+BENCHMARKS = {"extraction": "extraction_cost.csv", "removal": "removal_cost.csv"}  # written by `make bench`
 PAGES = [ROOT / "README.md"] + [
     ROOT / f"docs/{name}.md"
     for name in ("gallery", "findings", "parts", "any_network", "scale", "cluster", "photographs")
@@ -89,9 +89,11 @@ def write_facts(facts: dict) -> str:
 
 
 def read_facts() -> dict:
-    """The facts, and the costs of the extraction that were measured; of photographs, once a run is recorded."""
-    with open(EXTRACTION, newline="") as file:
-        facts = json.loads(FACTS.read_text()) | {"extraction": list(csv.DictReader(file))}
+    """The facts, and the costs of extraction and removal that were measured; of photographs, once a run is recorded."""
+    facts = json.loads(FACTS.read_text())
+    for name, table in BENCHMARKS.items():
+        with open(ROOT / "docs" / table, newline="") as file:
+            facts[name] = list(csv.DictReader(file))
     return facts | ({"photographs": json.loads(PHOTOGRAPHS.read_text())} if PHOTOGRAPHS.exists() else {})
 
 

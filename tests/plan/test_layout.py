@@ -13,18 +13,8 @@ from explanations.dependencies import find_sources
 SCRIPTS = ROOT / "scripts"
 LIBRARY = SCRIPTS / "explanations"
 ORDER = [  # of packages and of modules beside them: each imports only what stands before it
-    *(
-        "errors",
-        "text",
-        "progress",
-        "run_messages",
-        "provenance",
-        "dependencies",
-        "files",
-        "flags",
-        "command",
-        "downloads",
-    ),
+    *("errors", "text", "progress", "run_messages", "provenance", "dependencies"),
+    *("files", "flags", "command", "downloads"),
     *("configuration", "data"),
     *("decomposition", "methods", "plan", "statistics", "networks", "removal", "explaining", "figures", "cost"),
 ]
