@@ -1,9 +1,11 @@
 """Keep the networks that a run trained, as `trained` takes them: `make networks`.
 
-From results/<experiment> to <folder>/<network>: what was trained, its decayed variant and its decay's record.
+From results/<experiment> to <folder>/<network>: what was trained, its decayed variant and its decay's record; of
+trials of decay the record and the recipe.
 """
 
 import argparse
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -28,6 +30,17 @@ def main(results: Path, folder: Path) -> None:
             if variant == "decayed":
                 shutil.copyfile(results / "decay" / network.name / "decayed.csv", kept / "decayed.csv")
             print(f"{kept / path.name}: {path.stat().st_size / 1e6:.1f} MB")
+        keep_trials(results / "decay" / network.name, kept)
+
+
+def keep_trials(trials: Path, kept: Path) -> None:
+    """The records of a network's trials of decay, and what they were made by."""
+    for path in sorted(trials.glob("*.safetensors")):
+        if recipe := read_recipe(path):
+            kept.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path.with_suffix(".csv"), kept / f"{path.stem}.csv")
+            (kept / f"{path.stem}.json").write_text(json.dumps(recipe, indent=1, sort_keys=True) + "\n")
+            print(f"{kept / path.stem}.csv")
 
 
 if __name__ == "__main__":

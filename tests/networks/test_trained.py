@@ -2,6 +2,7 @@
 
 import copy
 import importlib.util
+import json
 import shutil
 from pathlib import Path
 
@@ -14,7 +15,14 @@ from workflow_copy import ROOT
 import take_networks
 from explanations.files.descriptions import read_description
 from explanations.networks.files import load_network, save_network
-from explanations.networks.trained import describe_decay, describe_training, find_trained, read_recipe, training_seed
+from explanations.networks.trained import (
+    describe_decay,
+    describe_training,
+    find_trained,
+    list_trials,
+    read_recipe,
+    training_seed,
+)
 
 TRAINING = {"epochs": 1, "batch": 5, "learning_rate": 0.1, "weight_decay": 0.0}
 CONFIG = {
@@ -27,6 +35,7 @@ CONFIG = {
             "arguments": {"width": 1},
             "training": TRAINING,
             "decay": {"steps": 2},
+            "decay_trials": {"steps": [3], "temperature": [1e-5]},
         },
         "b": {"source": "narrow", "constructor": "vgg16", "arguments": {}, "training": {**TRAINING, "start_epochs": 1}},
         "c": {"source": "timm", "constructor": "x", "arguments": {}, "weights": {}},
@@ -44,6 +53,9 @@ def trained(tmp_path) -> Path:
         description = describe("vgg16").with_variant(variant, "", "", record)
         save_network(tmp_path / name / f"{variant}.safetensors", build("vgg16"), description)
     (tmp_path / "a/decayed.csv").write_text("a\n")
+    for trial in ("steps-3", "temperature-1e-05"):
+        (tmp_path / f"a/{trial}.csv").write_text("a\n")
+        (tmp_path / f"a/{trial}.json").write_text(json.dumps(describe_decay(CONFIG, "a", trial)))
     return tmp_path
 
 
@@ -53,8 +65,25 @@ def test_all_that_was_trained_is_taken(trained):
         ("a", "original"): trained / "a/original.safetensors",
         ("a", "decayed"): trained / "a/decayed.safetensors",
         ("b", "original"): trained / "b/original.safetensors",
+        ("a", "steps-3"): trained / "a/steps-3.csv",
+        ("a", "temperature-1e-05"): trained / "a/temperature-1e-05.csv",
     }
     assert find_trained(trained / "nothing", CONFIG) == {}
+
+
+def test_trials_differ_from_the_decay_in_one_setting():
+    assert list_trials(CONFIG["networks"]["a"]) == {
+        "steps-3": {"steps": 3},
+        "temperature-1e-05": {"steps": 2, "temperature": 1e-5},
+    }
+    assert list_trials(CONFIG["networks"]["b"]) == {}
+
+
+def test_a_damaged_recipe_is_named(trained):
+    (trained / "a/steps-3.json").write_text("{")
+    assert refused(find_trained, trained, CONFIG) == (
+        f"{trained}/a/steps-3.json: can't be read as JSON; `make networks` makes it anew"
+    )
 
 
 @pytest.mark.parametrize(
@@ -64,15 +93,16 @@ def test_all_that_was_trained_is_taken(trained):
         ("training_seed", 1, ""),
         ("images.size", 48, ""),
         ("images.train_count", 31, ""),
-        ("images.start_count", 11, "a aa"),  # b alone begins with those
-        ("images.val_count", 30, "a aa b"),
+        ("images.start_count", 11, "a aa s t"),  # b alone begins with those
+        ("images.val_count", 30, "a aa s t b"),
         ("images.source", "folder", ""),
         ("images.tuning_count", 20, "a b"),
         ("networks.a.arguments.width", 2, "b"),
         ("networks.a.training.epochs", 2, "b"),
-        ("networks.a.decay.steps", 3, "a b"),
-        ("networks.a.explain", True, "a aa b"),
-        ("removal", {}, "a aa b"),
+        ("networks.a.decay.steps", 4, "a s b"),  # of one trial these are its own
+        ("networks.a.decay_trials.steps", [7], "a aa t b"),
+        ("networks.a.explain", True, "a aa s t b"),
+        ("removal", {}, "a aa s t b"),
     ],
 )
 def test_what_another_configuration_would_train_is_not_taken(trained, way, value, left):
@@ -83,6 +113,7 @@ def test_what_another_configuration_would_train_is_not_taken(trained, way, value
         section = section[name]
     section[key] = value
     letters = {("a", "original"): "a", ("a", "decayed"): "aa", ("b", "original"): "b"}
+    letters |= {("a", "steps-3"): "s", ("a", "temperature-1e-05"): "t"}
     assert " ".join(letters[key] for key in find_trained(trained, config)) == left
 
 
@@ -92,6 +123,8 @@ def test_a_training_seed_is_the_seed_unless_it_is_said():
 
 def test_a_decayed_network_goes_with_its_original_and_its_record(trained):
     (trained / "a/decayed.csv").unlink()
+    (trained / "a/steps-3.csv").unlink()
+    (trained / "a/temperature-1e-05.json").unlink()
     assert set(find_trained(trained, CONFIG)) == {("a", "original"), ("b", "original")}
     (trained / "a/original.safetensors").unlink()
     assert set(find_trained(trained, CONFIG)) == {("b", "original")}
@@ -148,6 +181,8 @@ def test_all_networks_of_the_embedded_experiment_are_shipped():
     decaying = {name for name, network in EMBEDDED["networks"].items() if "decay" in network}
     assert {name for name, variant in found if variant == "original"} == set(EMBEDDED["networks"])
     assert {name for name, variant in found if variant == "decayed"} == decaying
+    trials = {(name, trial) for name, network in EMBEDDED["networks"].items() for trial in list_trials(network)}
+    assert trials and trials <= found.keys()
 
 
 def test_twins_decide_equally_well():
@@ -172,12 +207,17 @@ def test_what_a_run_trained_is_kept(trained, tmp_path):
     spec.loader.exec_module(keep_networks)
     results, kept = tmp_path / "results", tmp_path / "kept"
     for name in ("a", "b"):
-        shutil.copytree(trained / name, results / "models" / name, ignore=shutil.ignore_patterns("*.csv"))
+        shutil.copytree(trained / name, results / "models" / name, ignore=shutil.ignore_patterns("*.csv", "*.json"))
     save_network(results / "models/b/zeroed.safetensors", build("vgg16"), describe("vgg16"))
     (results / "models/c").mkdir()
     save_network(results / "models/c/original.safetensors", build("vgg16"), describe("vgg16"))
     (results / "decay/a").mkdir(parents=True)
     shutil.copy(trained / "a/decayed.csv", results / "decay/a/decayed.csv")
+    for trial in list_trials(CONFIG["networks"]["a"]):
+        record = {"recipe": describe_decay(CONFIG, "a", trial)}
+        path = results / f"decay/a/{trial}.safetensors"
+        save_network(path, build("vgg16"), describe("vgg16").with_variant("decayed", "", "", record))
+        shutil.copy(trained / f"a/{trial}.csv", path.with_suffix(".csv"))
     keep_networks.main(results, kept)
     assert {path.relative_to(kept) for path in kept.rglob("*.*")} == {
         path.relative_to(trained) for name in ("a", "b") for path in (trained / name).iterdir()

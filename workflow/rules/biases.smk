@@ -102,7 +102,7 @@ use rule decay_biases as decay_trial with:
     priority: LATER
     params:
         decay=trial_settings,
-        recipe={},
+        recipe=recipe_of_trial,
         tuning=read_tuning,
         images=read_images("val"),
         seed=training_seed(config),

@@ -36,7 +36,7 @@ from explanations.figures.names import network_title
 from explanations.methods.names import all_kinds, parse_kind, parse_method
 from explanations.methods.registry import METHODS, method_file
 from explanations.networks.sources.registry import SOURCES, source_file
-from explanations.networks.trained import describe_decay, describe_training, find_taken, training_seed
+from explanations.networks.trained import list_trials, describe_decay, describe_training, find_taken, training_seed
 from explanations.plan import GROUPS, PAPERS_GROUPS, VARIANTS, Plan, check_plan, methods_of
 from explanations.files.orders import ORDERS
 from explanations.provenance import describe_making
@@ -248,8 +248,11 @@ def measuring_priority(wildcards):
 
 def trial_settings(wildcards):
     """The settings of a trial of decay: those of the network's own, but for the one that the trial is named after."""
-    key, value = wildcards.trial.split("-", 1)  # a small number is written 1e-05
-    return {**config["networks"][wildcards.network]["decay"], key: value}
+    network = config["networks"][wildcards.network]
+    if wildcards.trial in (known := list_trials(network)):
+        return known[wildcards.trial]
+    key, value = wildcards.trial.split("-", 1)  # one that is asked for by its file
+    return {**network["decay"], key: value}
 
 
 def check_images():
@@ -353,7 +356,10 @@ GPUS = count_gpus()
 THREADS = config["threads"]  # of jobs that run networks
 NETWORKS = list(config["networks"])  # what is surveyed
 TAKEN = list_taken()
-DECAYED_BEFORE = {network: path for (network, variant), path in TAKEN.items() if variant == "decayed"}
+TAKEN_RECORDS = {
+    f"{network}/{name}": path.with_suffix(".csv") for (network, name), path in TAKEN.items() if name != "original"
+}
+TAKEN = {which: path for which, path in TAKEN.items() if which[1] in VARIANTS}  # networks
 PLAN, SHOWN = make_plan()
 check_images()
 check_choices()

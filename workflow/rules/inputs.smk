@@ -31,6 +31,13 @@ def recipe_of_decay(wildcards):
     return describe_decay(config, wildcards.network) if trained else {}
 
 
+def recipe_of_trial(wildcards):
+    """As recipe_of_decay, of a trial that the configuration has."""
+    network = config["networks"][wildcards.network]
+    known = "training" in network and wildcards.trial in list_trials(network)
+    return describe_decay(config, wildcards.network, wildcards.trial) if known else {}
+
+
 def methods_of_examples(figure, network):
     """The modules of the methods whose maps a figure of examples shows of a network."""
     kinds = {parse_method(method).kind for method in config["figures"][figure]["methods"][network]}

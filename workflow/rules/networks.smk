@@ -68,11 +68,11 @@ if TAKEN:
     rule take_networks:
         input:
             networks=[local(str(path)) for path in TAKEN.values()],
-            records=[local(str(path.with_suffix(".csv"))) for path in DECAYED_BEFORE.values()],
+            records=[local(str(path)) for path in TAKEN_RECORDS.values()],
             code=sources("take_networks.py"),
         output:
             networks=[f"<results>/models/{network}/{variant}.safetensors" for network, variant in TAKEN],
-            records=[f"<results>/decay/{network}/decayed.csv" for network in DECAYED_BEFORE],
+            records=[f"<results>/decay/{record}.csv" for record in TAKEN_RECORDS],
         log:
             "<results>/logs/take_networks.log",
         benchmark:
@@ -92,6 +92,8 @@ if TAKEN:
             " --records {input.records:q}"
             " --output-records {output.records:q}"
             " >{log:q} 2>&1"
+
+    ruleorder: take_networks > decay_trial
 
 
 rule fetch_network:

@@ -20,6 +20,7 @@ from explanations.networks.files import build_network
 from explanations.networks.inference import optimise_for_inference
 from explanations.networks.pretrained import look_up, own_classes
 from explanations.networks.sources.registry import find_source
+from explanations.networks.trained import list_trials
 from explanations.plan import Plan, Run
 
 BACKWARD = 2  # in forward passes
@@ -265,7 +266,8 @@ def list_steps(
             continue
         decay = entry["decay"]
         for trial, phases in decay_plans(entry).items():
-            if trial == "decay" and (name, "decayed") in taken:
+            made = ["decayed"] if trial == "decay" else list_trials(entry)
+            if all((name, each) in taken for each in made):
                 continue
             tuned = sum(length for _, length in phases) * decay["batch"]
             checks = count_checks(phases) * min(decay["record_images"], test) + test

@@ -1,7 +1,9 @@
 """Networks that were trained before: one is taken, not trained again, where the configuration would train the same.
 
 They lie in a folder, <network>/<variant>.safetensors, each with what it was trained by in its record, under `recipe`;
-beside a decayed one its decay's record, decayed.csv. Needs the standard library alone: the workflow's plan uses it too.
+beside a decayed one its decay's record, decayed.csv. Of a trial of decay, which figure S7 alone asks for, there is the
+record, <network>/<trial>.csv, and what it was made by, <trial>.json. Needs the standard library alone: the workflow's
+plan uses it too.
 """
 
 import json
@@ -26,11 +28,19 @@ def describe_training(config: Mapping, name: str) -> dict:
     }
 
 
-def describe_decay(config: Mapping, name: str) -> dict:
-    """All that the weights of its decayed variant depend on."""
+def describe_decay(config: Mapping, name: str, trial: str | None = None) -> dict:
+    """All that the weights of its decayed variant, or of a trial of decay, depend on."""
     count = "tuning_count" if "tuning_count" in config["images"] else "train_count"
-    decay = {"settings": config["networks"][name]["decay"], "images": config["images"].get(count)}
+    network = config["networks"][name]
+    settings = network["decay"] if trial is None else list_trials(network)[trial]
+    decay = {"settings": settings, "images": config["images"].get(count)}
     return {**describe_training(config, name), "decay": {**decay, "seed": training_seed(config)}}
+
+
+def list_trials(network: Mapping) -> dict[str, dict]:
+    """The settings of each trial of a network's decay, by its name, `steps-5`: those of its decay but for one."""
+    trials = network.get("decay_trials", {})
+    return {f"{key}-{value}": {**network["decay"], key: value} for key, values in trials.items() for value in values}
 
 
 def training_seed(config: Mapping) -> int:
@@ -39,9 +49,9 @@ def training_seed(config: Mapping) -> int:
 
 
 def find_trained(folder: Path, config: Mapping) -> dict[tuple[str, str], Path]:
-    """Files of networks that are taken, by network and variant; a decayed one if its original is, too.
+    """Files that are taken, by network and variant or trial: networks, and records of trials.
 
-    InputError for a file whose header can't be read.
+    What was made of an original is taken if that is, too. InputError for a file whose header can't be read.
     """
     found = {}
     for name, network in config["networks"].items():
@@ -54,7 +64,19 @@ def find_trained(folder: Path, config: Mapping) -> dict[tuple[str, str], Path]:
         has_decay = "decay" in network and decayed.is_file() and decayed.with_suffix(".csv").is_file()
         if has_decay and read_recipe(decayed) == describe_decay(config, name):
             found[name, "decayed"] = decayed
+        for trial in list_trials(network):
+            record, recipe = (folder / name / f"{trial}.{ending}" for ending in ("csv", "json"))
+            if record.is_file() and recipe.is_file() and read_json(recipe) == describe_decay(config, name, trial):
+                found[name, trial] = record
     return found
+
+
+def read_json(path: Path) -> object:
+    """What a file of JSON holds; InputError if it can't be read."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        raise InputError(f"{path}: can't be read as JSON; `make networks` makes it anew") from None
 
 
 def find_taken(root: Path, config: Mapping) -> dict[tuple[str, str], Path]:
