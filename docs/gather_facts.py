@@ -63,6 +63,7 @@ def gather_facts(results: Path, config: dict) -> dict:
                 name_removal(results, config, network, [kind for kind in run.methods if "plus" in run.orders(kind)])
             )
             for network, run in runs.items()
+            if run.compares_orders
         },
         "upsampling": {"usual": usual, "other": config["saliency"]["other_upsampling"]},
         "grid": config["removal"]["grid"],

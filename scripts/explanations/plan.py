@@ -111,14 +111,15 @@ class Plan:
     def runs(self, network: str) -> Iterator[Run]:
         """What pixels of a network's images are removed by.
 
-        All of its groups by the original's maps. Activities and biases with the other upsampling too, if they are
-        compared (fig. S12); single layers and signed maps of the decayed variant, if there are signed ones (figs S9 to
-        S11); both of these by the order of e₋ alone.
+        All of its groups by the original's maps, in both orders unless the network has `orders`. Activities and biases
+        with the other upsampling too, if they are compared (fig. S12); single layers and signed maps of the decayed
+        variant, if there are signed ones (figs S9 to S11); both of these by the order of e₋ alone.
         """
         groups = self.groups(network)
         if not groups:
             return
-        yield Run(network, "original", self.usual, groups, compares_orders=True)
+        both = set(ORDERS) <= set(self.networks[network].get("orders", ORDERS))
+        yield Run(network, "original", self.usual, groups, compares_orders=both)
         if "biases" in groups and self.other:
             yield Run(network, "original", self.other, ("layers", "biases"))
         if "signed" in groups and "decayed" in self.variants(network):
@@ -136,6 +137,11 @@ class Plan:
         """Whether pixels are removed by these groups, of a variant's maps with an upsampling, the usual one if None."""
         run = self.find_run(network, variant, upsampling or self.usual)
         return run is not None and set(groups) <= set(run.groups)
+
+    def compares_orders(self, network: str) -> bool:
+        """Whether pixels are removed in both orders by an explained network's usual maps."""
+        run = self.find_run(network, "original", self.usual)
+        return run is not None and run.compares_orders
 
     def comparisons(self, network: str) -> list[str]:
         """The tables of tests between a network's methods: statistics/<network>/<table>.csv."""

@@ -81,7 +81,7 @@ def test_rules_give_a_value_after_an_equals_sign():
     """It may begin with a dash, or be empty. Only lists come after a space: of files made here, numbers, methods."""
     spaced = [re.findall(r"(--[\w-]+) \{([^{}]+):q\}", text) for _, text in WRITTEN]
     for flag, value in (pair for pairs in spaced for pair in pairs):
-        assert value.startswith("input.") or flag in LISTS, flag
+        assert value.startswith(("input.", "output.")) or flag in LISTS, flag
 
 
 REGISTRIES = [ROOT / "scripts/explanations" / name for name in ("methods/registry.py", "networks/sources/registry.py")]
@@ -134,6 +134,7 @@ SAMPLE = {  # every key
             **{"source": "timm", "constructor": "resnet18", "explain": True, "classes": ["a", "b"]},
             "variants": ["original"],
             "layers": "all",
+            "orders": ["minus"],
             "preprocessing": {"size": 2, "resize": 2, "interpolation": "bilinear", "mean": [0.5], "std": [0.5]},
             "arguments": {"num_classes": 2, "in_chans": 3, "free": "a", "list": ["a"], "mapping": {"a": "b"}},
             "weights": {

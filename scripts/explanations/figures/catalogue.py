@@ -31,6 +31,11 @@ OTHER_UPSAMPLING = Need(
     lambda plan, name: bool(plan.other) and plan.has(name, "layers", "biases", upsampling=plan.other),
 )
 AGGREGATES = Need("explained by layers and aggregates", lambda plan, name: plan.has(name, "layers", "aggregates"))
+BOTH = "explained by layers and {}, pixels removed in both orders (networks.<name>.orders)"
+BIASES_IN_BOTH = Need(BOTH.format("biases"), lambda plan, name: BIASES.holds(plan, name) and plan.compares_orders(name))
+AGGREGATES_IN_BOTH = Need(
+    BOTH.format("aggregates"), lambda plan, name: AGGREGATES.holds(plan, name) and plan.compares_orders(name)
+)
 COMPARED = Need("explained in another variant than the original", lambda plan, name: plan.is_compared(name))
 DECAYED = Need("explained as its biases decayed (explain, decay)", lambda plan, name: "decayed" in plan.variants(name))
 SIGNED = Need(
@@ -85,10 +90,10 @@ FIGURES = {
     "figS10": Figure("{}: averaged signed maps", SUPPLEMENT, SIGNED, single=True, like="figS9"),
     "figS11": Figure("{}: unsigned maps with and without biases", SUPPLEMENT, SIGNED, single=True, like="figS9"),
     "figS12": Figure("as figure 5, another upsampling", SUPPLEMENT, OTHER_UPSAMPLING, single=True, like="fig5"),
-    "figS13": Figure("as figure 5, e_Δ", SUPPLEMENT, BIASES, single=True, like="fig5"),
-    "figS14": Figure("δe₋, δe₊, δe_Δ", SUPPLEMENT, AGGREGATES, like="fig6"),
-    "figS15": Figure("e₋, e₊, e_Δ", SUPPLEMENT, AGGREGATES, like="fig6"),
-    "figS16": Figure("removal by noise maps", SUPPLEMENT, AGGREGATES, like="fig6"),
+    "figS13": Figure("as figure 5, e_Δ", SUPPLEMENT, BIASES_IN_BOTH, single=True, like="fig5"),
+    "figS14": Figure("δe₋, δe₊, δe_Δ", SUPPLEMENT, AGGREGATES_IN_BOTH, like="fig6"),
+    "figS15": Figure("e₋, e₊, e_Δ", SUPPLEMENT, AGGREGATES_IN_BOTH, like="fig6"),
+    "figS16": Figure("removal by noise maps", SUPPLEMENT, AGGREGATES_IN_BOTH, like="fig6"),
     "figT": Figure("twins, which halve their maps by poolings or by strides", BEYOND, PAIRED, twins=True),
     "figM": Figure("aggregating over layers of other networks", BEYOND, AGGREGATES, unlike=("fig6", "figT")),
     "figP": Figure("{}: images, decisions, and maps with their own measurement", BEYOND, EXPLAINED, single=True),
