@@ -268,7 +268,7 @@ rule findings:
         page=report(
             "<results>/findings.html",
             caption="../report/findings.rst",
-            category="Findings",
+            category="1. Findings",
         ),
     log:
         "<results>/logs/findings.log",

@@ -12,7 +12,8 @@ from explanations.figures.names import network_title
 from explanations.methods.names import parse_method
 from explanations.plan import Plan
 
-MAIN, SUPPLEMENT, BEYOND = "Figures", "Supplementary figures", "Beyond the paper"
+# as the report sorts them; the findings come first, see workflow/rules/statistics.smk
+MAIN, SUPPLEMENT, BEYOND = "2. Figures", "3. Supplementary figures", "4. Beyond the paper"
 
 
 @dataclass(frozen=True)
