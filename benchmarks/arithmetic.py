@@ -32,7 +32,7 @@ KINDS = {  # environment, threads, precision, whether oneDNN computes
     "without oneDNN": ({}, 1, "float32", False),
     "bfloat16 first": ({}, 1, "bfloat16", True),
 }
-COLUMNS = ("network", "arithmetic", "scans", "other flips", "largest change of e", "largest change of a median")
+COLUMNS = ("network", "arithmetic", "scans", "flips", "e", "median")
 
 
 def main(results: Path, networks: list[str], output: Path | None) -> None:

@@ -30,7 +30,8 @@ ROOT = Path(__file__).parent.parent
 PHOTOGRAPHS = ROOT / "docs/photographs.json"
 FACTS, TEMPLATES, GALLERY = ROOT / "docs/facts.json", ROOT / "docs/templates", ROOT / "docs/gallery"
 DURATIONS = ROOT / "workflow/durations.csv"  # a run says by them how long the rest takes
-BENCHMARKS = {"extraction": "extraction_cost.csv", "removal": "removal_cost.csv"}  # written by `make bench`
+# written by `make bench`, the last by benchmarks/arithmetic.py
+BENCHMARKS = {"extraction": "extraction_cost.csv", "removal": "removal_cost.csv", "arithmetic": "arithmetic.csv"}
 PAGES = [ROOT / "README.md"] + [
     ROOT / f"docs/{name}.md"
     for name in ("gallery", "findings", "parts", "any_network", "scale", "cluster", "photographs")
