@@ -147,12 +147,12 @@ def test_decays_by_hand():
 
 
 def test_re_checks_are_those_of_the_engine():
-    """A scan that flips at step 10 of 100 has one flip, and nine steps of which one in 32 is checked."""
+    """What is not clear, and one pass in 128."""
     config = CONFIGS["imagenet"]
     steps = list_steps(config, facts_of(config), 0.1)
-    scans = sum(step.passes for step in steps if step.name == "removal") / 10
+    passes = sum(step.passes for step in steps if step.name == "removal")
     checks = [step for step in steps if step.name == "re-checks"]
-    assert sum(step.passes for step in checks) == pytest.approx(scans * (1 + 9 / 32))
+    assert sum(step.passes for step in checks) == pytest.approx(passes * (0.05 + 1 / 128))
     assert {step.precision for step in checks} == {"float32"}
     exact = {**config, "removal": {**config["removal"], "precision": "float32"}}
     assert not [step for step in list_steps(exact, facts_of(exact), 0.1) if step.name == "re-checks"]

@@ -25,11 +25,9 @@ from explanations.networks.inference import optimise_for_inference
 CPU = torch.device("cpu")
 
 
-def decide_now(
-    decide: ExactDecisions | FastDecisions, inputs: torch.Tensor, targets: torch.Tensor | None = None
-) -> torch.Tensor:
+def decide_now(decide: ExactDecisions | FastDecisions, inputs: torch.Tensor) -> torch.Tensor:
     """What `steps` returns, waited for."""
-    steps = decide.steps(inputs, targets)
+    steps = decide.steps(inputs)
     while True:
         try:
             next(steps)
@@ -64,8 +62,8 @@ def test_clear_decisions_are_not_computed_again():
     with torch.no_grad():
         decide_now(fast, torch.linspace(1, 2, 64)[:, None])  # the first are all computed again
         before = fast.rechecked
-        decide_now(fast, torch.full((64, 1), 1.2345))
-        assert fast.rechecked - before == 64 // SAMPLED
+        decide_now(fast, torch.full((2 * SAMPLED, 1), 1.2345))
+        assert fast.rechecked - before == 2
         assert fast.summary().endswith("0 decisions missed") and "float32 too" in fast.summary()
 
 
@@ -102,21 +100,6 @@ def test_a_decision_that_a_sample_finds_wrong_is_counted():
     assert torch.equal(decide_now(fast, torch.full((8, 1), 0.3)).argmax(1), torch.ones(8).long())
 
 
-def test_every_flip_is_checked():
-    """The fast pass is wrong and clear about it: without a target it is believed, as a flip it is not."""
-    network = Shifted(0.0)
-    fast = FastDecisions(network, "bfloat16", CPU)
-    fast.measure(torch.linspace(1.01, 2, 33)[:, None])
-    assert fast.errors.max() > 0 and fast.passes == fast.rechecked == 33
-    fast.quick.error = 0.9
-    values = torch.full((8, 1), 0.3)  # in float32 class 1, 1 against 0.3; in the fast precision 0, 1.2 against 1
-    targets = torch.ones(8).long()
-    assert torch.equal(decide_now(fast, values).argmax(1), 1 - targets)
-    assert torch.equal(decide_now(fast, values, targets).argmax(1), targets)
-    assert fast.missed == 8 and fast.rechecked == 33 + 8 and fast.errors.max() == pytest.approx(0.9, abs=0.01)
-
-
-@pytest.mark.skipif(not has_half("bfloat16"), reason="this CPU has no bfloat16")
 def test_measured_logits_are_the_exact_ones():
     network, images = build("resnet50"), inputs(8, dtype=torch.float32)
     exact, fast = decide_in("float32", network, CPU), decide_in("bfloat16", network, CPU)

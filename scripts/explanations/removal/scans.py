@@ -152,7 +152,7 @@ def run_scans(
     while under_way.refill(scans):
         images, rows = under_way.remove()
         own = targets[rows]
-        logits = yield from decide.steps(images, own)
+        logits = yield from decide.steps(images)
         flags = fetch(judge(logits, own))
         yield ended()
         ended = under_way.end(flags())
