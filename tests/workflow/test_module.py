@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,11 @@ def use(folder: Path, workflow: Path | str, names: str = " as explanations_*", m
     return folder
 
 
+def training_of(config: dict) -> list[dict]:
+    """The training of each network."""
+    return [network["training"] for network in config["networks"].values()]
+
+
 def commands(plan: str) -> list[str]:
     """The commands that a dry run prints."""
     return re.findall(r"^Shell command: (python .*)$", plan, re.MULTILINE)
@@ -63,6 +69,7 @@ def test_all_is_planned_as_by_itself(tmp_path, workflow, names):
     alone = snakemake(workflow, *options, "--configfile", "mine.yaml").stdout
     used = snakemake(folder, *options).stdout
     assert len(commands(alone)) > 100
+    assert any(first is second for first, second in pairwise(training_of(CONFIG)))  # as aliases do; rates differ
     assert sorted(commands(used.replace(f"{workflow}/scripts", "scripts"))) == sorted(commands(alone))
     for said in ("output", "log", "benchmark"):
         lines = rf"^    {said}: .*$"

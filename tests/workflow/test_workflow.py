@@ -365,7 +365,7 @@ def test_shards_follow_the_configuration(fresh):
         ),
         (
             {"images": {"classes": 2, "per_class": 4}},
-            "configuration: figures.fig2.image is 33; allowed is a whole number be",
+            "configuration: figures.fig2.image is 37; allowed is a whole number be",
         ),
         (
             {"figures": {"fig7": {"methods": {"vgg16": ["input", "lime"]}}}},

@@ -4,7 +4,6 @@ A module works in the working folder of the workflow that uses it: results go th
 embedded configuration stay where they are.
 """
 
-import copy
 import shutil
 import sys
 import tempfile
@@ -49,10 +48,17 @@ def unpack(source):
 
 def lay_over(file, changes):
     """A configuration's file with the values that a configuration laid over it changes, whose keys come first."""
-    laid = copy.deepcopy(changes)
+    laid = unshare(changes)
     update_config(laid, yaml.safe_load(file.read_text()))
     update_config(laid, changes)
     return laid
+
+
+def unshare(value):
+    """A copy in which no two keys hold the same mapping, as YAML's aliases do: a change of one would change the other."""
+    if isinstance(value, dict):
+        return {key: unshare(inner) for key, inner in value.items()}
+    return [unshare(inner) for inner in value] if isinstance(value, list) else value
 
 
 ROOT = find_root()

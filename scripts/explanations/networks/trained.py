@@ -21,11 +21,12 @@ def describe_training(config: Mapping, name: str) -> dict:
     """All that the weights of a network of the configuration depend on, beside the machine that trains it."""
     images, network = config["images"], config["networks"][name]
     counts = ("train_count", "start_count") if network["training"].get("start_epochs") else ("train_count",)
-    return {
+    recipe = {
         "images": {key: images[key] for key in (*GENERATED, *counts) if key in images} | {"seed": config["seed"]},
         **{key: network[key] for key in ("source", "constructor", "arguments", "training")},
         "seed": training_seed(config),
     }
+    return in_order(recipe)
 
 
 def describe_decay(config: Mapping, name: str, trial: str | None = None) -> dict:
@@ -34,7 +35,12 @@ def describe_decay(config: Mapping, name: str, trial: str | None = None) -> dict
     network = config["networks"][name]
     settings = network["decay"] if trial is None else list_trials(network)[trial]
     decay = {"settings": settings, "images": config["images"].get(count)}
-    return {**describe_training(config, name), "decay": {**decay, "seed": training_seed(config)}}
+    return in_order({**describe_training(config, name), "decay": {**decay, "seed": training_seed(config)}})
+
+
+def in_order(recipe: dict) -> dict:
+    """A recipe with its keys in order: equal ones are equal texts, whatever order a configuration has."""
+    return json.loads(json.dumps(recipe, sort_keys=True))
 
 
 def list_trials(network: Mapping) -> dict[str, dict]:
