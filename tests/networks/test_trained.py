@@ -12,7 +12,7 @@ from conftest import refused
 from small import build, describe
 from workflow_copy import ROOT
 
-import take_networks
+import take_trained
 from explanations.files.descriptions import read_description
 from explanations.networks.files import load_network, save_network
 from explanations.networks.trained import (
@@ -147,14 +147,17 @@ def test_a_damaged_file_is_named(trained, content):
 
 def test_a_taken_network_is_the_same_file_and_is_checked(trained, tmp_path, capsys):
     source, output = trained / "a/decayed.safetensors", tmp_path / "taken.safetensors"
-    take_networks.main([source], [output], [trained / "a/decayed.csv"], [tmp_path / "taken.csv"])
+    take_trained.main(source, output)
+    take_trained.main(trained / "a/decayed.csv", tmp_path / "taken.csv")
     assert output.read_bytes() == source.read_bytes() and (tmp_path / "taken.csv").read_text() == "a\n"
     assert "accuracy on 20 test images when it was trained: 0.5000" in capsys.readouterr().out
     changed = bytearray(source.read_bytes())
     changed[-1] ^= 1
     source.write_bytes(changed)
     (tmp_path / "taken.safetensors").unlink()
-    assert str(source) in refused(take_networks.main, [source], [output])
+    assert refused(take_trained.main, source, output) == (
+        f"{source}: changed since it was written (its weights); `make networks` makes it anew"
+    )
     assert not output.exists()
 
 

@@ -552,18 +552,21 @@ def test_networks_that_come_with_the_repository_are_taken(tmp_path):
         for name in ("vgg16", "resnet50")
         for variant in ("original", "decayed")
     ]
-    assert planned_jobs(folder, *files) == {"take_networks": 1}
+    assert planned_jobs(folder, *files) == {"take_network": 4}
     scratch = ("--configfile", "config/from_scratch.yaml", "--config", "experiment=embedded")
     again = planned_jobs(folder, *files, *scratch)
     assert again["train"] == again["decay_biases"] == 2 and again["digit_images"] == 4
     (folder / "changed.yaml").write_text("networks: {resnet50: {decay: {steps: 3}}}")
     changed = planned_jobs(folder, *files, "--configfile", "changed.yaml")
-    assert changed["take_networks"] == changed["decay_biases"] == 1
+    assert changed["take_network"] == 3 and changed["decay_biases"] == 1
     snakemake(folder, *files, "--cores", "2")
     for name in files:
         kept = ROOT / "resources/networks" / Path(name).relative_to("results/embedded/models")
         assert (folder / name).read_bytes() == kept.read_bytes()
-    assert (folder / "results/embedded/decay/vgg16/decayed.csv").is_file()
+    record = "results/embedded/decay/resnet50/steps-5.csv"
+    assert planned_jobs(folder, record) == {"take_record": 1}
+    snakemake(folder, record, "--cores", "2")
+    assert (folder / record).read_bytes() == (ROOT / "resources/networks/resnet50/steps-5.csv").read_bytes()
     (folder / "resources/networks/vgg16/original.safetensors").write_bytes(b"")
     said = snakemake(folder, *files, check=False).stdout
     assert "vgg16/original.safetensors: not a network file, or damaged; `make networks` makes it anew" in said

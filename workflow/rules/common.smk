@@ -359,7 +359,7 @@ TAKEN = list_taken()
 TAKEN_RECORDS = {
     f"{network}/{name}": path.with_suffix(".csv") for (network, name), path in TAKEN.items() if name != "original"
 }
-TAKEN = {which: path for which, path in TAKEN.items() if which[1] in VARIANTS}  # networks
+TAKEN_NETWORKS = {f"{network}/{name}": path for (network, name), path in TAKEN.items() if name in VARIANTS}
 PLAN, SHOWN = make_plan()
 check_images()
 check_choices()

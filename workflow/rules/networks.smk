@@ -1,7 +1,8 @@
 """The networks.
 
 train           train_images.csv, test_images.csv -> models/<network>/original.safetensors
-take_networks   all networks that were trained before, and decayed -> the same
+take_network    a network that was trained before, or decayed -> the same
+take_record     the record of a decay, or of a trial -> the same
 fetch_network   nothing, or weights of one's own -> the same, of networks with weights
 """
 
@@ -63,37 +64,55 @@ rule train:
         " >{log:q} 2>&1"
 
 
-if TAKEN:
+rule take_network:
+    input:
+        source=lambda wildcards: local(str(TAKEN_NETWORKS[wildcards.trained])),
+        code=sources("take_trained.py"),
+    output:
+        "<results>/models/{trained}.safetensors",
+    log:
+        "<results>/logs/take_network/{trained}.log",
+    benchmark:
+        "<results>/benchmarks/take_network/{trained}.tsv"
+    wildcard_constraints:
+        trained="|".join(TAKEN_NETWORKS) or "$.",
+    priority: URGENT
+    localrule: True
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=per_attempt(1000),
+        runtime=per_attempt(10),
+    shell:
+        "python {input.code[0]:q}" " --source={input.source:q}" " --output={output:q}" " >{log:q} 2>&1"
 
-    rule take_networks:
-        input:
-            networks=[local(str(path)) for path in TAKEN.values()],
-            records=[local(str(path)) for path in TAKEN_RECORDS.values()],
-            code=sources("take_networks.py"),
-        output:
-            networks=[f"<results>/models/{network}/{variant}.safetensors" for network, variant in TAKEN],
-            records=[f"<results>/decay/{record}.csv" for record in TAKEN_RECORDS],
-        log:
-            "<results>/logs/take_networks.log",
-        benchmark:
-            "<results>/benchmarks/take_networks.tsv"
-        priority: URGENT
-        localrule: True
-        conda:
-            "../../envs/torch.yaml"
-        threads: 1
-        resources:
-            mem_mb=per_attempt(2000),
-            runtime=per_attempt(10),
-        shell:
-            "python {input.code[0]:q}"
-            " --networks {input.networks:q}"
-            " --outputs {output.networks:q}"
-            " --records {input.records:q}"
-            " --output-records {output.records:q}"
-            " >{log:q} 2>&1"
 
-    ruleorder: take_networks > decay_trial
+rule take_record:
+    input:
+        source=lambda wildcards: local(str(TAKEN_RECORDS[wildcards.record])),
+        code=sources("take_trained.py"),
+    output:
+        "<results>/decay/{record}.csv",
+    log:
+        "<results>/logs/take_record/{record}.log",
+    benchmark:
+        "<results>/benchmarks/take_record/{record}.tsv"
+    wildcard_constraints:
+        record="|".join(TAKEN_RECORDS) or "$.",
+    priority: URGENT
+    localrule: True
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=per_attempt(1000),
+        runtime=per_attempt(10),
+    shell:
+        "python {input.code[0]:q}" " --source={input.source:q}" " --output={output:q}" " >{log:q} 2>&1"
+
+
+ruleorder: take_record > decay_trial
 
 
 rule fetch_network:

@@ -5,7 +5,7 @@ The hash is over all other metadata, that of the file's tensors among them. Need
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,11 @@ import safetensors
 from explanations.errors import InputError
 
 HASH, TENSORS = "hash", "tensors"  # of the metadata, of the tensors; keys of the metadata
+DTYPES = {  # torch's names of safetensors'
+    **{"F64": "torch.float64", "F32": "torch.float32", "F16": "torch.float16", "BF16": "torch.bfloat16"},
+    **{"I64": "torch.int64", "I32": "torch.int32", "I16": "torch.int16", "I8": "torch.int8", "U8": "torch.uint8"},
+    **{"C64": "torch.complex64", "BOOL": "torch.bool"},
+}
 
 
 def read_metadata(path: Path, file_format: str, remedy: str) -> dict[str, str]:
@@ -50,6 +55,29 @@ def check_metadata(path: Path, metadata: dict[str, str], file_format: str, remed
     if metadata.get(HASH) != hash_metadata(rest) or TENSORS not in metadata:
         raise InputError(f"{path}: changed since it was written (its metadata); {remedy}")
     return metadata
+
+
+def check_weights(path: Path, remedy: str) -> None:
+    """InputError unless a file's tensors are what they were when it was written; a tensor at a time is in memory."""
+    with open_tensors(path, "np", remedy) as file:
+        wanted = (file.metadata() or {}).get(TENSORS)
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        digest = hashlib.sha256()
+        for name in sorted(header.keys() - {"__metadata__"}):
+            entry = header[name]
+            start, end = entry["data_offsets"]
+            file.seek(8 + length + start)
+            digest.update(describe_tensor(name, DTYPES[entry["dtype"]], entry["shape"]))
+            digest.update(file.read(end - start))
+    if digest.hexdigest() != wanted:
+        raise InputError(f"{path}: changed since it was written (its weights); {remedy}")
+
+
+def describe_tensor(name: str, dtype: str, shape: Sequence[int]) -> bytes:
+    """What the hash of tensors holds of each, before its numbers."""
+    return json.dumps([name, dtype, list(shape)]).encode()
 
 
 def hash_metadata(metadata: Mapping[str, str]) -> str:

@@ -9,15 +9,19 @@ import torch
 from torch import Tensor
 
 from explanations.errors import InputError
-from explanations.files.metadata import HASH, TENSORS, check_metadata, hash_metadata, open_tensors
+from explanations.files.metadata import (
+    DTYPES,
+    HASH,
+    TENSORS,
+    check_metadata,
+    describe_tensor,
+    hash_metadata,
+    open_tensors,
+)
 from explanations.files.writing import whole_file
 
 ALIGNMENT = 8  # bytes
-DTYPES = {  # safetensors' names of torch's
-    **{"torch.float64": "F64", "torch.float32": "F32", "torch.float16": "F16", "torch.bfloat16": "BF16"},
-    **{"torch.int64": "I64", "torch.int32": "I32", "torch.int16": "I16", "torch.int8": "I8", "torch.uint8": "U8"},
-    **{"torch.complex64": "C64", "torch.bool": "BOOL"},
-}
+NAMES = {name: short for short, name in DTYPES.items()}  # safetensors' of torch's
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -32,10 +36,10 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     for name in names:
         tensor, start = tensors[name], end
         end += tensor.numel() * tensor.element_size()
-        if str(tensor.dtype) not in DTYPES:
-            raise InputError(f"{path}: {name} is of type {tensor.dtype}; allowed are {', '.join(DTYPES)}")
+        if str(tensor.dtype) not in NAMES:
+            raise InputError(f"{path}: {name} is of type {tensor.dtype}; allowed are {', '.join(NAMES)}")
         shape = list(tensor.shape)
-        header[name] = {"dtype": DTYPES[str(tensor.dtype)], "shape": shape, "data_offsets": [start, end]}
+        header[name] = {"dtype": NAMES[str(tensor.dtype)], "shape": shape, "data_offsets": [start, end]}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % ALIGNMENT)
     with whole_file(path) as temporary, open(temporary, "wb") as file:
@@ -59,7 +63,7 @@ def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name]
-        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(describe_tensor(name, str(tensor.dtype), tensor.shape))
         digest.update(view_bytes(tensor))
     return digest.hexdigest()
 
