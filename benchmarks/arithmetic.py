@@ -22,7 +22,7 @@ from explanations.files.measurements import read_measurements
 from explanations.files.writing import whole_file
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
-METHODS = ("gradient", "fullgrad", "gradcam", "activity_with_input")
+METHODS = ("gradient", "gradcam")
 WITHOUT_ONEDNN = "import runpy, sys, torch; torch.backends.mkldnn.set_flags(False); sys.argv.pop(0); "
 WITHOUT_ONEDNN += "sys.path.insert(0, sys.argv[0].rpartition('/')[0]); runpy.run_path(sys.argv[0], run_name='__main__')"
 KINDS = {  # environment, threads, precision, whether oneDNN computes
