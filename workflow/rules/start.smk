@@ -11,6 +11,7 @@ import psutil
 RUN_LOCK = Path(RESULTS, ".run")
 STEPS = RUN_LOCK.with_name(".steps")
 LONG = 10  # jobs that extract or remove; a run of fewer is short
+SNAKEMAKES_RATE = 100, 1  # jobs, seconds
 HELD = []  # the lock on this run's experiment, for as long as this process lives
 
 
@@ -30,6 +31,18 @@ def find_own_python():
     own, paths = str(Path(sys.executable).parent), os.environ.get("PATH", "").split(os.pathsep)
     if own not in paths and find_spec("torch"):
         os.environ |= {"PATH": os.pathsep.join([own, *paths])}
+
+
+def leave_rates_alone():
+    """Don't limit how many local jobs start in a second, where that is left to Snakemake: cores do.
+
+    With a limit its scheduler looks at all waiting jobs again a second after it did, once more for every job that ends:
+    after a hundred jobs that is a third of a core.
+    """
+    settings = workflow.scheduling_settings
+    limit = settings and settings.max_jobs_per_timespan
+    if limit and not on_cluster() and (limit.max_jobs, limit.timespan) == SNAKEMAKES_RATE:
+        settings.max_jobs_per_timespan = None
 
 
 def refuse_second_writers():
@@ -162,5 +175,6 @@ def refuse_older_results():
 
 
 find_own_python()
+leave_rates_alone()
 check_writable()
 refuse_older_results()
