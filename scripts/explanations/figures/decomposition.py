@@ -116,6 +116,8 @@ def draw_panels(figure: Figure, row: Row, layers: list[Layer]) -> None:
                 ax = place(figure, left, top, side, side)
                 draw_map(ax, values)
                 ax.set_title(format_sum(total), loc="center", fontsize=6, pad=2)
+                if values.size == 1:
+                    continue  # its number is the gross sum
                 below = {"ha": "center", "va": "top", "fontsize": 6, "color": "#666666"}
                 ax.annotate(format_largest(values), (0.5, 0), (0, -1.5), "axes fraction", "offset points", **below)
         middle = top + max(row.sides) / 2
