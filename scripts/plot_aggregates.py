@@ -168,8 +168,8 @@ def mark_tests(
     """
     family, compared = ("variant_signed_from", layers[:-1]) if signed else ("all_layers", layers[1:])
     methods = [name_aggregate(l, signed=True) if signed else name_single(l) for l in compared]
-    rows = tests[tests["family"] == family]
-    if rows.empty:  # of one layer there is no average, and of the variant compared with no test
+    rows = tests[(tests["family"] == family) & (tests["measure"] == measure)]
+    if rows.empty:  # of one layer there is no average, of the variant compared with no test, nor of e₋ by noise maps
         return
     rows = select(rows, measure, methods, "method_b")
     significant = is_significant(rows["log10_p_holm"])
