@@ -86,11 +86,9 @@ class Plan:
         self.other = "" if other == self.usual else other  # empty: there is no other
         self.localised = find_set(config["images"]["source"]).masks
         self.explained = [name for name in self.networks if self.groups(name)]
-        self.twins = [twins for twins in list_twins(config) if all(self._averages(name) for name in twins)]
-
-    def _averages(self, network: str) -> bool:
-        """Whether averages over a network's layers are measured."""
-        return self.has(network, "layers", "aggregates")
+        self.twins = [
+            twins for twins in list_twins(config) if all(self.has(name, "layers", "aggregates") for name in twins)
+        ]
 
     def groups(self, network: str) -> tuple[str, ...]:
         """The groups of methods that a network is explained by; none if it isn't."""

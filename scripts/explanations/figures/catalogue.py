@@ -112,14 +112,8 @@ def choose_networks(plan: Plan, settings: Mapping) -> dict[str, list[str]]:
     chosen = settings.get("networks", {})
     for name in chosen:
         if name not in CHOOSABLE:
-            shows = (
-                f"figures.{name}.methods"
-                if name in EXAMPLES
-                else "twins"
-                if name in FIGURES and FIGURES[name].twins
-                else ""
-            )
-            other = f"; {name} shows those of {shows}" if shows else ""
+            shows_others = name in FIGURES and FIGURES[name].need
+            other = f"; {name} shows those of {_key_of_networks(name)}" if shows_others else ""
             raise InputError(f"figures.networks.{name}: allowed are {', '.join(CHOOSABLE)}{other}")
     for network in settings.get("no_fullgrad", ()):
         if network not in plan.networks:
