@@ -235,8 +235,10 @@ def test_figures_are_drawn(finished, figure):
 
 @pytest.mark.scale
 def test_every_claim_is_answered(finished):
+    """All but those of twins: the experiment has none."""
     table = pd.read_csv(finished / "findings.csv", dtype=str)
-    assert table.claim.unique().tolist() == [claim.number for claim in CLAIMS]
+    asked = [claim.number for claim in CLAIMS if not isinstance(claim, TwinClaim)]
+    assert table.claim.unique().tolist() == asked
 
 
 @pytest.mark.scale
