@@ -31,7 +31,7 @@ from explanations.networks.files import build_network, preprocess
 from explanations.networks.pretrained import look_up
 from explanations.networks.sources.base import Published
 from explanations.networks.sources.registry import find_source
-from explanations.statistics.claims import CLAIMS
+from explanations.statistics.claims import CLAIMS, TwinClaim
 
 pytestmark = [pytest.mark.workflow, pytest.mark.timeout(3600)]
 IMAGENET = ("--configfile", "config/imagenet.yaml")
