@@ -25,8 +25,8 @@ from explanations.networks.files import build_network
 from explanations.networks.inference import optimise_for_inference
 
 CPU = torch.device("cpu")
-ZOO = yaml.safe_load((Path(__file__).parent.parent / "config/config.yaml").read_text())["networks"]
-NARROW, NARROW_SIZE = ("vgg16", "resnet50", "convnext", "vit"), 48
+EMBEDDED = yaml.safe_load((Path(__file__).parent.parent / "config/config.yaml").read_text())
+ZOO, NARROW, NARROW_SIZE = EMBEDDED["networks"], ("vgg16", "resnet50", "convnext", "vit"), EMBEDDED["images"]["size"]
 TIMM, TIMM_SIZE = ("tf_efficientnet_lite0", "resnet50", "convnext_atto", "vit_tiny_patch16_224"), 224
 
 

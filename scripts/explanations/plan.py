@@ -165,6 +165,28 @@ class Plan:
         return len(self.variants(network)) > 1
 
 
+def leave_out_networks(config: dict) -> None:
+    """Take the networks that `only` leaves out from a configuration, with what names them; InputError for no network.
+
+    What names networks are twins, and those that a figure is to show; a figure left without any shows none.
+    """
+    networks, only = config["networks"], config.get("only", list(config["networks"]))
+    left_out, figures = networks.keys() - only, config["figures"]
+    for place, name in enumerate(only):
+        if name not in networks:
+            raise InputError(f"only.{place} is {name}; allowed are {', '.join(networks)}")
+    config["networks"] = {name: network for name, network in networks.items() if name in only}
+    if "twins" in config:
+        config["twins"] = [pair for pair in config["twins"] if left_out.isdisjoint(pair.values())]
+    for chosen in (figures.get("networks", {}), figures):
+        for key, value in chosen.items():
+            if isinstance(value, list):
+                chosen[key] = [name for name in value if name not in left_out]
+    for section in figures.values():
+        if isinstance(section, dict) and "methods" in section:
+            section["methods"] = {name: methods for name, methods in section["methods"].items() if name not in left_out}
+
+
 def check_plan(config: Mapping) -> None:
     """InputError, naming the key, for methods or variants that a network hasn't, and twins that can't be pairs."""
     for name, network in config["networks"].items():

@@ -9,18 +9,16 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from explanations.errors import CONFIGURED
-
 ROOT = Path(__file__).parent.parent.parent
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scipy", "pandas", "scikit-learn", "h5py", "snakemake")
-USUAL = "config/config.yaml"
+CONFIGURATION = "EXPLANATIONS_CONFIGURATION"  # the environment variable that names a step the run's configuration
 
 
 def describe_making() -> dict[str, str]:
     """Each thing in words, by its name; what can't be found out is left out."""
     found = {
         "workflow": find_commit(),
-        "configuration": " ".join([USUAL, os.environ.get(CONFIGURED, "")]).strip(),
+        "configuration": os.environ.get(CONFIGURATION, ""),
         "machine": describe_machine(),
         "software": f"Python {platform.python_version()}, {describe_libraries()}".removesuffix(", "),
     }

@@ -18,7 +18,7 @@ from explanations.figures.catalogue import (
     figure_title,
     say_what_lacks,
 )
-from explanations.plan import GROUPS, VARIANTS, Plan, Run, check_plan, methods_of
+from explanations.plan import GROUPS, VARIANTS, Plan, Run, check_plan, leave_out_networks, methods_of
 
 EMBEDDED = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 PAPERS = ("vgg16", "resnet50")
@@ -252,3 +252,27 @@ def test_methods_under_their_maps_are_measured():
 def test_a_choice_that_can_not_be_shown(choice, message):
     config = configuration(mine={"explain": True}, other={})
     assert refused(choose_networks, Plan(config), {**config["figures"], "networks": choice}).startswith(message)
+
+
+def test_networks_that_a_run_leaves_out_are_named_nowhere():
+    config = configuration(a=True, b=True, c=True)
+    config["twins"] = [{"poolings": "a", "strides": "b"}]
+    config["figures"] |= {"networks": {"fig5": ["a", "c"], "fig6": ["c"]}, "no_fullgrad": ["b", "c"]}
+    config["figures"]["fig7"] = {"images": [0], "methods": {"a": ["input"], "c": ["gradient"]}}
+    asked = copy.deepcopy(config)
+    leave_out_networks(config)
+    assert config == asked
+    config["only"] = ["b", "a"]
+    leave_out_networks(config)
+    assert list(config["networks"]) == ["a", "b"] and config["twins"] == asked["twins"]
+    assert config["figures"]["networks"] == {"fig5": ["a"], "fig6": []}
+    assert config["figures"]["no_fullgrad"] == ["b"]
+    assert config["figures"]["fig7"] == {"images": [0], "methods": {"a": ["input"]}}
+    config["only"] = ["a"]
+    leave_out_networks(config)
+    assert config["twins"] == [] and config["figures"]["no_fullgrad"] == []
+
+
+def test_networks_to_take_that_are_none():
+    config = configuration(a=True) | {"only": ["a", "x"]}
+    assert refused(leave_out_networks, config) == "only.1 is x; allowed are a"

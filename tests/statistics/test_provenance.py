@@ -5,7 +5,6 @@ import subprocess
 import pytest
 
 from explanations import provenance
-from explanations.errors import CONFIGURED
 
 
 @pytest.fixture
@@ -36,10 +35,10 @@ def test_without_a_repository_or_git_nothing_is_said(tmp_path, monkeypatch):
 
 
 def test_configuration_machine_and_libraries(monkeypatch):
-    monkeypatch.setenv(CONFIGURED, "--configfile mine.yaml")
+    monkeypatch.setenv(provenance.CONFIGURATION, "config/config.yaml --configfile mine.yaml")
     said = provenance.describe_making()
     assert said["configuration"] == "config/config.yaml --configfile mine.yaml"
     assert "torch 2." in said["software"] and said["software"].startswith("Python 3.")
     assert " cores, " in said["machine"]
-    monkeypatch.delenv(CONFIGURED)
-    assert provenance.describe_making()["configuration"] == "config/config.yaml"
+    monkeypatch.delenv(provenance.CONFIGURATION)
+    assert "configuration" not in provenance.describe_making()

@@ -37,9 +37,9 @@ from explanations.methods.names import all_kinds, parse_kind, parse_method
 from explanations.methods.registry import METHODS, method_file
 from explanations.networks.sources.registry import SOURCES, source_file
 from explanations.networks.trained import list_trials, describe_decay, describe_training, find_taken, training_seed
-from explanations.plan import GROUPS, PAPERS_GROUPS, VARIANTS, Plan, check_plan, methods_of
+from explanations.plan import GROUPS, PAPERS_GROUPS, VARIANTS, Plan, check_plan, leave_out_networks, methods_of
 from explanations.files.orders import ORDERS
-from explanations.provenance import describe_making
+from explanations.provenance import CONFIGURATION, describe_making
 from explanations.files.writing import describe_size, free_space, unwritable
 
 
@@ -60,6 +60,7 @@ def check_configuration():
         raise WorkflowError(str(error)) from None
     try:
         check_config(config, yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text()))
+        leave_out_networks(config)
     except InputError as error:
         raise WorkflowError(f"configuration: {error}") from None
 
@@ -389,6 +390,7 @@ os.environ |= {
     "MALLOC_TRIM_THRESHOLD_": "2147483648",
     STEPS_LOCK: f"{RESULTS}/.steps",
     CONFIGURED: configured(),
+    CONFIGURATION: " ".join(filter(None, ["" if config["whole"] else "config/config.yaml", configured()])),
 }
 
 
