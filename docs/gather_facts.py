@@ -179,9 +179,9 @@ def describe_flips(files: list[Path]) -> float | None:
 
 
 def describe_findings(path: Path) -> list[dict]:
-    """The findings' rows, all as text."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    return table.drop(columns="test").to_dict("records")
+    """The findings' rows, all as text but for the estimate."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False).drop(columns="test")
+    return [row | {"estimate": plain(float(row["estimate"] or "nan"))} for row in table.to_dict("records")]
 
 
 # --- statistics: facts of one network's tables, whatever they are called -----------------------------------------

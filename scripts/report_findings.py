@@ -4,12 +4,13 @@ In:  the statistics of explained networks, and a shard of each, which has all la
      files, for the accuracy; the comparisons of twins; the survey of the zoo, in whose order networks come; the list of
      test images, for whether they have labels, and which of the surveyed images they are.
 Out: findings, CSV: claim, paper_network (which the paper speaks of), network (which the row speaks of), statement,
-     paper, ours, test, verdict, needed (what would decide it); and a page (HTML) made from it. A claim of single
-     networks has a row for each that was measured, the paper's own first; a claim of what was not measured is left out.
+     paper, ours, test, verdict, quantity and estimate (one number of `ours`, and what it is), needed (what would decide
+     it); and a page (HTML) made from it. A claim of single networks has a row for each that was measured, the paper's
+     own first; a claim of what was not measured is left out.
      What figures show and the paper doesn't speak of is tested too, as claims of no network of the paper's.
 """
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pandas as pd
@@ -29,7 +30,7 @@ from explanations.statistics.layers import read_layers
 from explanations.statistics.verdicts import Finding, NotMeasuredError
 
 NONE = "no network"  # of the paper's
-COLUMNS = ("claim", "paper_network", "network", "statement", "paper", "ours", "test", "verdict", "needed")
+COLUMNS = ("claim", "paper_network", "network", "statement", "paper", *(field.name for field in fields(Finding)))
 
 
 def main(

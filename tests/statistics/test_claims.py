@@ -49,8 +49,8 @@ def test_what_would_decide_a_claim_stands_beside_undecided_alone():
     assert judge_signs(rows(("a", 0.5, 1e-4), ("b", -0.2, 0.2)), +1).needed == "about 320 images: not supported"
     assert judge_signs(rows(("a", 0.0, 1.0)), +1).needed == "no number of images, if effects are as seen"
     assert judge_signs(rows(("a", 0.5, 1e-4), ("b", -0.2, 0.01)), +1).needed == ""
-    assert judge_ratio(1.2, (1.5, 3), (1, 4), "").needed.startswith("not a matter of images")
-    assert judge_ratio(2, (1.5, 3), (1, 4), "").needed == ""
+    assert judge_ratio("ratio", 1.2, (1.5, 3), (1, 4), "").needed.startswith("not a matter of images")
+    assert judge_ratio("ratio", 2, (1.5, 3), (1, 4), "").needed == ""
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_what_would_decide_a_claim_stands_beside_undecided_alone():
     ],
 )
 def test_ratios(value, verdict):
-    assert judge_ratio(value, (1.5, 3), (1, 4), "").verdict == verdict
+    assert judge_ratio("ratio", value, (1.5, 3), (1, 4), "").verdict == verdict
 
 
 def test_activity_against_bias_leaves_out_the_input():

@@ -145,7 +145,8 @@ def top_two_against_lower(measure: str) -> Callable[[NetworkEvidence], Finding]:
         interval = f"95% interval {row.ci_low:+.3f} to {row.ci_high:+.3f}"
         images = images_by_interval(row.n, row.median_difference, row.ci_low, -0.02)
         needed = describe_need(images, True) if row.median_difference > -0.02 else judged.needed
-        return Finding(f"{judged.ours}, {interval}", "the interval's lower end is at least −0.02", verdict, needed)
+        test = "the interval's lower end is at least −0.02"
+        return replace(judged, ours=f"{judged.ours}, {interval}", test=test, verdict=verdict, needed=needed)
 
     return test
 
@@ -178,7 +179,7 @@ def zeroing_costs_little(zoo: ZooEvidence) -> Finding:
     test = "loss under 1 point in all networks but one; not supported if over 1 by 2 standard errors in two"
     over = table.n * (2 * table.standard_error / (losses - 0.01)) ** 2  # images that show a loss to be over 1 point
     needed = describe_need(over[~small].nsmallest(2).max(), False) if (~small).sum() > 1 else ""
-    return Finding(f"{text} (n = {table.n.max()})", test, verdict, needed)
+    return Finding(f"{text} (n = {table.n.max()})", test, verdict, "largest loss", losses.max(), needed)
 
 
 def zeroing_destroys(zoo: ZooEvidence) -> Finding:
@@ -187,12 +188,12 @@ def zeroing_destroys(zoo: ZooEvidence) -> Finding:
     kept = table.zeroed / table.original.where(table.original > 0)
     text = f"{zoo.score} {span(100 * table.original, '{:.1f}')}% before, {span(100 * table.zeroed, '{:.1f}')}% after "
     text += f"(n = {table.n.max()})"
-    return judge_ratio(kept.max(), (0, 0.5), (0, 0.8), text, "largest share kept: ")
+    return judge_ratio("largest share kept", kept.max(), (0, 0.5), (0, 0.8), text)
 
 
 def outputs_stay_correlated(zoo: ZooEvidence) -> Finding:
     mean = zoo.tables["outputs"].groupby("network").correlation.mean()
-    return judge_ratio(mean.min(), (0.9, 1), (0.7, 1), f"mean ρ {span(mean, '{:.3f}')}", "least of the networks: ")
+    return judge_ratio("least mean ρ", mean.min(), (0.9, 1), (0.7, 1), f"mean ρ {span(mean, '{:.3f}')}")
 
 
 def outputs_shrink(zoo: ZooEvidence) -> Finding:
@@ -204,16 +205,16 @@ def outputs_shrink(zoo: ZooEvidence) -> Finding:
     verdict = SUPPORTED if right == len(tests) else NOT_SUPPORTED if wrong else UNDECIDED
     text = f"median α {span(fits.median(), '{:.3f}')}; below 1 in {right} of {len(tests)} networks, above in {wrong}"
     needed = need_of_signs(tests, +1, "fits")
-    return Finding(
-        f"{text}, {fits.size().max()} fits each", f"Wilcoxon signed rank, Holm, α = {ALPHA}", verdict, needed
-    )
+    test = f"Wilcoxon signed rank, Holm, α = {ALPHA}"
+    ours = f"{text}, {fits.size().max()} fits each"
+    return Finding(ours, test, verdict, "middle of the median α", fits.median().median(), needed)
 
 
 def offset_is_negligible(zoo: ZooEvidence) -> Finding:
     table = zoo.tables["fits"]
     share = (table.beta.abs() / table.largest_output).groupby(table.network).median()
     text = f"median |β| / max |f_c| {span(share, '{:.3f}')}"
-    return judge_ratio(share.max(), (0, 0.05), (0, 0.2), text, "largest of the networks: ")
+    return judge_ratio("largest median |β| / max |f_c|", share.max(), (0, 0.05), (0, 0.2), text)
 
 
 def robust_without_batch_norm(change: str, value: float) -> Callable[[ZooEvidence], Finding]:
@@ -224,11 +225,12 @@ def robust_without_batch_norm(change: str, value: float) -> Callable[[ZooEvidenc
             raise NotMeasuredError(f"images changed by {change} {value:g}")
         without, with_norm = (rows[rows.normalisation == key].relative_change.dropna() for key in ("none", "batch"))
         p = stats.mannwhitneyu(without, with_norm).pvalue if len(without) and len(with_norm) else np.nan
-        better = without.median() > with_norm.median()
-        verdict = (SUPPORTED if better else NOT_SUPPORTED) if p < ALPHA else UNDECIDED
+        gap = without.median() - with_norm.median()
+        verdict = (SUPPORTED if gap > 0 else NOT_SUPPORTED) if p < ALPHA else UNDECIDED
         text = f"relative change of {zoo.score} without {span(without, '{:+.2f}')}, with {span(with_norm, '{:+.2f}')}; "
         how = f"Mann–Whitney over {len(without) + len(with_norm)} networks, α = {ALPHA}"
-        return Finding(f"{text}p = {p:.2g}", how, verdict, "more networks, not more images")
+        needed = "more networks, not more images"
+        return Finding(f"{text}p = {p:.2g}", how, verdict, "difference of medians", gap, needed)
 
     return test
 
@@ -242,9 +244,9 @@ def decay_restores(measured: NetworkEvidence) -> Finding:
     text = ", ".join(f"{variant} {value:.1%}" for variant, value in accuracy.items())
     text = f"{measured.score} {text}; decayed / original {share:.4f} ± {error:.4f} (n = {measured.tested_images})"
     images = images_by_interval(measured.tested_images, share, share + 2 * error, 0.99)
-    return judge_ratio(
-        share, (0.99, np.inf), (0.99 - 2 * error, np.inf), text, needed=describe_need(images, supported=False)
-    )
+    needed = describe_need(images, supported=False)
+    supported, refuted = (0.99, np.inf), (0.99 - 2 * error, np.inf)
+    return judge_ratio("decayed / original", share, supported, refuted, text, needed)
 
 
 def gross_sums_equal(measured: NetworkEvidence) -> Finding:
@@ -252,7 +254,7 @@ def gross_sums_equal(measured: NetworkEvidence) -> Finding:
     table = variant_of(table, "variant", "decayed")
     largest = table.largest_relative_gap.max(skipna=False)  # empty where a gap has no bound
     text = f"largest |A − f_c| / |f_c| over layers and images: {largest:.1e}"
-    return judge_ratio(largest, (0, 1e-3), (0, 1e-2), text)
+    return judge_ratio("largest gap", largest, (0, 1e-3), (0, 1e-2), text)
 
 
 def gross_sums_differ(measured: NetworkEvidence) -> Finding:
@@ -262,15 +264,15 @@ def gross_sums_differ(measured: NetworkEvidence) -> Finding:
     gap, negative = table.median_relative_gap.median(), table.negative_share.mean()
     text = f"median |A − f_c| / |f_c| {gap:.2f}; A < 0 in {negative:.0%} of images and layers, "
     text += f"in most images of {int((table.negative_share > 0.5).sum())} of {len(table)} layers"
-    judged = judge_ratio(negative, (0.25, 1), (0.05, 1), text)
-    return judged if gap > 0.1 else Finding(text, judged.test, NOT_SUPPORTED)
+    judged = judge_ratio("share of A < 0", negative, (0.25, 1), (0.05, 1), text)
+    return judged if gap > 0.1 else replace(judged, verdict=NOT_SUPPORTED)
 
 
 def zeroing_keeps_maps(measured: NetworkEvidence) -> Finding:
     table = measured.table("correlations")
     rho = variant_of(table, "comparison", "zeroed")["median"]
     text = f"median ρ per layer {rho.min():.3f} to {rho.max():.3f}"
-    return judge_ratio(rho.min(), (0.95, 1), (0.8, 1), text)
+    return judge_ratio("least median ρ", rho.min(), (0.95, 1), (0.8, 1), text)
 
 
 def zeroing_changes_maps(measured: NetworkEvidence) -> Finding:
@@ -284,7 +286,7 @@ def zeroing_changes_maps(measured: NetworkEvidence) -> Finding:
     refuted = top < 0.5 or first > 0.9
     verdict = SUPPORTED if top > 0.9 and first < 0.5 else NOT_SUPPORTED if refuted else UNDECIDED
     test = "top two above 0.9 and the lowest layer below 0.5; not supported if below 0.5 or above 0.9"
-    return Finding(text, test, verdict, BETWEEN)
+    return Finding(text, test, verdict, "least median ρ of the top two", top, BETWEEN)
 
 
 def zero_bias_signed(measured: NetworkEvidence) -> Finding:
@@ -306,14 +308,14 @@ def zero_bias_unsigned(measured: NetworkEvidence) -> Finding:
     images = max(n if high <= 0.02 else images_by_interval(n, middle, high, 0.02) for n, middle, high in bounds)
     needed = describe_need(images, True) if (rows.median_difference < 0.02).all() else need_of_signs(rows, -1)
     test = f"{judged.test}; no improvement, the intervals' upper ends at most 0.02"
-    return Finding(text, test, verdict, needed)
+    return replace(judged, ours=text, test=test, verdict=verdict, needed=needed)
 
 
 def minus_is_twice_plus(measured: NetworkEvidence) -> Finding:
     table = measured.table("aggregates")
     minus, plus = (rows_of(table, "noise", measure).median_a.mean() for measure in ("delta_e_minus", "delta_e_plus"))
     value = ratio(minus, -plus)
-    return judge_ratio(value, (1.5, 3), (1, 4), f"mean δe₋ / mean −δe₊ {value:.2f}")
+    return judge_ratio("mean δe₋ / mean −δe₊", value, (1.5, 3), (1, 4), f"mean δe₋ / mean −δe₊ {value:.2f}")
 
 
 def orders_agree(measured: NetworkEvidence) -> Finding:
@@ -332,7 +334,7 @@ def orders_agree(measured: NetworkEvidence) -> Finding:
         verdict = NOT_SUPPORTED if e.statistic >= delta.statistic else UNDECIDED
     test = "Spearman's ρ of the methods' medians, e₊ reversed: δe's above 0 (p < 0.05) and above e's"
     ours = f"δe ρ = {delta.statistic:.2f}, e ρ = {e.statistic:.2f}"
-    return Finding(ours, test, verdict, "more methods, not more images")
+    return Finding(ours, test, verdict, "ρ of δe", delta.statistic, "more methods, not more images")
 
 
 def noise_is_structured(measured: NetworkEvidence) -> Finding:
@@ -347,7 +349,7 @@ def noise_is_structured(measured: NetworkEvidence) -> Finding:
     needed = describe_need(layers[len(rows) // 2], True)
     if nonzero > len(rows) / 2:
         needed = "more images; Friedman's test doesn't tell how many"
-    return Finding(text, test, verdict, needed)
+    return Finding(text, test, verdict, "share of layers that differ from 0", nonzero / len(rows), needed)
 
 
 def delta_is_more_significant(measured: NetworkEvidence) -> Finding:
@@ -361,7 +363,8 @@ def delta_is_more_significant(measured: NetworkEvidence) -> Finding:
     text += f"{gain.max():.1f} (most); p = {test.pvalue:.2g}"
     significant = test.pvalue < ALPHA
     verdict = UNDECIDED if not significant else SUPPORTED if gain.median() > 0 else NOT_SUPPORTED
-    return Finding(text, f"Wilcoxon signed rank over layers, α = {ALPHA}", verdict, "more layers, not more images")
+    how, needed = f"Wilcoxon signed rank over layers, α = {ALPHA}", "more layers, not more images"
+    return Finding(text, how, verdict, "median gain in log10 p", gain.median(), needed)
 
 
 def other_upsampling_halves(measured: NetworkEvidence) -> Finding:
@@ -370,7 +373,7 @@ def other_upsampling_halves(measured: NetworkEvidence) -> Finding:
     )
     share = ratio(other, usual)
     text = f"mean over layers of median δe₋: {other:.3f} against {usual:.3f}, ratio {share:.2f}"
-    return judge_ratio(share, (0.35, 0.7), (0.2, 0.9), text)
+    return judge_ratio("ratio of the means", share, (0.35, 0.7), (0.2, 0.9), text)
 
 
 def all_layers_against_single(measured: NetworkEvidence) -> Finding:

@@ -20,12 +20,15 @@ BETWEEN = "not a matter of images: it lies between the limits"
 class Finding:
     """One claim's outcome: what this run has, how it was tested, the verdict, and what it would take to decide it.
 
+    `estimate` is the one number that says most of it, and `quantity` what that number is: over runs it has a range.
     `needed` is said where the verdict is undecided; it is empty elsewhere.
     """
 
     ours: str
     test: str
     verdict: str
+    quantity: str
+    estimate: float
     needed: str = ""
 
     def __post_init__(self):
@@ -51,7 +54,9 @@ def judge_signs(rows: pd.DataFrame, sign: int) -> Finding:
     p_range = describe_p(p.iloc[0]) if len(rows) == 1 else f"{describe_p(p.max())} to {describe_p(p.min())}"
     count = "" if len(rows) == 1 else f"{right} of {len(rows)} as claimed, {wrong} against; "
     ours = f"{count}median difference {spread}, p = {p_range}, n = {int(rows.n.max())}"
-    return Finding(ours, f"Wilcoxon signed rank, Holm, α = {ALPHA}", verdict, need_of_signs(rows, sign))
+    test, needed = f"Wilcoxon signed rank, Holm, α = {ALPHA}", need_of_signs(rows, sign)
+    quantity = "median difference" if len(rows) == 1 else "middle of the median differences"
+    return Finding(ours, test, verdict, quantity, differences.median(), needed)
 
 
 def need_of_signs(rows: pd.DataFrame, sign: int, unit: str = "images") -> str:
@@ -63,22 +68,23 @@ def need_of_signs(rows: pd.DataFrame, sign: int, unit: str = "images") -> str:
 
 
 def judge_ratio(
+    quantity: str,
     value: float,
     supported: tuple[float, float],
     refuted: tuple[float, float],
     text: str,
-    what: str = "",
     needed: str = BETWEEN,
 ) -> Finding:
     """Supported inside the first interval, not supported outside the second, undecided between the two, or if NaN.
 
-    What lies between stays there with more images, unless `needed` says otherwise.
+    `quantity` is what the value is, in words. What lies between stays there with more images, unless `needed` says
+    otherwise.
     """
     inside = supported[0] <= value <= supported[1]
     outside = value < refuted[0] or value > refuted[1]
     verdict = SUPPORTED if inside else NOT_SUPPORTED if outside else UNDECIDED
-    test = f"{what}supported in {_interval(supported)}, not supported outside {_interval(refuted)}"
-    return Finding(text, test, verdict, needed)
+    test = f"{quantity}: supported in {_interval(supported)}, not supported outside {_interval(refuted)}"
+    return Finding(text, test, verdict, quantity, value, needed)
 
 
 def _interval(bounds: tuple[float, float]) -> str:
