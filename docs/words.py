@@ -7,10 +7,14 @@ from typing import NamedTuple
 import numpy as np
 
 from explanations.figures.names import NETWORKS
+from explanations.methods.registry import METHODS
+from explanations.methods.sources.registry import SOURCES, count_passes
 from explanations.statistics.counting import is_papers
 from explanations.statistics.verdicts import ALPHA, describe_p
 
 COUNTS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
+NAMED = {"rise": "RISE", "file": "your function", "maps": "your maps"}  # methods of sources with one alone
 
 MARKS = {"supported": "+", "undecided": "?", "not supported": "−"}  # of verdicts, in a table of many
 
@@ -206,6 +210,26 @@ def count_verdicts(findings: list[dict]) -> dict[str, int]:
     """How many findings have each verdict."""
     verdicts = [finding["verdict"] for finding in findings]
     return {verdict: verdicts.count(verdict) for verdict in MARKS}
+
+
+def list_own_methods() -> list[tuple[str, ...]]:
+    """The methods with passes of their own: name, source, settings with their defaults, needs, passes at 224 pixels."""
+    rows = []
+    for source, entry in SOURCES.items():
+        for name, known in entry.names.items():
+            settings = ", ".join(
+                f"{key}: {value}" for key, value in known.settings.items() if value not in ("", "none")
+            )
+            settings = settings or ("path" if entry.path else "")
+            asked = {"source": source} | ({"name": name} if name else {}) | ({"path": "x"} if entry.path else {})
+            passes = "its own" if entry.free else f"{count_passes(asked, 224):,}"
+            rows.append((name or NAMED[source], f"`{source}`", settings, known.needs or "", passes))
+    return rows
+
+
+def list_papers_methods() -> list[tuple[str, str]]:
+    """The methods that read the stored decomposition, by kind, with their titles."""
+    return [(kind, " ".join(entry.title.format("l").split())) for kind, entry in METHODS.items()]
 
 
 FILTERS = {

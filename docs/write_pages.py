@@ -34,7 +34,7 @@ DURATIONS = ROOT / "workflow/durations.csv"  # a run says by them how long the r
 BENCHMARKS = {"extraction": "extraction_cost.csv", "removal": "removal_cost.csv", "arithmetic": "arithmetic.csv"}
 PAGES = [ROOT / "README.md"] + [
     ROOT / f"docs/{name}.md"
-    for name in ("gallery", "findings", "parts", "any_network", "scale", "cluster", "photographs")
+    for name in ("gallery", "findings", "parts", "any_network", "methods", "scale", "cluster", "photographs")
 ]
 BLOCK = re.compile(r"^<!-- ([a-z_]+) -->$", re.MULTILINE)
 

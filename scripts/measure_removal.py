@@ -1,30 +1,33 @@
 """Measure saliency methods by pixel removal (§4), for one block of images and one kind of method.
 
-In:  a network file, the manifest and its folder of images, all attribution shards of that network.
+In:  a network file, the manifest and its folder of images, all attribution shards of that network; of a method with
+     passes of its own, all its files of maps.
 Out: an HDF5 file of (image × method) arrays: e_minus, e_plus and, with noise maps ξ, e_minus_noise, e_plus_noise;
      flip_minus, flip_plus (image × method) and flip_minus_noise, flip_plus_noise (image × method × noise map), the
      grid index of each flip (−1: never). Of one order of removal, those of that order.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from explanations.command import run_command, step_parser
 from explanations.data.images import load_images
 from explanations.errors import InputError, check_range
 from explanations.files.hashes import file_hash
+from explanations.files.made_maps import MadeMaps
 from explanations.files.manifests import check_labels, choose_block, read_manifest
 from explanations.files.measurements import NEVER, write_measurements
 from explanations.files.orders import ORDERS
 from explanations.files.shards import ShardReader
 from explanations.methods.maps import ShardMaps
-from explanations.methods.names import all_kinds, parse_kind
-from explanations.methods.saliency import LAYERS, list_methods
+from explanations.methods.names import MethodName, parse_kind
+from explanations.methods.saliency import LAYERS, list_methods, saliency_maps
 from explanations.methods.transform import UPSAMPLINGS
 from explanations.networks.decisions import Decisions, decide_in
 from explanations.networks.devices import use_device
@@ -50,10 +53,11 @@ def main(
     computing: Computing,
     layers: str = LAYERS[0],
     orders: Sequence[str] = ORDERS,
+    maps: Sequence[Path] = (),
 ) -> None:
     check_orders(orders)
     check_range("removal.shard_size", shard_size, low=1)
-    kind = parse_kind(method)
+    kind = MethodName(method) if maps else parse_kind(method)
     grid, noise_maps, batch = removal.grid, removal.noise_maps, computing.batch
     device = use_device(computing.device, computing.threads)
     rows = read_manifest(manifest)
@@ -73,13 +77,12 @@ def main(
     chosen, paths = [row.index for row in block], [row.path for row in block]
     with ShardReader(shards, file_hash(network)) as reader:
         reader.check_manifest(rows, manifest)
-        own = ShardMaps(reader, chosen, device)
-        noise = [ShardMaps(reader, partners[chosen, r].tolist(), device) for r in range(noise_maps)]
-        methods = list_methods(kind, own, layers)
+        sources = [chosen, *(partners[chosen, r].tolist() for r in range(noise_maps))]
+        methods, make = prepare_maps(kind, reader, maps, layers, upsampling, device)
         check_whole_images(decide, inputs, reader.read("logits", chosen), paths, batch)
         targets = torch.from_numpy(reader.read("target", chosen)).to(device)
         order = tie_orders(chosen, inputs[0, 0].numel(), removal.seed, removal.ties).to(device)
-        scans = make_scans(methods, upsampling, [own, *noise], order, orders)
+        scans = make_scans(methods, make, sources, order, orders)
         shape = (len(block), len(methods), 1 + noise_maps, len(orders))
         passes, count = 0, math.prod(shape)
         label = f"{reader.identity['network']} {reader.identity['variant']} {kind}"
@@ -97,6 +100,22 @@ def main(
         settings["orders"] = list(orders)
     arrays = {"image": np.array(chosen), "label": np.array([row.label for row in block]), **measured}
     write_measurements(output, list(map(str, methods)), arrays, settings)
+
+
+def prepare_maps(
+    kind: MethodName, reader: ShardReader, files: Sequence[Path], layers: str, upsampling: str, device: torch.device
+) -> tuple[list[MethodName], Callable[[MethodName, Sequence[int]], Tensor]]:
+    """The methods of a kind, and what makes a method's maps (n, H, W) of images: from shards, or from files of maps.
+
+    There are none of a method that can't explain the network.
+    """
+    if files:
+        made = MadeMaps(files, reader.identity["weights"])
+        return ([] if made.not_applicable else [kind]), lambda name, images: torch.from_numpy(made.choose(images)).to(
+            device
+        )
+    methods = list_methods(kind, ShardMaps(reader, [], device), layers)
+    return methods, lambda name, images: saliency_maps(name, ShardMaps(reader, images, device), upsampling)
 
 
 def check_orders(orders: Sequence[str]) -> None:
@@ -118,8 +137,11 @@ if __name__ == "__main__":
     parser.add_argument("--images", type=Path, required=True, help="folder that the manifest's paths are below")
     parser.add_argument("--shards", type=Path, nargs="+", required=True, help="all attribution shards of the network")
     parser.add_argument("--output", type=Path, required=True, help="result file to write")
-    kinds = list(map(str, all_kinds()))
-    parser.add_argument("--method", choices=kinds, required=True, help="all its maps are measured")
+    meaning = "all maps of this kind are measured; or, with --maps, the name of the method that these are of"
+    parser.add_argument("--method", required=True, help=meaning)
+    parser.add_argument(
+        "--maps", type=Path, nargs="*", default=[], help="files of maps of a method with passes of its own"
+    )
     parser.add_argument(
         "--layers", choices=LAYERS, default=LAYERS[0], help="that have maps: all, or one for each stage"
     )

@@ -2,7 +2,8 @@
 
 `networks.<name>.explain` names groups of methods, `true` all that there is something to compare with;
 `networks.<name>.variants` names the variants that are explained, all that the network has if it is left out. A network
-that isn't explained is surveyed, and nothing else.
+that isn't explained is surveyed, and nothing else. Methods with passes of their own, which `methods` declares, are
+groups of one each.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,8 @@ from typing import NamedTuple
 from explanations.data.sets import find_set
 from explanations.errors import InputError
 from explanations.files.orders import ORDERS
-from explanations.methods.names import MethodName, all_kinds, parse_kind
+from explanations.methods.names import MethodName, all_kinds, check_own_name, parse_kind
+from explanations.methods.sources.registry import complete_settings
 
 PAPERS_GROUPS = {  # what the paper's figures and claims compare, in the order of results
     "layers": ("gradient", "input", "activity"),
@@ -68,8 +70,12 @@ class Twins(NamedTuple):
 
 
 def methods_of(*groups: str) -> list[MethodName]:
-    """The kinds of methods of some groups, in order."""
-    return [parse_kind(kind) for group in groups for kind in GROUPS[group]]
+    """The kinds of methods of some groups, in order; a group that isn't listed is a method with passes of its own."""
+    return [
+        kind
+        for group in groups
+        for kind in (map(parse_kind, GROUPS[group]) if group in GROUPS else [MethodName(group)])
+    ]
 
 
 def list_twins(config: Mapping) -> list[Twins]:
@@ -82,6 +88,7 @@ class Plan:
 
     def __init__(self, config: Mapping):
         self.networks: Mapping[str, Mapping] = config["networks"]
+        self.own: Mapping[str, Mapping] = config.get("methods", {})  # methods with passes of their own
         self.usual, other = config["saliency"]["upsampling"], config["saliency"]["other_upsampling"]
         self.other = "" if other == self.usual else other  # empty: there is no other
         self.localised = find_set(config["images"]["source"]).masks
@@ -93,9 +100,18 @@ class Plan:
     def groups(self, network: str) -> tuple[str, ...]:
         """The groups of methods that a network is explained by; none if it isn't."""
         asked = self.networks[network].get("explain", False)
+        known = (*GROUPS, *self.own)
         if asked is True:  # signed maps are there to be compared with those of the decayed variant
-            return tuple(group for group in GROUPS if group != "signed" or "decayed" in self._all_variants(network))
-        return tuple(group for group in GROUPS if group in (asked or ()))
+            return tuple(group for group in known if group != "signed" or "decayed" in self._all_variants(network))
+        return tuple(group for group in known if group in (asked or ()))
+
+    def own_methods(self, network: str) -> list[str]:
+        """The methods with passes of their own that a network is explained by."""
+        return [name for name in self.groups(network) if name in self.own]
+
+    def kind(self, name: str) -> MethodName:
+        """A kind of method by its name, or a method with passes of its own; InputError if there is none."""
+        return MethodName(name) if name in self.own else parse_kind(name)
 
     def variants(self, network: str) -> tuple[str, ...]:
         """The variants of a network that are explained; none if it isn't."""
@@ -189,11 +205,19 @@ def leave_out_networks(config: dict) -> None:
 
 def check_plan(config: Mapping) -> None:
     """InputError, naming the key, for methods or variants that a network hasn't, and twins that can't be pairs."""
+    own = config.get("methods", {})
+    for name, method in own.items():
+        try:
+            check_own_name(name, GROUPS)
+            complete_settings(method)
+        except InputError as error:
+            raise InputError(f"methods.{name}.{error}") from None
     for name, network in config["networks"].items():
         asked = network.get("explain", False)
         for place, group in enumerate(asked if isinstance(asked, list) else ()):
-            if group not in GROUPS:
-                raise InputError(f"networks.{name}.explain.{place} is {group}; allowed are {', '.join(GROUPS)}")
+            if group not in GROUPS and group not in own:
+                allowed = ", ".join([*GROUPS, *own])
+                raise InputError(f"networks.{name}.explain.{place} is {group}; allowed are {allowed}")
         if "decayed" in network.get("variants", ()) and "decay" not in network:
             raise InputError(f"networks.{name}.variants names decayed; networks.{name}.decay is missing")
     check_twins(config)

@@ -1,6 +1,7 @@
 """Attributions.
 
 extract_attributions   models/<network>/<variant>, manifest -> attributions/<network>/<variant>/<shard>.h5
+make_maps              the same, and its shards -> maps/<network>/<variant>/<method>-<shard>.h5: methods with passes of their own
 example_maps           attributions/<network>/original -> examples/<figure>-<network>.h5: the saliency maps of figures 7 and P
 """
 
@@ -42,6 +43,54 @@ rule extract_attributions:
         " --shard-size={params.attributions[shard_size]:q}"
         " --batch={params.attributions[batch]:q}"
         " --tolerance={params.attributions[tolerance]:q}"
+        " --device={params.device:q}"
+        " --threads={threads:q}"
+        " >{log:q} 2>&1"
+
+
+rule make_maps:
+    input:
+        network="<results>/models/{network}/{variant}.safetensors",
+        manifest="<results>/manifest.csv",
+        val=generated("val"),
+        shards=expand("<results>/attributions/{{network}}/{{variant}}/{shard}.h5", shard=SHARDS),
+        own=files_of_method,
+        code=lambda wildcards: sources(
+            "make_maps.py", source_of(wildcards.network), source_module(PLAN.own[wildcards.own]["source"])
+        ),
+    output:
+        "<results>/maps/{network}/{variant}/{own}-{shard}.h5",
+    log:
+        "<results>/logs/make_maps/{network}-{variant}-{own}-{shard}.log",
+    benchmark:
+        "<results>/benchmarks/make_maps/{network}-{variant}-{own}-{shard}.tsv"
+    priority: measuring_priority
+    conda:
+        "../../envs/methods.yaml"
+    threads: THREADS
+    resources:
+        mem_mb=need(2000, 6000, beside_gpu=4000),
+        runtime=per_attempt(120),
+        gpu=int(GPUS > 0),
+    params:
+        images=read_images("val"),
+        settings=lambda wildcards: str(dict(PLAN.own[wildcards.own])),
+        attributions=lookup("attributions", within=config),
+        seed=lookup("seed", within=config),
+        device=lookup("device", within=config),
+    shell:
+        "python {input.code[0]:q}"
+        " --network={input.network:q}"
+        " --manifest={input.manifest:q}"
+        " --images={params.images:q}"
+        " --shards {input.shards:q}"
+        " --output={output:q}"
+        " --method={wildcards.own:q}"
+        " --settings={params.settings:q}"
+        " --shard={wildcards.shard:q}"
+        " --shard-size={params.attributions[shard_size]:q}"
+        " --batch={params.attributions[batch]:q}"
+        " --seed={params.seed:q}"
         " --device={params.device:q}"
         " --threads={threads:q}"
         " >{log:q} 2>&1"

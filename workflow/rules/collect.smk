@@ -1,6 +1,6 @@
 """The named targets, which `snakemake --list` shows: figures, stages, networks, the report. All together are `all`.
 
-report   figures, findings -> report.html
+report   figures, findings, leaderboard -> report.html
 """
 
 NAMES = {"all", "report", *TARGETS, *FIGURES}
@@ -47,10 +47,10 @@ if workflow.modifier.is_main_snakefile():  # another workflow may have such file
 
 rule report:
     # in Snakemake's own environment: it is Snakemake that makes it
-    """all figures and findings in one page, with how each was made"""
+    """all figures, findings and the leaderboard in one page, with how each was made"""
     input:
         rules.figures.input,
-        expand("<results>/{file}", file=FINDINGS),
+        expand("<results>/{file}", file=[*FINDINGS, *LEADERBOARD]),
         captions=sorted(map(str, (ROOT / "workflow/report").glob("*.rst"))),
     output:
         "<results>/report.html",

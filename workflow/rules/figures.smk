@@ -199,6 +199,13 @@ DRAWN = {
         lambda networks: aggregates_and_sizes(networks) | aggregates_and_tests(networks),
         lambda networks: [*measures("delta_e_minus", "e_minus_noise")(networks), "--columns=2"],
     ),
+    "figB": Drawn(
+        "plot_leaderboard.py",
+        lambda networks: {
+            "ranks": [f"statistics/{network}/leaderboard.csv" for network in networks],
+            "reasons": [f"statistics/{network}/not_applicable.csv" for network in networks],
+        },
+    ),
     "figP": Drawn("plot_measured_maps.py", measured_examples),
 }
 NAMED = {figure: DRAWN[figure].inputs(SHOWN[figure]) for figure in MADE}

@@ -66,6 +66,17 @@ def measurements(variant, *groups):
 TWINS = {twins.name: twins for twins in PLAN.twins}
 
 
+def measurements_ranked(wildcards):
+    """The results of removal by all methods of a rule's network, by the original's usual maps."""
+    run = PLAN.find_run(wildcards.network, "original", PLAN.usual)
+    return expand(
+        "<results>/removal/{{network}}/{folder}/{method}-{shard}.h5",
+        folder=run.folder,
+        method=run.methods,
+        shard=REMOVAL_SHARDS,
+    )
+
+
 def measurements_of_twin(kind):
     """The results of removal by single layers and aggregates of one of a rule's twins, `poolings` or `strides`."""
     return lambda wildcards: [
@@ -78,7 +89,26 @@ def measurements_of_twin(kind):
 def orders_measured(wildcards):
     """The orders in which a rule's kind of method removes pixels; both if it is none of the plan's."""
     run = PLAN.find_run(wildcards.network, wildcards.variant, wildcards.upsampling)
-    return run.orders(parse_kind(wildcards.method)) if run else ORDERS
+    return run.orders(PLAN.kind(wildcards.method)) if run else ORDERS
+
+
+def maps_measured(wildcards):
+    """The files of maps of a rule's method, if it has passes of its own; others' are made where they are measured."""
+    own = wildcards.method in PLAN.own
+    return expand("<results>/maps/{{network}}/{{variant}}/{{method}}-{shard}.h5", shard=SHARDS) if own else []
+
+
+def code_of_method(wildcards):
+    """The modules that removal by a rule's method depends on, beside the step's."""
+    return [] if wildcards.method in PLAN.own else [method_file(parse_kind(wildcards.method).kind)]
+
+
+def files_of_method(wildcards):
+    """The user's own file that a method with passes of its own is made from, which reruns it; of a folder, all in it."""
+    path = Path(PLAN.own[wildcards.own].get("path", "")).expanduser()
+    if "path" not in PLAN.own[wildcards.own]:
+        return []
+    return sorted(map(str, filter(Path.is_file, path.rglob("*")))) if path.is_dir() else [str(path)]
 
 
 def shards_of(variant):

@@ -11,9 +11,8 @@ rule measure_removal:
         manifest="<results>/manifest.csv",
         val=generated("val"),
         shards=expand("<results>/attributions/{{network}}/{{variant}}/{shard}.h5", shard=SHARDS),
-        code=lambda wildcards: sources(
-            "measure_removal.py", source_of(wildcards.network), method_file(parse_kind(wildcards.method).kind)
-        ),
+        maps=maps_measured,
+        code=lambda wildcards: sources("measure_removal.py", source_of(wildcards.network), *code_of_method(wildcards)),
     output:
         "<results>/removal/{network}/{variant}-{upsampling}/{method}-{shard}.h5",
     log:
@@ -41,6 +40,7 @@ rule measure_removal:
         " --manifest={input.manifest:q}"
         " --images={params.images:q}"
         " --shards {input.shards:q}"
+        " --maps {input.maps:q}"
         " --output={output:q}"
         " --method={wildcards.method:q}"
         " --layers={params.layers:q}"

@@ -7,6 +7,8 @@ compare_variants      decayed and original: layers, signed -> statistics/<networ
 compare_attributions  shards of the variants -> statistics/<network>/correlations.csv, gross_sums.csv
 measure_localisation  shards, masks -> statistics/<network>/localisation.csv: how much of the maps lies in objects' masks
 compare_twins         removal by layers and aggregates of two networks -> statistics/twins/<pair>.csv
+rank_methods          removal by all methods of a network, files of maps -> statistics/<network>/leaderboard.csv, not_applicable.csv
+leaderboard           these, of all networks -> leaderboard.html
 findings              all of these -> findings.csv, findings.html
 """
 
@@ -239,6 +241,75 @@ rule compare_twins:
         " --output={output:q}"
         " --resamples={params.resamples:q}"
         " --seed={params.seed:q}"
+        " >{log:q} 2>&1"
+
+
+rule rank_methods:
+    input:
+        measurements=measurements_ranked,
+        maps=lambda wildcards: expand(
+            "<results>/maps/{{network}}/original/{own}-0.h5", own=PLAN.own_methods(wildcards.network)
+        ),
+        code=sources("rank_methods.py"),
+    output:
+        ranks="<results>/statistics/{network}/leaderboard.csv",
+        reasons="<results>/statistics/{network}/not_applicable.csv",
+    log:
+        "<results>/logs/rank_methods/{network}.log",
+    benchmark:
+        "<results>/benchmarks/rank_methods/{network}.tsv"
+    priority: LATER
+    conda:
+        "../../envs/statistics.yaml"
+    threads: 1
+    resources:
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(20),
+    params:
+        titles={name: method["title"] for name, method in PLAN.own.items() if "title" in method},
+        resamples=lookup("statistics/resamples", within=config),
+        region=lookup("statistics/equivalent", within=config, default=0.02),
+        seed=lookup("seed", within=config),
+    shell:
+        "python {input.code[0]:q}"
+        " --measurements {input.measurements:q}"
+        " --maps {input.maps:q}"
+        " --titles={params.titles:q}"
+        " --output={output.ranks:q}"
+        " --reasons={output.reasons:q}"
+        " --resamples={params.resamples:q}"
+        " --region={params.region:q}"
+        " --seed={params.seed:q}"
+        " >{log:q} 2>&1"
+
+
+rule leaderboard:
+    input:
+        ranks=expand("<results>/statistics/{network}/leaderboard.csv", network=PLAN.explained),
+        reasons=expand("<results>/statistics/{network}/not_applicable.csv", network=PLAN.explained),
+        code=sources("report_leaderboard.py"),
+    output:
+        report(
+            "<results>/leaderboard.html",
+            caption="../report/leaderboard.rst",
+            category="1. Findings",
+        ),
+    log:
+        "<results>/logs/leaderboard.log",
+    benchmark:
+        "<results>/benchmarks/leaderboard.tsv"
+    priority: USUAL
+    conda:
+        "../../envs/statistics.yaml"
+    threads: 1
+    resources:
+        mem_mb=per_attempt(1000),
+        runtime=per_attempt(10),
+    shell:
+        "python {input.code[0]:q}"
+        " --ranks {input.ranks:q}"
+        " --reasons {input.reasons:q}"
+        " --output={output:q}"
         " >{log:q} 2>&1"
 
 

@@ -57,6 +57,7 @@ def name_nearest(wildcards):
 
 
 FINDINGS = ["findings.csv", "findings.html"]
+LEADERBOARD = ["leaderboard.html"] if PLAN.explained else []
 STAGES = {
     "networks": ("all networks, and their variants without biases", network_files),
     "survey": ("what biases do to every network's decisions and outputs", survey_files),
@@ -67,5 +68,5 @@ STAGES = {
 TARGETS = {figure: (figure_title(figure, SHOWN[figure]), figure_files(figure)) for figure in MADE}
 for stage, (title, files) in STAGES.items():
     TARGETS[stage] = (title, [file for network in NETWORKS for file in files(network)])
-TARGETS["statistics"][1].extend([*(f"statistics/twins/{pair}.csv" for pair in TWINS), *FINDINGS])
+TARGETS["statistics"][1].extend([*(f"statistics/twins/{pair}.csv" for pair in TWINS), *FINDINGS, *LEADERBOARD])
 TARGETS["figures"] = ("all figures", [file for figure in MADE for file in figure_files(figure)])

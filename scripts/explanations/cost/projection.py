@@ -11,8 +11,9 @@ from explanations.cost.throughput import GPU, Operation, count_flop, list_operat
 from explanations.data.sets import count_test_images, count_training_images, count_tuning_images
 from explanations.decomposition.decomposition import Decomposition
 from explanations.files.orders import ORDERS
-from explanations.methods.names import all_kinds
+from explanations.methods.names import MethodName, all_kinds
 from explanations.methods.saliency import list_methods
+from explanations.methods.sources.registry import count_passes
 from explanations.networks.channels import count_channels
 from explanations.networks.decay import plan_phases
 from explanations.networks.decisions import AUTO, SAMPLED
@@ -28,7 +29,9 @@ UNCLEAR = 0.05  # of decisions in bfloat16: 3% of VGG-16 and ConvNeXt, 7% of Res
 PER_IMAGE_BYTES = 16  # its number and label, in a shard and in removal's results
 RESULT_BYTES = 8  # of each e and each flip in removal's results
 MAKE_NETWORKS = ("train", "fetch_network", "zero_biases", "decay_biases", "decay_trial")  # rules
-BY_IMAGE = {"extract_attributions": "attributions", "measure_removal": "removal"}  # and their sections
+# and their sections
+BY_IMAGE = {"extract_attributions": "attributions", "make_maps": "attributions", "measure_removal": "removal"}
+MAP_BYTES = 4  # of each pixel of a map that a method with passes of its own made
 # Where a scan ends, in shares of the grid, on average: in the embedded experiment; in the paper, by its e (figs 14, 15)
 MEASURED_SHARES = {"minus": 0.56, "plus": 0.25}
 PAPERS_SIGNALS = {"e_minus": 0.30, "e_minus_noise": 0.15, "e_plus": 0.04, "e_plus_noise": 0.12}
@@ -39,7 +42,7 @@ class NetworkFacts:
     """What a network costs: the operations of a forward pass of one image, as it is built; bytes of weights.
 
     Of one that is explained also: the operations that are left for removal, once batch normalisation is folded into
-    convolutions; bytes of an image's attributions in a shard; how many maps each kind of method has.
+    convolutions; bytes of an image's attributions in a shard; how many maps each kind of method has; images' size.
     """
 
     operations: tuple[Operation, ...]
@@ -47,6 +50,7 @@ class NetworkFacts:
     folded: tuple[Operation, ...] = ()
     shard: int = 0
     methods: dict[str, int] | None = None
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ def examine(entry: dict, image_size: int, classes: int, explained: bool) -> Netw
     sizes = {l: values.shape[-2:] for l, values in enumerate(arrays["activity"]) if math.prod(values.shape[-2:]) > 1}
     shape = Shape(list(sizes), list(sizes.values()), [operation.layer for operation in decomposition.operations])
     methods = {str(kind): len(list_methods(kind, shape, entry.get("layers", "all"))) for kind in all_kinds()}
-    return NetworkFacts(operations, weights, folded, held + PER_IMAGE_BYTES, methods)
+    return NetworkFacts(operations, weights, folded, held + PER_IMAGE_BYTES, methods, image_size)
 
 
 def examine_all(config: dict) -> dict[str, NetworkFacts]:
@@ -157,9 +161,14 @@ def count_checks(phases: Sequence[tuple[float, int]]) -> int:
     return 1 + len(phases) + sum(now != before for before, now in pairwise(factors))
 
 
+def count_maps(facts: NetworkFacts, kind: MethodName | str) -> int:
+    """Maps of an image by a kind of method; a method with passes of its own makes one."""
+    return facts.methods.get(str(kind), 1)
+
+
 def count_methods(facts: NetworkFacts, run: Run) -> int:
     """Maps of an image in a run of removal."""
-    return sum(facts.methods[str(kind)] for kind in run.methods)
+    return sum(count_maps(facts, kind) for kind in run.methods)
 
 
 def count_scans(config: dict, facts: NetworkFacts, run: Run) -> int:
@@ -172,7 +181,7 @@ def count_by_order(config: dict, facts: NetworkFacts, run: Run) -> dict[str, int
     counts = dict.fromkeys(ORDERS, 0)
     for kind in run.methods:
         for order in run.orders(kind):
-            counts[order] += facts.methods[str(kind)] * (1 + config["removal"]["noise_maps"])
+            counts[order] += count_maps(facts, kind) * (1 + config["removal"]["noise_maps"])
     return counts
 
 
@@ -189,7 +198,7 @@ def count_removal_bytes(config: dict, facts: dict[str, NetworkFacts]) -> int:
 def removal_bytes(config: dict, facts: NetworkFacts, kind: str, orders: int = len(ORDERS)) -> int:
     """Bytes of an image's results by a kind of method: e with and without noise maps, all flips, of each order."""
     values = orders * (2 + 1 + config["removal"]["noise_maps"])  # for each method
-    return facts.methods[kind] * values * RESULT_BYTES + PER_IMAGE_BYTES
+    return count_maps(facts, kind) * values * RESULT_BYTES + PER_IMAGE_BYTES
 
 
 def count_planned_bytes(config: dict, planned: Sequence[tuple[str, str | None, str | None, int]]) -> int:
@@ -208,7 +217,10 @@ def count_planned_bytes(config: dict, planned: Sequence[tuple[str, str | None, s
             total += count * facts[name].weights
         elif rule in BY_IMAGE:
             block = min(config[BY_IMAGE[rule]]["shard_size"], evaluated)
-            total += count * block * (removal_bytes(config, facts[name], kind) if kind else facts[name].shard)
+            if rule == "make_maps":
+                total += count * block * MAP_BYTES * facts[name].size ** 2
+            else:
+                total += count * block * (removal_bytes(config, facts[name], kind) if kind else facts[name].shard)
     return total
 
 
@@ -276,9 +288,14 @@ def list_steps(
             add(title, name, tuned + checks, tuned * (1 + 1 + BACKWARD) + checks, decay["precision"], training=True)
     for name, _ in explained_variants(config):
         add("extraction", name, evaluated, evaluated * (1 + BACKWARD), "float32")
+    plan = Plan(config)
+    for name in plan.explained:
+        passes = sum(count_passes(plan.own[method], facts[name].size) for method in plan.own_methods(name))
+        if passes:
+            add("maps", name, evaluated * len(plan.own_methods(name)), evaluated * passes, "float32")
     asked = config["removal"]["precision"]
     precision = "bfloat16" if asked == AUTO else asked
-    for run in Plan(config).all_runs():
+    for run in plan.all_runs():
         network = facts[run.network]
         scans = evaluated * count_scans(config, network, run)
         passes = scans * mean_share * config["removal"]["grid"]

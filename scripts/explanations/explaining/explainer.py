@@ -169,7 +169,7 @@ class Explainer:
             decide=self._decide,
             inputs=image.inputs,
             targets=logits.argmax(1),
-            scans=make_scans(parsed, self.upsampling, sources, order),
+            scans=make_scans(parsed, lambda name, maps: saliency_maps(name, maps, self.upsampling), sources, order),
             shape=(1, len(parsed), len(sources), len(ORDERS)),
             names=[image.name],
             settings=settings,

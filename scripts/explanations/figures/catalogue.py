@@ -97,6 +97,7 @@ FIGURES = {
     "figS16": Figure("removal by noise maps", SUPPLEMENT, AGGREGATES_IN_BOTH, like="fig6"),
     "figT": Figure("twins, which halve their maps by poolings or by strides", BEYOND, PAIRED, twins=True),
     "figM": Figure("aggregating over layers of other networks", BEYOND, AGGREGATES, unlike=("fig6", "figT")),
+    "figB": Figure("all methods in the order of δe₋", BEYOND, EXPLAINED),
     "figP": Figure("{}: images, decisions, and maps with their own measurement", BEYOND, EXPLAINED, single=True),
 }
 EXAMPLES = ("fig7", "figP")  # figures.<figure>.methods names their networks

@@ -61,6 +61,13 @@ def all_kinds() -> list[MethodName]:
     return [*(MethodName(kind) for kind in METHODS), *signed]
 
 
+def check_own_name(name: str, groups: Iterable[str]) -> None:
+    """InputError unless a method with passes of its own can have a name, beside those of kinds, layers and groups."""
+    taken = [*METHODS, *groups]
+    if _take_apart(name) is not None or name in taken or name.startswith(SIGNED):
+        raise InputError(f"{name} is no name for a method of one's own; taken are {', '.join(dict.fromkeys(taken))}")
+
+
 def layers_of(kind: MethodName, names: Iterable[str]) -> list[int]:
     """The layers of those names that are of a kind, each once, ascending as numbers: 9 before 10."""
     parsed = [name for name in map(_take_apart, names) if name is not None and name.all_layers == kind]

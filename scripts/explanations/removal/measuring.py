@@ -1,6 +1,7 @@
 """Measuring maps by removal (§4): all scans of some images, by method and by whose map, and what comes of them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -9,14 +10,13 @@ from torch import Tensor
 from explanations.errors import InputError
 from explanations.files.measurements import NEVER
 from explanations.files.orders import ORDERS
-from explanations.methods.base import Maps
 from explanations.methods.names import MethodName
-from explanations.methods.saliency import saliency_maps
 from explanations.networks.decisions import Decisions, relative_errors
 from explanations.removal.orders import rank_pixels, removed_counts
 from explanations.removal.scans import Flip, LogitsError, Scan, find_flips
 from explanations.removal.settings import RemovalSettings
 
+Source = TypeVar("Source")
 LOGITS_TOLERANCE = 1e-3  # float32's rounding, and the folding of batch normalisation, stay far below
 
 
@@ -40,12 +40,14 @@ def check_whole_images(decide: Decisions, inputs: Tensor, logits: np.ndarray, na
 
 def make_scans(
     methods: list[MethodName],
-    upsampling: str,
-    sources: Sequence[Maps],
+    make: Callable[[MethodName, Source], Tensor],
+    sources: Sequence[Source],
     ties: Tensor,
     orders: Sequence[str] = ORDERS,
 ) -> Iterator[Scan]:
-    """All scans of a block of images: its own maps (source 0) and the noise maps, in one order of removal or both.
+    """All scans of a block of images: by its own maps (source 0) and by noise maps, in one order of removal or both.
+
+    `make` gives the maps (n, H, W) of a method from a source, whatever that is: stored maps, images that have them.
 
     A scan's key is (image, method, source, index of the order). Each map is sorted once, pixels of equal saliency by
     `ties`; the most salient first is the reverse of the least salient first.
@@ -53,7 +55,7 @@ def make_scans(
     pixels = ties.shape[1]
     for m, method in enumerate(methods):
         for s, source in enumerate(sources):
-            ranks = rank_pixels(saliency_maps(method, source, upsampling), ties)
+            ranks = rank_pixels(make(method, source), ties)
             for image, rank in enumerate(ranks):
                 for index, order in enumerate(orders):
                     yield Scan((image, m, s, index), image, rank if order == "minus" else pixels - 1 - rank)

@@ -1,0 +1,1 @@
+"""Where methods with passes of their own come from."""

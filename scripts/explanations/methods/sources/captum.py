@@ -1,0 +1,146 @@
+"""Methods of Captum (Kokhlikyan et al., 2020), each as its library makes it, against an image of zeros if it needs one.
+
+Zeros, in the network's input space, are what removed pixels become in the paper. Attributions (n, C, H, W) become maps
+by `channels`: |Σ_φ a_φ|, as the paper's Ψ has it, or Σ_φ |a_φ|, as it has the gradient; or Σ_φ a_φ, ranked by sign.
+"""
+
+import copy
+import inspect
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from captum import attr
+from torch import Tensor, nn
+
+from explanations.methods.sources.base import Method, NotApplicableError
+
+# of which the magnitudes are summed, unless asked otherwise
+GRADIENTS = ("Saliency", "GuidedBackprop", "Deconvolution")
+RECTIFIED = ("GuidedBackprop", "Deconvolution", "GuidedGradCam")
+RANDOM = ("GradientShap", "KernelShap", "Lime")
+LINES = 200  # letters of a library's reason
+
+
+def prepare(settings: Mapping, network: nn.Module, size: tuple[int, int], names: Sequence[str]) -> Method:
+    """A method by its name; NotApplicableError for modules that it can't explain."""
+    name, noise = settings["name"], settings.get("noise", "none")
+    network = without_inplace(network)
+    if name in RECTIFIED and not any(isinstance(module, nn.ReLU) for module in network.modules()):
+        raise NotApplicableError("the network has no ReLU")
+    library = build(name, network)
+    channels = settings["channels"] or ("sum_of_magnitudes" if name in GRADIENTS else "magnitude_of_sum")
+
+    def make(images: Tensor, targets: Tensor, indices: Sequence[int]) -> Tensor:
+        if name == "DeepLift":
+            refuse_shared(network, images[:1])
+        given = arguments(name, settings, images, size)
+        call = attr.NoiseTunnel(library) if noise != "none" else library
+        if noise != "none":
+            samples, stdev = settings["noise_samples"], settings["noise_stdev"]
+            given |= {"nt_type": noise, "nt_samples": samples, "stdevs": stdev * float(images.max() - images.min())}
+        found = attribute(call, images, targets, given)
+        return reduce_channels(found, channels)
+
+    return Method(make, alone=name in RANDOM or noise != "none")
+
+
+def build(name: str, network: nn.Module) -> attr.Attribution:
+    """The library's object."""
+    if name == "GuidedGradCam":
+        return attr.GuidedGradCam(network, last_convolution(network))
+    return getattr(attr, name)(network)
+
+
+def arguments(name: str, settings: Mapping, images: Tensor, size: tuple[int, int]) -> dict:
+    """What the library's `attribute` is called with, beside images and targets."""
+    zeros, channels = torch.zeros_like(images), images.shape[1]
+    if name == "Saliency":
+        return {"abs": False}
+    if name == "IntegratedGradients":
+        return {"baselines": zeros, "n_steps": settings["n_steps"], "internal_batch_size": len(images)}
+    if name == "DeepLift":
+        return {"baselines": zeros}
+    if name == "GradientShap":
+        return {"baselines": zeros[:1], "n_samples": settings["n_samples"], "stdevs": settings["stdevs"]}
+    if name == "Occlusion":
+        window, stride = (min(settings[key], *size) for key in ("window", "stride"))
+        return {
+            "baselines": zeros,
+            "sliding_window_shapes": (channels, window, window),
+            "strides": (channels, stride, stride),
+        }
+    if name in ("FeatureAblation", "KernelShap", "Lime"):
+        sampled = (
+            {} if name == "FeatureAblation" else {"n_samples": settings["n_samples"], "perturbations_per_eval": 50}
+        )
+        return {"baselines": zeros, "feature_mask": squares(settings["patch"], size, images.device), **sampled}
+    return {}
+
+
+def squares(patch: int, size: tuple[int, int], device: torch.device) -> Tensor:
+    """The number of the square that each pixel is in, (1, 1, H, W): features that are removed as one."""
+    rows, columns = (torch.arange(extent, device=device) // patch for extent in size)
+    return (rows[:, None] * (int(columns[-1]) + 1) + columns)[None, None]
+
+
+def attribute(library: attr.Attribution, images: Tensor, targets: Tensor, given: Mapping) -> Tensor:
+    """The library's attributions (n, C, H, W); NotApplicableError for a network that it refuses."""
+    known = inspect.signature(library.attribute).parameters
+    quiet = {"show_progress": False} if "show_progress" in known else {}
+    try:
+        return library.attribute(images, target=targets, **given, **quiet)
+    except torch.OutOfMemoryError:
+        raise
+    except (AssertionError, AttributeError, NotImplementedError, RuntimeError, TypeError) as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise NotApplicableError(f"Captum says: {said[:LINES]}") from None
+
+
+def reduce_channels(found: Tensor, channels: str) -> Tensor:
+    """Maps (n, H, W) of attributions (n, C, H, W)."""
+    if channels == "sum_of_magnitudes":
+        return found.abs().sum(1)
+    return found.sum(1).abs() if channels == "magnitude_of_sum" else found.sum(1)
+
+
+def without_inplace(network: nn.Module) -> nn.Module:
+    """A copy whose modules write nothing into what they were given: hooks need that."""
+    network = copy.deepcopy(network)
+    for module in network.modules():
+        if getattr(module, "inplace", False) is True:
+            module.inplace = False
+    return network
+
+
+def last_convolution(network: nn.Module) -> nn.Module:
+    """The last convolution of the network; NotApplicableError if it has none."""
+    found = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    if not found:
+        raise NotApplicableError("the network has no convolution")
+    return found[-1]
+
+
+@torch.no_grad()
+def refuse_shared(network: nn.Module, image: Tensor) -> None:
+    """NotApplicableError if a module that is not linear is called more than once: DeepLift takes each as one step."""
+    calls: Counter[str] = Counter()
+
+    def count(name: str) -> Callable[..., None]:
+        return lambda *_: calls.update([name])
+
+    kinds = (nn.ReLU, nn.ELU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.Softplus, nn.MaxPool2d, nn.Softmax)
+    named = [(name, module) for name, module in network.named_modules() if isinstance(module, kinds)]
+    hooks = [module.register_forward_hook(count(name)) for name, module in named]
+    try:
+        network(image)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    shared = [name for name, number in calls.items() if number > 1]
+    if shared:
+        raise NotApplicableError(
+            f"module {shared[0]} is called {calls[shared[0]]} times, and DeepLift takes it for one step"
+        )
+    if not named:
+        raise NotApplicableError("the network has no module of an activation that DeepLift knows")

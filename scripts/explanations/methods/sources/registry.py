@@ -1,0 +1,167 @@
+"""The sources of methods with passes of their own: a line here, and beside this file a module of that name.
+
+The configuration's `methods` gives each such method a name, its source, and settings. A source's module is imported
+only where a method is of that source; this file needs no library, so that a plan can check what is asked for.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+from explanations.errors import InputError
+
+CHANNELS = ("magnitude_of_sum", "sum_of_magnitudes", "sum")  # how attributions (n, C, H, W) become maps (n, H, W)
+NOISES = ("none", "smoothgrad", "smoothgrad_sq", "vargrad")
+CHOICES = {"noise": NOISES, "channels": ("", *CHANNELS)}
+BACKWARD = 3  # passes that one forward and one backward pass count as
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a method without making its maps: settings with their defaults, passes, what it needs.
+
+    `forwards(settings, size)`: how many images pass the network for one map of an image of a height and width; and
+    `backward`: whether as many come back. `needs`: what a network must have, in words.
+    """
+
+    settings: Mapping[str, object] = field(default_factory=dict)
+    forwards: Callable[[Mapping, int], int] = lambda settings, size: 0
+    backward: bool = False
+    needs: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The methods of a source by their names; by none, if it has one alone.
+
+    `path`: whether they take the path of a file or folder. `free`: whether they take settings of any name.
+    """
+
+    names: Mapping[str, Known]
+    path: bool = False
+    free: bool = False
+
+
+def gradient(times: Callable[[Mapping], int] = lambda settings: 1, needs: str = "", **settings: object) -> Known:
+    """A method of Captum that takes so many forward and backward passes."""
+    return Known({**settings, "channels": ""}, lambda given, size: times(given), True, needs)
+
+
+def noisy(times: Callable[[Mapping], int] = lambda settings: 1, needs: str = "", **settings: object) -> Known:
+    """The same, which can be averaged over noisy images."""
+
+    def count(given: Mapping) -> int:
+        return times(given) * (1 if given["noise"] == "none" else given["noise_samples"])
+
+    return gradient(count, needs, **settings, noise="none", noise_samples=20, noise_stdev=0.15)
+
+
+def sampled(count: Callable[[Mapping, int], int], **settings: object) -> Known:
+    """A method of Captum that looks at outputs alone."""
+    return Known({**settings, "channels": ""}, count)
+
+
+def count_squares(settings: Mapping, size: int) -> int:
+    """How many squares of `patch` pixels cover an image."""
+    return (-(-size // settings["patch"])) ** 2
+
+
+def count_windows(settings: Mapping, size: int) -> int:
+    """How many windows, `stride` pixels apart, lie on an image; the last ones reach its edge."""
+    window, stride = min(settings["window"], size), min(settings["stride"], size)
+    return (-(-(size - window) // stride) + 1) ** 2
+
+
+RELU, ONCE = "ReLU modules", "modules of activations, each called once"
+CAPTUM = {
+    "Saliency": noisy(),
+    "InputXGradient": noisy(),
+    "IntegratedGradients": noisy(lambda given: given["n_steps"], n_steps=50),
+    "GuidedBackprop": noisy(needs=RELU),
+    "Deconvolution": noisy(needs=RELU),
+    "GuidedGradCam": gradient(lambda given: 2, f"{RELU}, a convolution"),
+    "DeepLift": gradient(lambda given: 2, ONCE),
+    "GradientShap": gradient(lambda given: given["n_samples"], n_samples=20, stdevs=0.15),
+    "LRP": gradient(lambda given: 2, "modules that Captum has rules for"),
+    "Occlusion": sampled(lambda given, size: count_windows(given, size) + 1, window=8, stride=4),
+    "FeatureAblation": sampled(lambda given, size: count_squares(given, size) + 1, patch=8),
+    "KernelShap": sampled(lambda given, size: given["n_samples"], n_samples=200, patch=8),
+    "Lime": sampled(lambda given, size: given["n_samples"], n_samples=200, patch=8),
+}
+RISE = Known({"masks": 500, "cells": 7, "kept": 0.5}, lambda given, size: given["masks"])
+SOURCES = {
+    "captum": Entry(CAPTUM),
+    "controls": Entry({"random": Known(), "sobel": Known(), "gaussian": Known({"sigma": 0.25}), "norm": Known()}),
+    "rise": Entry({"": RISE}),
+    "file": Entry({"": Known()}, path=True, free=True),
+    "maps": Entry({"": Known()}, path=True),
+}
+
+
+def load_source(name: str) -> ModuleType:
+    """The module of a source; base.py says what is in it. InputError for a name that none has."""
+    if name not in SOURCES:
+        raise InputError(f"source is {name}; allowed are {', '.join(SOURCES)}")
+    return importlib.import_module(f"{__package__}.{name}")
+
+
+def source_module(name: str) -> Path:
+    """The file of that module, from the folder that the library is in: what its methods' results depend on."""
+    return Path(*__package__.split("."), f"{name}.py")
+
+
+def find_method(method: Mapping) -> Known:
+    """What is known of a method that the configuration asks for; InputError for a source or a name that there isn't."""
+    source, name = method.get("source", ""), method.get("name", "")
+    if source not in SOURCES:
+        raise InputError(f"source is {source}; allowed are {', '.join(SOURCES)}")
+    names = SOURCES[source].names
+    if "" in names:
+        return names[""]
+    if name not in names:
+        raise InputError(f"name is {name}; allowed are {', '.join(names)}")
+    return names[name]
+
+
+def complete_settings(method: Mapping) -> dict:
+    """What the configuration says of a method, with the defaults of what it doesn't say.
+
+    InputError, naming the key, its value and what is allowed, for a source, a name or a setting that there isn't.
+    """
+    defaults, entry = find_method(method).settings, SOURCES[method["source"]]
+    given = {key: value for key, value in method.items() if key not in ("source", "title")}
+    known = [*([] if "" in entry.names else ["name"]), *(["path"] if entry.path else []), *defaults]
+    if entry.path and not isinstance(given.get("path"), str):
+        raise InputError("path is missing; allowed is the path of a file or folder")
+    for key, value in given.items():
+        if key not in known and not entry.free:
+            allowed = ", ".join(["source", "title", *known])
+            raise InputError(
+                f"{key} is not a known key of {method.get('name') or method['source']}; allowed are {allowed}"
+            )
+        if key in defaults:
+            _check_setting(key, value, defaults[key])
+    return {**defaults, **given}
+
+
+def count_passes(method: Mapping, size: int) -> int:
+    """How many passes a method's map takes, of an image of a height and width; a backward pass counts as two.
+
+    0 of a file of one's own, of which nobody knows.
+    """
+    known = find_method(method)
+    return known.forwards(complete_settings(method), size) * (BACKWARD if known.backward else 1)
+
+
+def _check_setting(key: str, value: object, default: object) -> None:
+    """InputError unless a value may stand for a default."""
+    if key in CHOICES:
+        if value not in CHOICES[key]:
+            raise InputError(f"{key} is {value}; allowed are {', '.join(filter(None, CHOICES[key]))}")
+    elif isinstance(default, int):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise InputError(f"{key} is {value!r}; allowed is a whole number of at least 1")
+    elif isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise InputError(f"{key} is {value!r}; allowed is a number above 0")

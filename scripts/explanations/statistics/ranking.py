@@ -1,0 +1,105 @@
+"""The order of many methods by a measure: who is best, who can't be told apart, how far the order can be trusted."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+from scipy import stats
+
+from explanations.files.manifests import UNLABELLED
+from explanations.statistics.significance import ALPHA
+from explanations.statistics.tests import adjust_holm, signed_rank_test
+
+ENUMERATED = 14  # classes whose sign patterns are all tried; of more, so many are drawn:
+DRAWN = 10_000
+STABLE = 0.9  # Spearman's ρ of an order that counts as stable
+SMALLER_IS_BETTER = ("e_plus", "delta_e_plus")
+
+
+def sign_flip_test(differences: np.ndarray, classes: np.ndarray, rng: np.random.Generator) -> float:
+    """p of the mean over classes of the classes' mean differences (n,), against all signs that classes could have.
+
+    Images of a class are not independent; classes are. Exact for at most ENUMERATED classes; of more, signs are drawn.
+    An image without a label is a class of its own. 1 where nothing differs.
+    """
+    groups = np.where(classes == UNLABELLED, UNLABELLED - np.arange(len(classes)), classes)
+    names, member = np.unique(groups, return_inverse=True)
+    means = np.bincount(member, differences) / np.bincount(member)
+    if len(names) <= ENUMERATED:
+        bits = np.arange(2 ** len(names))[:, None] >> np.arange(len(names))
+        signs, own = 1 - 2 * (bits & 1), 0
+    else:
+        signs, own = rng.choice((-1, 1), (DRAWN, len(names))), 1  # the signs that are there count among them
+    observed = abs(means.sum())
+    reached = np.abs(signs @ means) >= observed * (1 - 1e-12)
+    return float((reached.sum() + own) / (len(signs) + own))
+
+
+def is_equivalent(low: float, high: float, region: float) -> bool:
+    """Whether an interval of a difference lies within ±region: then it is practically none."""
+    return -region <= low and high <= region
+
+
+def order_methods(values: Mapping[str, np.ndarray], measure: str) -> list[str]:
+    """Methods by their medians over images, the best first; of equal ones, those that come first."""
+    sign = 1 if measure in SMALLER_IS_BETTER else -1
+    return sorted(values, key=lambda method: sign * np.nanmedian(values[method]))
+
+
+def compare_all(values: Mapping[str, np.ndarray]) -> dict[frozenset[str], float]:
+    """log10 p of every pair of methods, adjusted over all pairs (Wilcoxon's signed rank test, Holm)."""
+    pairs = [frozenset(pair) for pair in combinations(values, 2)]
+    tests = [signed_rank_test(_difference(values, *sorted(pair))) for pair in pairs]
+    adjusted = adjust_holm(np.array([test.log10_p for test in tests]))
+    return dict(zip(pairs, adjusted.tolist(), strict=True))
+
+
+def _difference(values: Mapping[str, np.ndarray], first: str, second: str) -> np.ndarray:
+    """The paired differences of two methods, of the images that both have."""
+    difference = values[first] - values[second]
+    return difference[~np.isnan(difference)]
+
+
+def find_ties(order: Sequence[str], log10_p: Mapping[frozenset[str], float]) -> list[list[str]]:
+    """The longest runs of methods, in their order, in which no two differ significantly; each of two or more."""
+    runs: list[tuple[int, int]] = []
+    for start in range(len(order)):
+        end = start + 1
+        while end < len(order) and all(
+            log10_p[frozenset((order[k], order[end]))] >= np.log10(ALPHA) for k in range(start, end)
+        ):
+            end += 1
+        if end - start > 1 and not any(first <= start and end <= last for first, last in runs):
+            runs.append((start, end))
+    return [list(order[start:end]) for start, end in runs]
+
+
+def friedman_test(values: Mapping[str, np.ndarray]) -> float:
+    """log10 p of whether methods differ at all (Friedman); 0 if they don't in any image, or are fewer than three."""
+    table = np.stack(list(values.values()), 1)
+    table = table[~np.isnan(table).any(1)]
+    if table.shape[1] < 3 or not (table != table[:, :1]).any():
+        return 0.0
+    statistic = stats.friedmanchisquare(*table.T).statistic
+    return float(stats.chi2.logsf(statistic, table.shape[1] - 1) / np.log(10))
+
+
+def images_for_stable_order(values: Mapping[str, np.ndarray], resamples: int, rng: np.random.Generator) -> float:
+    """How many images an order of methods takes that agrees with another such sample's: Spearman's ρ of STABLE.
+
+    From the agreement of halves of the images, by the formula of Spearman and Brown. NaN if halves don't agree.
+    """
+    table = np.stack(list(values.values()), 1)
+    table = table[~np.isnan(table).any(1)]
+    half = len(table) // 2
+    if half < 2 or table.shape[1] < 3:
+        return np.nan
+    agreements = []
+    for _ in range(resamples):
+        drawn = rng.permutation(len(table))
+        first, second = (np.median(table[drawn[part]], 0) for part in (slice(half), slice(half, 2 * half)))
+        agreements.append(stats.spearmanr(first, second).statistic)
+    reliability = np.nanmean(agreements) if not np.isnan(agreements).all() else np.nan
+    if not reliability > 0:
+        return np.nan
+    return float(half * STABLE * (1 - reliability) / (reliability * (1 - STABLE)))
