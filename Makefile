@@ -6,9 +6,10 @@ READY := $(VENV)/.ready
 BENCH := .venv-bench
 EXPERIMENT ?= embedded
 OUTPUT ?= explained
+SEEDS ?= 1 2 3 4
 CHECKS ?= scale or conda or faults or slurm
 
-.PHONY: help setup photographs explain reproduce networks test check bench costs pages lint format lock clean
+.PHONY: help setup photographs explain reproduce seeds networks test check bench costs pages lint format lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -34,9 +35,21 @@ photographs: $(READY) ## run the photographs' experiment, with networks trained 
 reproduce: $(READY) ## run the embedded experiment: figures, findings, report
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all all report
 
-networks: $(READY) ## train the networks of resources/networks anew, an hour or two
+seeds: $(READY) ## test the claims on networks trained with four other seeds, too, and state in how many verdicts hold
+	@for seed in $(SEEDS); do \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --configfile config/seeds.yaml \
+	    --config experiment=seed$$seed training_seed=$$seed trained=resources/seeds/$$seed -- findings || exit; \
+	done
+	PATH="$(CURDIR)/$(BIN):$$PATH" python docs/write_pages.py --results=/none --photographs=/none
+
+networks: $(READY) ## train the networks of resources/ anew, hours
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --configfile config/from_scratch.yaml -- networks
 	$(BIN)/python resources/keep_networks.py --results=results/from_scratch
+	@for seed in $(SEEDS); do \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --configfile config/seeds.yaml config/from_scratch.yaml \
+	    --config experiment=from_scratch_seed$$seed training_seed=$$seed -- networks && \
+	  $(BIN)/python resources/keep_networks.py --results=results/from_scratch_seed$$seed --folder=resources/seeds/$$seed || exit; \
+	done
 
 # names of files and classes reach the script as the shell gave them: they may hold spaces, quotes, $, or begin with -
 explain: export EXPLAIN_IMAGE = $(value IMAGE)

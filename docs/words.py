@@ -206,6 +206,28 @@ def cross_networks(findings: list[dict]) -> tuple[list[str], list[tuple[dict, li
     return networks, [(first[claim], [row.get(name, "") for name in networks]) for claim, row in marks.items()]
 
 
+def spread_over_seeds(finding: dict, seeds: list[dict]) -> str:
+    """In how many of all seeds the finding's verdict holds, and the range of their estimates; empty if none has it."""
+    others = [row for row in seeds if (row["claim"], row["network"]) == (finding["claim"], finding["network"])]
+    if not others:
+        return ""
+    verdicts = [finding["verdict"], *(row["verdict"] for row in others)]
+    estimates = [float(row["estimate"] or "nan") for row in (finding, *others)]
+    held = f"{verdicts.count(finding['verdict'])} of {len(verdicts)}"
+    return f"{held}; {finding['quantity']} {min(estimates):.2g} to {max(estimates):.2g}".replace("|", "\\|")
+
+
+def count_held(findings: list[dict], seeds: list[dict]) -> dict[str, int]:
+    """How many findings other seeds have too; on how many all agree; how many one seed supports and another refutes."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for row in (*seeds, *findings):
+        found.setdefault((row["claim"], row["network"]), set()).add(row["verdict"])
+    verdicts = [found[key] for key in dict.fromkeys((row["claim"], row["network"]) for row in seeds)]
+    agreed = sum(len(verdict) == 1 for verdict in verdicts)
+    opposed = sum({"supported", "not supported"} <= verdict for verdict in verdicts)
+    return {"asked": len(verdicts), "agreed": agreed, "opposed": opposed}
+
+
 def count_verdicts(findings: list[dict]) -> dict[str, int]:
     """How many findings have each verdict."""
     verdicts = [finding["verdict"] for finding in findings]
@@ -240,5 +262,6 @@ FILTERS = {
 FUNCTIONS = (
     *(find_extent, choose_networks, tally, mirror, find_row, rank, name_method, name_group),
     *(papers_findings, other_findings, find_claim, quote_claim, cross_networks, count_verdicts),
+    *(spread_over_seeds, count_held),
     *(list_figures, list_trials),
 )

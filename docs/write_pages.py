@@ -1,9 +1,9 @@
 """Bring all that the README and the pages in docs/ state of a run up to it (`make pages`).
 
-In:  a run's results, and a dry run of the workflow; the results on photographs (`make photographs`). What isn't there
-     leaves what the pages state of it as it is.
-Out: docs/facts.json and docs/photographs.json, the numbers that pages state; docs/gallery/, the runs' figures; in the
-     pages, each block between <!-- name --> and <!-- /name --> as templates/<name>.md says it of the facts;
+In:  a run's results, and a dry run of the workflow; the results on photographs (`make photographs`) and those of other
+     seeds (`make seeds`). What isn't there leaves what the pages state of it as it is.
+Out: docs/facts.json, docs/photographs.json and docs/seeds.csv, what pages state; docs/gallery/, the runs' figures; in
+     the pages, each block between <!-- name --> and <!-- /name --> as templates/<name>.md says it of the facts;
      workflow/durations.csv, how long jobs of each kind take.
 
 Edit a page outside its blocks, and a block in its template. `--facts-as-they-are` renders the facts that there are.
@@ -30,8 +30,9 @@ ROOT = Path(__file__).parent.parent
 PHOTOGRAPHS = ROOT / "docs/photographs.json"
 FACTS, TEMPLATES, GALLERY = ROOT / "docs/facts.json", ROOT / "docs/templates", ROOT / "docs/gallery"
 DURATIONS = ROOT / "workflow/durations.csv"  # a run says by them how long the rest takes
-# written by `make bench`, the last by benchmarks/arithmetic.py
-BENCHMARKS = {"extraction": "extraction_cost.csv", "removal": "removal_cost.csv", "arithmetic": "arithmetic.csv"}
+# in docs/, written by `make bench`, by benchmarks/arithmetic.py, and here
+TABLES = {"extraction": "extraction_cost.csv", "removal": "removal_cost.csv", "arithmetic": "arithmetic.csv"}
+TABLES["seeds"] = "seeds.csv"
 PAGES = [ROOT / "README.md"] + [
     ROOT / f"docs/{name}.md"
     for name in ("gallery", "findings", "parts", "any_network", "methods", "scale", "cluster", "photographs")
@@ -39,7 +40,7 @@ PAGES = [ROOT / "README.md"] + [
 BLOCK = re.compile(r"^<!-- ([a-z_]+) -->$", re.MULTILINE)
 
 
-def main(results: Path, photographs: Path, facts_as_they_are: bool) -> None:
+def main(results: Path, photographs: Path, seeds: Path, facts_as_they_are: bool) -> None:
     """Gather facts and figures, and rewrite all pages."""
     for folder, gather in ((results, gather_embedded), (photographs, gather_from_photographs)):
         if facts_as_they_are:
@@ -48,6 +49,8 @@ def main(results: Path, photographs: Path, facts_as_they_are: bool) -> None:
             gather(folder)
         else:
             print(f"{folder}: holds no finished run; what pages state of it stays as it is")
+    if not facts_as_they_are:
+        gather_from_seeds(seeds)
     facts = read_facts()
     for page in PAGES:
         page.write_text(render_page(page.read_text(), facts))
@@ -83,6 +86,17 @@ def gather_from_photographs(results: Path) -> None:
         copy_picture(results / "figures" / f"{name}.png", GALLERY / "photographs" / f"{name}.png")
 
 
+def gather_from_seeds(results: Path) -> None:
+    """Write the verdicts of all seeds' runs below a folder, if there are some."""
+    from gather_seeds import find_seeds, gather_seeds
+
+    networks = yaml.safe_load((ROOT / "config/seeds.yaml").read_text())["only"]
+    if seeds := find_seeds(results):
+        gather_seeds(seeds, networks).to_csv(ROOT / "docs" / TABLES["seeds"], index=False)
+    else:
+        print(f"{results}: holds no seeds' runs; what pages state of them stays as it is")
+
+
 def write_facts(facts: dict) -> str:
     """Facts as JSON, sorted, each list of numbers in a line."""
     text = json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False)
@@ -90,9 +104,9 @@ def write_facts(facts: dict) -> str:
 
 
 def read_facts() -> dict:
-    """The facts, and the costs of extraction and removal that were measured; of photographs, once a run is recorded."""
+    """The facts, and the tables of costs, arithmetics and seeds; of photographs, once a run is recorded."""
     facts = json.loads(FACTS.read_text())
-    for name, table in BENCHMARKS.items():
+    for name, table in TABLES.items():
         with open(ROOT / "docs" / table, newline="") as file:
             facts[name] = list(csv.DictReader(file))
     return facts | ({"photographs": json.loads(PHOTOGRAPHS.read_text())} if PHOTOGRAPHS.exists() else {})
@@ -124,5 +138,6 @@ if __name__ == "__main__":
     parser.add_argument(
         "--photographs", type=Path, default=ROOT / "results/photographs", help="of config/photographs.yaml"
     )
+    parser.add_argument("--seeds", type=Path, default=ROOT / "results", help="folder of config/seeds.yaml's runs")
     parser.add_argument("--facts-as-they-are", action="store_true", help="render without gathering facts")
     main(**vars(parser.parse_args()))

@@ -134,3 +134,26 @@ def test_shares_and_numbers_close_to_zero():
     assert [words.write_percent(share) for share in (0, 0.004, 0.006, 1, -0.001)] == ["0%", "<1%", "1%", "100%", "0%"]
     assert words.write_percent(0.0004, 1) == "<0.1%" and words.write_percent(0.0006, 1) == "0.1%"
     assert [words.write_number(value) for value in (-0.001, 0.0, -0.01, 1.234)] == ["0.00", "0.00", "-0.01", "1.23"]
+
+
+SEEDS = [
+    {"seed": seed, "claim": "1", "network": "VGG-16", "verdict": verdict, "estimate": estimate}
+    for seed, verdict, estimate in (("1", "supported", "0.1"), ("2", "undecided", ""), ("3", "supported", "-0.25"))
+]
+FOUND = {"claim": "1", "network": "VGG-16", "verdict": "supported", "quantity": "|β|", "estimate": 0.125}
+
+
+def test_verdicts_over_seeds():
+    assert words.spread_over_seeds(FOUND, SEEDS[::2]) == r"3 of 3; \|β\| -0.25 to 0.12"
+    assert words.spread_over_seeds(FOUND, SEEDS).startswith("3 of 4; ")
+    assert words.spread_over_seeds(FOUND | {"network": "ViT"}, SEEDS) == ""
+    assert words.spread_over_seeds(FOUND | {"claim": "2"}, SEEDS) == ""
+
+
+def test_seeds_agree_or_oppose_each_other():
+    """Of what other seeds have; what this run alone has isn't counted."""
+    other = FOUND | {"network": "ViT"}
+    assert words.count_held([FOUND, other], SEEDS[::2]) == {"asked": 1, "agreed": 1, "opposed": 0}
+    assert words.count_held([FOUND, other], SEEDS) == {"asked": 1, "agreed": 0, "opposed": 0}
+    refuted = FOUND | {"verdict": "not supported"}
+    assert words.count_held([refuted], SEEDS) == {"asked": 1, "agreed": 0, "opposed": 1}

@@ -543,6 +543,16 @@ def test_no_run_starts_beside_jobs_of_an_earlier_one(tmp_path, monkeypatch, sque
     assert not (folder / "results/embedded").exists()
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_networks_of_other_seeds_come_with_the_repository(fresh, seed):
+    """`make seeds` trains none."""
+    folder, seeds = fresh, ROOT / f"resources/seeds/{seed}"
+    shutil.copytree(seeds, folder / f"resources/seeds/{seed}", dirs_exist_ok=True)
+    settings = (f"experiment=seed{seed}", f"training_seed={seed}", f"trained=resources/seeds/{seed}")
+    planned = planned_jobs(folder, "findings", "--configfile", "config/seeds.yaml", "--config", *settings)
+    assert planned["take_network"] == 4 and not {"train", "decay_biases"} & planned.keys()
+
+
 def test_networks_that_come_with_the_repository_are_taken(tmp_path):
     """As far as the configuration would train them so; nothing is generated for their training then."""
     folder = copy_workflow(tmp_path / "copy")
