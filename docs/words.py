@@ -262,6 +262,6 @@ FILTERS = {
 FUNCTIONS = (
     *(find_extent, choose_networks, tally, mirror, find_row, rank, name_method, name_group),
     *(papers_findings, other_findings, find_claim, quote_claim, cross_networks, count_verdicts),
-    *(spread_over_seeds, count_held),
+    *(spread_over_seeds, count_held, list_own_methods, list_papers_methods),
     *(list_figures, list_trials),
 )

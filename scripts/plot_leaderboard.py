@@ -7,6 +7,7 @@ Out: the figure, as PDF and PNG: medians with intervals that resample classes, t
      nor signed maps. Ranks, ties and tests are those among all methods.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -82,7 +83,7 @@ def choose_rows(rows: pd.DataFrame) -> pd.DataFrame:
     names = {method: parse_own(method) for method in rows.method}
     layers = layers_of(SINGLE, rows.method)
     singles = {SINGLE.at(layer) for layer in layers[-2:]}
-    aggregates = {AGGREGATE.at(layer) for layer in (*layers[:1], *layers[-2:-1], *layers[-3:-2])}
+    aggregates = {AGGREGATE.at(layer) for layer in (*layers_of(AGGREGATE, rows.method)[:1], *layers[-3:-1])}
     kept = [
         name is None
         or not (name.signed or name.kind == "bias" or name.layer is not None)
@@ -110,23 +111,20 @@ def draw_methods(ax: Axes, rows: pd.DataFrame) -> None:
     ax.set_yticks(range(len(rows)), [f"{row.title}  {row.rank:.0f}" for row in rows.itertuples()])
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
-    tied: dict[str, list[int]] = {}
-    for place, ties in enumerate(rows.ties):
-        for tie in str(ties).split():
-            tied.setdefault(tie, []).append(place)
-    bars = [(places[0], places[-1]) for places in tied.values() if len(places) > 1]
-    bars = [
-        bar for bar in dict.fromkeys(bars) if not any(a <= bar[0] and bar[1] <= b for a, b in bars if (a, b) != bar)
-    ]
-    for number, (first, last) in enumerate(bars):
+    for number, (first, last) in enumerate(find_bars(rows.ties)):
         x = 1.02 + 0.022 * number
         ends = [first - 0.25, last + 0.25]
         ax.plot([x, x], ends, color=BLACK, linewidth=1.6, transform=ax.get_yaxis_transform(), clip_on=False)
 
 
-def holds(outer: tuple[int, int], inner: tuple[int, int]) -> bool:
-    """Whether a run of places holds another."""
-    return outer[0] <= inner[0] and inner[1] <= outer[1]
+def find_bars(ties: Iterable[str]) -> list[tuple[int, int]]:
+    """The first and the last place of each tie of two or more, of methods in order; of nested ones the longest."""
+    tied: dict[str, list[int]] = {}
+    for place, numbers in enumerate(ties):
+        for number in str(numbers).split():
+            tied.setdefault(number, []).append(place)
+    bars = list(dict.fromkeys((places[0], places[-1]) for places in tied.values() if len(places) > 1))
+    return [bar for bar in bars if not any(a <= bar[0] and bar[1] <= b for a, b in bars if (a, b) != bar)]
 
 
 def list_handles(table: pd.DataFrame) -> list[Line2D]:

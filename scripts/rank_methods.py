@@ -1,7 +1,7 @@
 """Rank all methods that a network was explained by: medians, intervals, tests with the best method and the gradient.
 
 In:  result files of all kinds of methods of a network, variant and upsampling; files of maps of methods with passes of
-     their own, for what they took, and for those that can't explain the network.
+     their own, for their sources, and for those that can't explain the network.
 Out: tidy CSV, one row per method and measure, the best first: medians with intervals that resample classes, ranks,
      ties; paired tests with the best method and with the gradient, over images (Wilcoxon, Holm within a measure) and
      over classes (signs of classes); whether the difference from the best is practically none. And a CSV of methods
@@ -40,7 +40,7 @@ COLUMNS = (
     *("best", "best_effect_size", "best_log10_p_holm", "best_class_p", "best_difference"),
     *("best_ci_low", "best_ci_high", "best_equivalent"),
     *("gradient_effect_size", "gradient_log10_p_holm", "gradient_class_p"),
-    *("friedman_log10_p", "stable_images", "seconds_per_image"),
+    *("friedman_log10_p", "stable_images"),
 )
 
 
@@ -59,14 +59,13 @@ def main(
     results = read_measurements(measurements)
     if GRADIENT not in results.methods:
         raise InputError(f"{measurements[0]}: the result files given have no method {GRADIENT}, to compare with")
-    about = read_about(maps)
+    about = {made["method"]: made for made in map(read_about, maps)}
     rng = np.random.default_rng(seed)
     rows = []
     for measure in MEASURES:
         rows += rank(results, measure, resamples, region, rng)
     for row in rows:
         row |= name_method(row["method"], about, titles)
-        row["seconds_per_image"] = about[row["method"]]["seconds_per_image"] if row["method"] in about else np.nan
     lacking = [
         {"method": method, **name_method(method, about, titles), "reason": made["not_applicable"]}
         for method, made in about.items()

@@ -1,6 +1,6 @@
 """Write the leaderboard of an experiment as a page: a table for each network that sorts by any column.
 
-In:  ranks and reasons of one or more networks (rank_methods.py).
+In:  ranks and reasons of one or more networks (rank_methods.py); files of maps, for how long they took.
 Out: a page (HTML) that needs nothing else.
 """
 
@@ -12,6 +12,7 @@ import pandas as pd
 
 from explanations.command import run_command, step_parser
 from explanations.figures.names import network_title
+from explanations.files.made_maps import read_about
 from explanations.files.tables import read_tables
 from explanations.files.writing import whole_file
 from explanations.provenance import describe_making
@@ -62,17 +63,20 @@ for (const button of document.querySelectorAll("thead button")) button.onclick =
 HEAD = ("rank", "method", "source", *MEASURES.values(), "p, best", "p, classes", "p, gradient", "p, classes", "s")
 
 
-def main(ranks: list[Path], reasons: list[Path], output: Path) -> None:
+def main(ranks: list[Path], reasons: list[Path], maps: list[Path], output: Path) -> None:
     table, lacking = (
         read_tables(ranks, ("experiment", "network", "measure", "method")),
         read_tables(reasons, ("reason",)),
     )
     networks = list(dict.fromkeys(table.network))
+    made = [read_about(path) for path in maps]
+    seconds = {(about["network"], about["method"]): about["seconds_per_image"] for about in made}
+    table["seconds"] = [seconds.get(key, np.nan) for key in zip(table.network, table.method, strict=True)]
     parts = [render_network(name, table[table.network == name], lacking[lacking.network == name]) for name in networks]
-    made = "; ".join(f"{name}: {text}" for name, text in describe_making().items())
+    making = "; ".join(f"{name}: {text}" for name, text in describe_making().items())
     experiment = html.escape(table.experiment.iloc[0])
     with whole_file(output) as temporary:
-        temporary.write_text(PAGE.format(experiment=experiment, networks="\n".join(parts), made=html.escape(made)))
+        temporary.write_text(PAGE.format(experiment=experiment, networks="\n".join(parts), made=html.escape(making)))
 
 
 def render_network(name: str, table: pd.DataFrame, lacking: pd.DataFrame) -> str:
@@ -107,8 +111,7 @@ def render_row(method: str, row: pd.Series, by_measure: dict[str, pd.DataFrame])
         p, class_p = row[f"{name}_log10_p_holm"], row[f"{name}_class_p"]
         cells.append(cell(describe_p(p) + same * (name == "best"), p) if p <= 0 else cell(""))
         cells.append(cell(f"{class_p:.2g}", class_p) if class_p >= 0 else cell(""))
-    seconds = row.seconds_per_image
-    cells.append(cell(f"{seconds:.2g}", seconds) if seconds >= 0 else cell(""))
+    cells.append(cell(f"{row.seconds:.2g}", row.seconds) if row.seconds >= 0 else cell(""))
     return f"<tr>{''.join(cells)}</tr>"
 
 
@@ -129,5 +132,8 @@ if __name__ == "__main__":
     parser = step_parser(__doc__)
     parser.add_argument("--ranks", type=Path, nargs="+", required=True, help="one file for each network")
     parser.add_argument("--reasons", type=Path, nargs="+", required=True, help="one file for each network")
+    parser.add_argument(
+        "--maps", type=Path, nargs="*", default=[], help="files of maps, one for each network and method"
+    )
     parser.add_argument("--output", type=Path, required=True, help="page to write")
     run_command(parser, main)

@@ -170,9 +170,11 @@ class Plan:
         return tables
 
     def tables(self, network: str) -> list[str]:
-        """All tables of a network's statistics: statistics/<network>/<table>.csv."""
+        """All tables of a network's statistics but its leaderboard: statistics/<network>/<table>.csv."""
         tables = ["correlations", "gross_sums"] if self.is_compared(network) else []
-        tables += [f"{run.folder}-{group}" for run in self.runs(network) for group in run.groups]
+        tables += [
+            f"{run.folder}-{group}" for run in self.runs(network) for group in run.groups if group not in self.own
+        ]
         tables += ["localisation"] if self.localised and self.groups(network) else []
         return tables + self.comparisons(network)
 
@@ -208,10 +210,10 @@ def check_plan(config: Mapping) -> None:
     own = config.get("methods", {})
     for name, method in own.items():
         try:
-            check_own_name(name, GROUPS)
             complete_settings(method)
         except InputError as error:
             raise InputError(f"methods.{name}.{error}") from None
+        check_own_name(name, GROUPS)
     for name, network in config["networks"].items():
         asked = network.get("explain", False)
         for place, group in enumerate(asked if isinstance(asked, list) else ()):

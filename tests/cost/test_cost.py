@@ -45,7 +45,7 @@ from explanations.plan import Plan, Run
 CONFIGS = {name: yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()) for name in ("config", "imagenet")}
 METHODS = dict.fromkeys(map(str, all_kinds()), 1) | {"activity": 13, "bias": 13, "activity_from": 12}
 PASS, FOLDED = (Operation(1e9, 1e3),), (Operation(1e9, 5e2),)
-FACTS = NetworkFacts(PASS, 10, FOLDED, 100, METHODS)
+FACTS = NetworkFacts(PASS, 10, FOLDED, 100, METHODS, 96)
 
 
 def facts_of(config: dict) -> dict[str, NetworkFacts]:
@@ -111,9 +111,12 @@ def test_steps_by_hand(name):
     assert all(step.precision == "float32" for step in steps["extraction"])
     asked = config["removal"]["precision"]
     vgg16 = [step for step in steps["removal"] if step.network == "vgg16"]
-    scans = 4 * (15 + 13 + 16) + 2 * (15 + 13)  # with the other upsampling in one order alone
+    own = {"config": 6, "imagenet": 0}[name]  # methods with passes of their own
+    scans = 4 * (15 + 13 + 16 + own) + 2 * (15 + 13)  # with the other upsampling in one order alone
     assert sum(step.passes for step in vgg16) == images * scans * 0.5 * config["removal"]["grid"]
     assert {step.precision for step in vgg16} == {{"auto": "bfloat16"}.get(asked, asked)}
+    if own:  # integrated gradients of 20 steps, 20 noisy images, one with guided passes, two for DeepLift
+        assert [step.passes for step in steps["maps"]] == [images * 3 * (20 + 20 + 1 + 2)] * 2
     assert {step.precision for step in steps["survey"]} == {config["survey"]["precision"]}
     assert all(step.flop == 1e9 * step.passes for found in steps.values() for step in found)
     folded = {name for name, found in steps.items() for step in found if step.operations == FOLDED}
@@ -185,7 +188,7 @@ def test_results_of_removal_are_as_large_as_said(tmp_path):
     total = 0
     kinds = [(str(kind), run.orders(kind)) for run in Plan(config).all_runs() for kind in run.methods]
     for number, (kind, orders) in enumerate(kinds):
-        methods = [f"method_{k}" for k in range(FACTS.methods[kind])]
+        methods = [f"method_{k}" for k in range(FACTS.methods.get(kind, 1))]
         arrays = {"image": np.arange(10), "label": np.arange(10)}
         for order in orders:
             arrays |= {f"e_{order}": np.zeros((10, len(methods))), f"e_{order}_noise": np.zeros((10, len(methods)))}
@@ -237,7 +240,7 @@ def test_scans_end_where_the_paper_has_it_or_where_it_was_measured():
     minus, plus = (0.51 + 0.2775) / 2, (0.0784 + 0.2256) / 2
     for name, (first, second) in {"imagenet": (minus, plus), "config": MEASURED_SHARES.values()}.items():
         config, facts = CONFIGS[name], facts_of(CONFIGS[name])
-        runs = [(run, FACTS.methods[str(kind)], kind) for run in Plan(config).all_runs() for kind in run.methods]
+        runs = [(run, FACTS.methods.get(str(kind), 1), kind) for run in Plan(config).all_runs() for kind in run.methods]
         both = sum(count for run, count, kind in runs if run.orders(kind) == ("minus", "plus"))
         once = sum(count for run, count, kind in runs if run.orders(kind) == ("minus",))
         assert once and both
@@ -316,3 +319,9 @@ def test_estimates_are_below_published_throughputs_but_not_far(write_cost):
     for row, rate in write_cost.compare_throughput():
         low = 0.45 if row["pass"] == "inference" else 0.35
         assert low < rate / float(row["images_per_second"]) < 1, row
+
+
+def test_maps_of_ones_own_take_space():
+    config = json.loads(json.dumps(CONFIGS["config"]))
+    planned = [["make_maps", "vgg16", None, 3]]
+    assert count_planned_bytes(config, planned) == 3 * 100 * 4 * 96**2

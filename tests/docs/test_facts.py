@@ -95,13 +95,15 @@ def test_facts_are_plain(facts):
 
 def test_pages_can_be_made_of_them(facts):
     """The blocks that state no times say what the facts say."""
+    row = {"seed": "1", "claim": "14a", "network": "VGG-16", "verdict": "supported", "estimate": "1.25"}
+    facts = facts | {"seeds": [row]}
     pages = {name: write_pages.render_block(name, facts) for name in BLOCKS}
     assert "of 1 layers activity wins significantly in layer 2 (p down to 10⁻⁴·⁰), bias in none" in pages["gallery"]
     assert "all layers are significantly better than layer 13 alone, worse than none" in pages["gallery"]
     assert "the others: 5 steps 75.0%." in pages["gallery"]
     assert (
-        "| 14a | VGG-16 | a \\| b | p < 1e-5 | ours 14a | undecided (about 340 images: supported) |"
-        in pages["findings"]
+        "| 14a | VGG-16 | a \\| b | p < 1e-5 | ours 14a | undecided (about 340 images: supported) "
+        "| 1 of 2; ratio 0.5 to 1.2 |" in pages["findings"]
     )
     assert "there are 8 tests: 0 support the claim, 0 don't, and 8 are undecided" in pages["findings"]
     assert "ViT" not in pages["findings"]

@@ -388,7 +388,9 @@ def test_settings(method, message):
 
 def test_names_of_ones_own():
     for name in ("gradient", "activity_3", "signed_mine", "layers", "activity"):
-        assert refused(check_own_name, name, ("layers",)).startswith(f"{name} is no name for a method of one's own")
+        assert refused(check_own_name, name, ("layers",)).startswith(
+            f"methods has {name}, no name for a method of one's own"
+        )
     check_own_name("ig", ("layers",))
 
 

@@ -26,19 +26,19 @@ DECAY = EMBEDDED["networks"]["vgg16"]["decay"]
 
 
 def configuration(**networks: dict) -> dict:
-    """The embedded configuration with other networks, and no choice of what figures show."""
+    """The embedded configuration with other networks, the paper's methods, and no choice of what figures show."""
     figures = {**EMBEDDED["figures"], "networks": {}, "no_fullgrad": [], "fig7": {"images": [0], "methods": {}}}
-    return {**copy.deepcopy(EMBEDDED), "networks": networks, "figures": figures, "twins": []}
+    return {**copy.deepcopy(EMBEDDED), "networks": networks, "figures": figures, "twins": [], "methods": {}}
 
 
 def test_the_papers_measurement():
-    plan = Plan(EMBEDDED)
+    plan, own = Plan(EMBEDDED), tuple(EMBEDDED["methods"])
     assert list(plan.runs("vgg16")) == [
-        Run("vgg16", "original", "bilinear", ("layers", "biases", "aggregates"), compares_orders=True),
+        Run("vgg16", "original", "bilinear", ("layers", "biases", "aggregates", *own), compares_orders=True),
         Run("vgg16", "original", "nearest", ("layers", "biases")),
     ]
     assert list(plan.runs("resnet50")) == [
-        Run("resnet50", "original", "bilinear", ("layers", "aggregates", "signed"), compares_orders=True),
+        Run("resnet50", "original", "bilinear", ("layers", "aggregates", "signed", *own), compares_orders=True),
         Run("resnet50", "decayed", "bilinear", ("layers", "signed")),
     ]
     wanted = Run("vit", "original", "bilinear", ("layers", "aggregates"))
@@ -276,3 +276,39 @@ def test_networks_that_a_run_leaves_out_are_named_nowhere():
 def test_networks_to_take_that_are_none():
     config = configuration(a=True) | {"only": ["a", "x"]}
     assert refused(leave_out_networks, config) == "only.1 is x; allowed are a"
+
+
+OWN = {"ig": {"source": "captum", "name": "IntegratedGradients"}, "mine": {"source": "file", "path": "mine.py"}}
+
+
+def test_methods_with_passes_of_their_own_are_groups_of_one():
+    config = configuration(a={"explain": ["layers", "mine"]}, b={"explain": True}, c={}) | {"methods": OWN}
+    check_plan(config)
+    plan = Plan(config)
+    (run,) = plan.runs("a")
+    assert list(map(str, run.methods)) == ["gradient", "input", "activity", "mine"]
+    assert plan.own_methods("a") == ["mine"] and plan.own_methods("b") == ["ig", "mine"] and not plan.own_methods("c")
+    assert "original-bilinear-mine" not in plan.tables("a") and "original-bilinear-layers" in plan.tables("a")
+    assert plan.kind("mine").kind == "mine" and plan.kind("signed_activity").signed
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        ({"gradient": OWN["ig"]}, "methods has gradient, no name for a method of one's own; taken are "),
+        (
+            {"ig": {**OWN["ig"], "n_steps": "many"}},
+            "methods.ig.n_steps is 'many'; allowed is a whole number of at least 1",
+        ),
+        ({"ig": {**OWN["ig"], "steps": 3}}, "methods.ig.steps is not a known key of IntegratedGradients; allowed are "),
+        ({"mine": {"source": "file"}}, "methods.mine.path is missing; allowed is the path of a file or folder"),
+    ],
+)
+def test_methods_that_can_not_be(methods, message):
+    assert refused(check_plan, configuration(a={"explain": True}) | {"methods": methods}).startswith(message)
+
+
+def test_a_method_that_is_not_declared():
+    config = configuration(a={"explain": ["layers", "yours"]}) | {"methods": OWN}
+    allowed = "layers, biases, aggregates, signed, ig, mine"
+    assert refused(check_plan, config) == f"networks.a.explain.1 is yours; allowed are {allowed}"

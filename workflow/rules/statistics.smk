@@ -287,6 +287,11 @@ rule leaderboard:
     input:
         ranks=expand("<results>/statistics/{network}/leaderboard.csv", network=PLAN.explained),
         reasons=expand("<results>/statistics/{network}/not_applicable.csv", network=PLAN.explained),
+        maps=[
+            f"<results>/maps/{network}/original/{own}-0.h5"
+            for network in PLAN.explained
+            for own in PLAN.own_methods(network)
+        ],
         code=sources("report_leaderboard.py"),
     output:
         report(
@@ -309,6 +314,7 @@ rule leaderboard:
         "python {input.code[0]:q}"
         " --ranks {input.ranks:q}"
         " --reasons {input.reasons:q}"
+        " --maps {input.maps:q}"
         " --output={output:q}"
         " >{log:q} 2>&1"
 

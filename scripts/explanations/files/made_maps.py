@@ -56,10 +56,6 @@ class MadeMaps:
         return np.stack([self.maps[image] for image in images])
 
 
-def read_about(paths: Sequence[Path]) -> dict[str, dict]:
-    """What files of maps say of their methods, by method; of several files of one, the first that is given."""
-    found: dict[str, dict] = {}
-    for path in paths:
-        attributes = read_hdf5(path, "file of maps", (), KEYS)[1]
-        found.setdefault(attributes["method"], attributes)
-    return found
+def read_about(path: Path) -> dict:
+    """What a file of maps says of its method: KEYS."""
+    return read_hdf5(path, "file of maps", (), KEYS)[1]

@@ -65,7 +65,9 @@ def check_own_name(name: str, groups: Iterable[str]) -> None:
     """InputError unless a method with passes of its own can have a name, beside those of kinds, layers and groups."""
     taken = [*METHODS, *groups]
     if _take_apart(name) is not None or name in taken or name.startswith(SIGNED):
-        raise InputError(f"{name} is no name for a method of one's own; taken are {', '.join(dict.fromkeys(taken))}")
+        raise InputError(
+            f"methods has {name}, no name for a method of one's own; taken are {', '.join(dict.fromkeys(taken))}"
+        )
 
 
 def layers_of(kind: MethodName, names: Iterable[str]) -> list[int]:

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from explanations.errors import InputError
+from explanations.files.hdf5 import open_hdf5, reading
 from explanations.methods.sources.base import Method
 from explanations.methods.transform import upsample
 
@@ -54,7 +55,7 @@ def open_maps(path: Path, names: Sequence[str]) -> Reader:
 def read_datasets(path: Path) -> dict[str, np.ndarray]:
     """All datasets of an HDF5 file by their names."""
     held: dict[str, np.ndarray] = {}
-    with h5py.File(path) as file:
+    with open_hdf5(path) as file, reading(path):
         file.visititems(lambda name, item: held.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
     return held
 
