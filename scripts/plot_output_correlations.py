@@ -6,6 +6,7 @@ Out: the figure, as PDF and PNG: a panel each for networks without and with batc
 """
 
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from explanations.figures.zoo import draw_networks, group_networks, order_networ
 from explanations.files.tables import drop_missing, read_tables
 
 LEAST = 1e-5  # of 1 − ρ that is shown: outputs that are the same lie there
+TITLE = 24  # letters in a line
 COLUMNS = ("network", "biases", "normalisation", "image", "correlation")
 
 
@@ -31,14 +33,15 @@ def main(outputs: list[Path], pdf: Path, png: Path, dpi: float) -> None:
     quartiles = table.groupby("network")["difference"].quantile(0.25)
     left = 10 ** np.floor(np.log10(0.7 * quartiles.min()))
     tallest = max(len(group) for _, group in groups)
-    with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, 0.95 + 0.17 * tallest) as figure:
+    with journal_figure(pdf, png, dpi, DOUBLE_COLUMN, 1.1 + 0.17 * tallest) as figure:
         axes = figure.subplots(1, len(groups), squeeze=False, sharex=True)[0]
         for letter, ax, (key, group) in zip("abc", axes, groups, strict=False):
             names = list(group.index)
             chosen = table[table["network"].isin(names)]
             draw_networks(ax, chosen, "difference", names, NORMALISATION_COLOURS[key])
             draw_means(ax, chosen, names)
-            ax.set_title(f"({letter}) {NORMALISATION[key]},\n{count_images(chosen.groupby('network').size())}")
+            title = wrap(f"({letter}) {NORMALISATION[key]},", TITLE)
+            ax.set_title("\n".join([*title, count_images(chosen.groupby("network").size())]))
             ax.axvline(1, color=GREY, linewidth=0.7, linestyle=(0, (3, 2)), zorder=0)
             ax.set_xscale("log")
             ax.set_xlim(left, 2.5)

@@ -67,7 +67,8 @@ def draw_panel(ax: Axes, table: pd.DataFrame, name: str, change: str, relative: 
     marked = curve[curve["value"] == SHOWN[change]]
     ax.plot(marked["value"], marked["accuracy"], color=BLACK, marker="o", markersize=4.5, fillstyle="none", zorder=4)
     said = f"{relative:+.0%}".replace("-", "−")
-    ax.annotate(said, (0.97, 0.97), xycoords="axes fraction", ha="right", va="top", fontsize=6)
+    # where no curve goes: in the middle all are at their best
+    ax.annotate(said, (0.53, 0.2), xycoords="axes fraction", ha="left", va="bottom", fontsize=6)
     ax.plot(curve["value"], curve["accuracy"], color=colour, linewidth=1.5, marker="o", markersize=1.8, zorder=3)
     ax.axvline(1 if change == "scale" else 0, color=GREY, linewidth=0.4, zorder=0)
     ax.axhline(1 / curve["classes"].iloc[0], color=BLACK, linewidth=0.5, linestyle=CHANCE, zorder=2)
