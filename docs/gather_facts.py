@@ -57,6 +57,9 @@ def gather_facts(results: Path, config: dict) -> dict:
             if "decay" in settings
         },
         "decomposition": describe_decomposition(results, "vgg16", config),
+        "zeros": {
+            network: count_zeros(results / "attributions" / network / "original") for network in ("vgg16", "resnet50")
+        },
         "sizes": {network: map_sizes(results / "attributions" / network / "original") for network in explained},
         "flips": {
             network: describe_flips(
@@ -153,6 +156,16 @@ def describe_decomposition(results: Path, network: str, config: dict) -> dict:
     gap = float(f"{abs(activity + biases - score) / abs(score):.1g}")
     parts = {"score": plain(score), "activity": plain(activity), "biases": plain(biases), "gap": gap}
     return {"network": network, "image": image, "layer": layer} | parts
+
+
+def count_zeros(folder: Path) -> dict[str, float]:
+    """The share of each layer's positions that have an attribution of exactly 0, in the first shard, where some do."""
+    with ShardReader([folder / "0.h5"]) as shards:
+        shares = {
+            str(layer): plain((shards.read(numbered("activity", layer), shards.images) == 0).mean())
+            for layer in shards.layers
+        }
+    return {layer: share for layer, share in shares.items() if share}
 
 
 def map_sizes(folder: Path) -> dict[str, int]:

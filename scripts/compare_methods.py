@@ -3,8 +3,8 @@
 In:  result files of one network and variant; `--against`, those of another variant for comparisons across the two; a
      shard of its attributions, which has all layers with maps, of which removal may have measured a part.
 Out: tidy CSV, one row per comparison and measure: medians, paired differences a − b with quartiles and a bootstrap
-     interval that resamples classes, the test's statistic, p, log10 p, the rank-biserial effect size, and Holm's
-     adjusted log10 p within the comparison's family and measure.
+     interval that resamples classes, the test's statistic, p, log10 p, the rank-biserial effect size, p over classes
+     (class_p), and Holm's adjusted log10 p within the comparison's family and measure.
 """
 
 from pathlib import Path

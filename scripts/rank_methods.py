@@ -27,9 +27,8 @@ from explanations.statistics.ranking import (
     images_for_stable_order,
     is_equivalent,
     order_methods,
-    sign_flip_test,
 )
-from explanations.statistics.tests import adjust_holm, bootstrap_median, signed_rank_test, summarise
+from explanations.statistics.tests import adjust_holm, bootstrap_median, sign_flip_test, signed_rank_test, summarise
 
 MEASURES = ("delta_e_minus", "e_minus", "delta_e_plus", "e_plus", "delta_e_delta")
 GRADIENT = "gradient"

@@ -1,6 +1,7 @@
 """Facts are the results' numbers: of a small made-up results folder, worked out by hand."""
 
 import json
+import shutil
 
 import h5py
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 import write_pages
 from explanations.errors import InputError
 from explanations.files.manifests import read_manifest
-from gather_facts import gather_facts, read_hours, read_statistics
+from gather_facts import count_zeros, gather_facts, read_hours, read_statistics
 
 BLOCKS = ("gallery", "findings", "other_networks", "verdicts", "differences", "zoo")
 BIASES = ("delta_e_minus", "e_delta", "delta_e_delta")
@@ -123,3 +124,16 @@ def test_statistics_that_are_missing(results, tmp_path):
 def test_hours_of_the_cost_page():
     page = "| as above, on one H100                      |       6.2 |\n| `removal.grid: 50`   | 4.8 |\n"
     assert read_hours(page) == {"H100": 6.2}
+
+
+def test_positions_without_attribution(world):
+    """The share of exact zeros in each layer's maps, of the layers that have any."""
+    folder = world.root / "zeros"
+    folder.mkdir()
+    shutil.copyfile(world.shards["vgg16"], folder / "0.h5")
+    wanted = {}
+    with h5py.File(folder / "0.h5") as file:
+        for name, maps in file["activity"].items():
+            if maps.shape[1] > 1 and (maps[:] == 0).any():
+                wanted[str(int(name))] = pytest.approx(np.mean(maps[:] == 0), rel=1e-4)
+    assert count_zeros(folder) == wanted and wanted

@@ -10,16 +10,14 @@ from conftest import refused, remove
 import rank_methods
 from explanations.files.tables import read_tables
 from explanations.statistics.ranking import (
-    DRAWN,
     compare_all,
     find_ties,
     friedman_test,
     images_for_stable_order,
     is_equivalent,
     order_methods,
-    sign_flip_test,
 )
-from explanations.statistics.tests import adjust_holm, signed_rank_test
+from explanations.statistics.tests import DRAWN, adjust_holm, sign_flip_test, signed_rank_test
 
 
 def test_signs_of_classes_are_all_tried():

@@ -26,13 +26,15 @@ MAY_BE_MISSING = (  # a measure of no image, what a test does not have, deviatio
     *("e_minus", "e_plus", "delta_e_minus", "delta_e_plus"),
     *("best_effect_size", "best_log10_p_holm", "best_class_p", "best_difference", "best_ci_low", "best_ci_high"),
     *("best_equivalent", "gradient_effect_size", "gradient_log10_p_holm", "gradient_class_p"),
-    *("stable_images",),
+    *("stable_images", "class_p"),
 )
 ROUNDING = 1e-9
 SHOWN = 40  # characters of a value in a message
 RANGES = {  # of columns of numbers; others may hold any that is finite
     **dict.fromkeys(("n", "k", "biases", "classes", "phase", "training_steps", "never_flipped", "rank"), (0, math.inf)),
-    **dict.fromkeys(("p", "r_squared", "negative_share", "factor", "best_class_p", "gradient_class_p"), (0, 1)),
+    **dict.fromkeys(
+        ("p", "r_squared", "negative_share", "factor", "class_p", "best_class_p", "gradient_class_p"), (0, 1)
+    ),
     **dict.fromkeys(("accuracy", "brute_force_accuracy", "original", "zeroed"), (0, 1)),
     **dict.fromkeys(("effect_size", "correlation", "difference"), (-1, 1)),
     **dict.fromkeys(("best_effect_size", "gradient_effect_size"), (-1, 1)),

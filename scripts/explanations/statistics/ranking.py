@@ -6,33 +6,11 @@ from itertools import combinations
 import numpy as np
 from scipy import stats
 
-from explanations.files.manifests import UNLABELLED
 from explanations.statistics.significance import ALPHA
 from explanations.statistics.tests import adjust_holm, signed_rank_test
 
-ENUMERATED = 14  # classes whose sign patterns are all tried; of more, so many are drawn:
-DRAWN = 10_000
 STABLE = 0.9  # Spearman's ρ of an order that counts as stable
 SMALLER_IS_BETTER = ("e_plus", "delta_e_plus")
-
-
-def sign_flip_test(differences: np.ndarray, classes: np.ndarray, rng: np.random.Generator) -> float:
-    """p of the mean over classes of the classes' mean differences (n,), against all signs that classes could have.
-
-    Images of a class are not independent; classes are. Exact for at most ENUMERATED classes; of more, signs are drawn.
-    An image without a label is a class of its own. 1 where nothing differs.
-    """
-    groups = np.where(classes == UNLABELLED, UNLABELLED - np.arange(len(classes)), classes)
-    names, member = np.unique(groups, return_inverse=True)
-    means = np.bincount(member, differences) / np.bincount(member)
-    if len(names) <= ENUMERATED:
-        bits = np.arange(2 ** len(names))[:, None] >> np.arange(len(names))
-        signs, own = 1 - 2 * (bits & 1), 0
-    else:
-        signs, own = rng.choice((-1, 1), (DRAWN, len(names))), 1  # the signs that are there count among them
-    observed = abs(means.sum())
-    reached = np.abs(signs @ means) >= observed * (1 - 1e-12)
-    return float((reached.sum() + own) / (len(signs) + own))
 
 
 def is_equivalent(low: float, high: float, region: float) -> bool:

@@ -10,6 +10,8 @@ from explanations.files.manifests import UNLABELLED
 
 CONFIDENCE = 0.95
 AT_A_TIME = 10**7  # values of resamples in memory
+ENUMERATED = 14  # classes whose sign patterns are all tried; of more, so many are drawn:
+DRAWN = 10_000
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,7 @@ def bootstrap_median(
     Images of one class are not independent of each other; classes are. An image without a label is a class of its own.
     NaN for a single class: it would be drawn whole every time, as if the median were certain.
     """
-    groups = np.where(classes == UNLABELLED, UNLABELLED - np.arange(len(classes)), classes)
-    names, member = np.unique(groups, return_inverse=True)
+    names, member = group_by_class(classes)
     order = np.argsort(values, kind="stable")
     drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)  # (resamples, classes)
     if len(names) == 1:
@@ -71,6 +72,31 @@ def bootstrap_median(
         medians.append((low + high) / 2)
     tail = 100 * (1 - CONFIDENCE) / 2
     return tuple(float(bound) for bound in np.percentile(np.concatenate(medians), [tail, 100 - tail]))
+
+
+def sign_flip_test(differences: np.ndarray, classes: np.ndarray, rng: np.random.Generator) -> float:
+    """p of the mean over classes of the classes' mean differences (n,), against all signs that classes could have.
+
+    Images of a class are not independent; classes are. Exact for at most ENUMERATED classes; of more, signs are drawn.
+    An image without a label is a class of its own. 1 where nothing differs.
+    """
+    names, member = group_by_class(classes)
+    means = np.bincount(member, differences) / np.bincount(member)
+    observed = abs(means.sum()) * (1 - 1e-12)
+    if len(names) <= ENUMERATED:
+        bits = np.arange(2 ** len(names))[:, None] >> np.arange(len(names))
+        return float(np.mean(np.abs((1 - 2 * (bits & 1)) @ means) >= observed))
+    reached, at_a_time = 1, max(1, AT_A_TIME // len(names))  # the signs that are there count among those drawn
+    for start in range(0, DRAWN, at_a_time):
+        signs = 1.0 - 2 * rng.integers(0, 2, (min(at_a_time, DRAWN - start), len(names)), dtype=np.int8)
+        reached += int((np.abs(signs @ means) >= observed).sum())
+    return reached / (1 + DRAWN)
+
+
+def group_by_class(classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The classes of (n,) labels, and which of them each image is of; one without a label is a class of its own."""
+    groups = np.where(classes == UNLABELLED, UNLABELLED - np.arange(len(classes)), classes)
+    return np.unique(groups, return_inverse=True)
 
 
 def summarise(values: np.ndarray, classes: np.ndarray, resamples: int, rng: np.random.Generator) -> dict:
@@ -95,6 +121,7 @@ def compare(
     differences = first[kept] - second[kept]
     test = signed_rank_test(differences)
     spread = summarise(differences, classes[kept], resamples, rng)
+    class_p = sign_flip_test(differences, classes[kept], rng.spawn(1)[0])  # draws nothing of what others draw
     names = {"q25": "q25_difference", "median": "median_difference", "q75": "q75_difference"}
     medians = [np.median(values[kept]) if kept.any() else np.nan for values in (first, second)]
     return {
@@ -102,6 +129,7 @@ def compare(
         "median_b": medians[1],
         **{names.get(key, key): value for key, value in spread.items()},
         **asdict(test),
+        "class_p": class_p,
     }
 
 
