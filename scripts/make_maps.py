@@ -61,6 +61,7 @@ def main(
     loaded = load_images([row.picture(images, manifest) for row in block], description.framing, threads)
     inputs = preprocess(torch.from_numpy(loaded), description).to(device)
     explained, reason = torch.from_numpy(targets).to(device), ""
+    gaps = np.zeros(0, np.float32)
     made, untouched, start = np.zeros((0, description.size, description.size), np.float32), Untouched(classifier), None
     try:
         prepared = source.prepare(complete, classifier, (description.size,) * 2, [row.path for row in rows])
@@ -73,6 +74,7 @@ def main(
                 parts.append(make_maps(prepared, inputs[part], explained[part], chosen[part], seed, batch))
                 bar.advance(len(chosen[part]))
         made = torch.cat(parts).numpy()
+        gaps = torch.cat(prepared.gaps).numpy() if prepared.gaps else gaps
         untouched.check()
     except NotApplicableError as error:
         reason = str(error)
@@ -81,13 +83,8 @@ def main(
         raise InputError(f"methods.{method}: {error}") from None
     seconds = (time.perf_counter() - start) / len(block) if start and not reason else np.nan
     about = {"method": method, "settings": json.dumps(settings, sort_keys=True), "not_applicable": reason}
-    write_maps(
-        output,
-        [] if reason else chosen,
-        [] if reason else targets,
-        made,
-        {**identity, **about, "seconds_per_image": seconds},
-    )
+    about |= {**identity, "seconds_per_image": seconds}
+    write_maps(output, [] if reason else chosen, [] if reason else targets, made, gaps, about)
 
 
 if __name__ == "__main__":

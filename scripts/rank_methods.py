@@ -4,8 +4,8 @@ In:  result files of all kinds of methods of a network, variant and upsampling; 
      their own, for their sources, and for those that can't explain the network.
 Out: tidy CSV, one row per method and measure, the best first: medians with intervals that resample classes, ranks,
      ties; paired tests with the best method and with the gradient, over images (Wilcoxon, Holm within a measure) and
-     over classes (signs of classes); whether the difference from the best is practically none. And a CSV of methods
-     that can't explain the network, each with the reason.
+     over classes (signs of classes); whether the difference from the best is practically none; how far a method that
+     claims completeness is from it. And a CSV of methods that can't explain the network, each with the reason.
 """
 
 import json
@@ -39,7 +39,7 @@ COLUMNS = (
     *("best", "best_effect_size", "best_log10_p_holm", "best_class_p", "best_difference"),
     *("best_ci_low", "best_ci_high", "best_equivalent"),
     *("gradient_effect_size", "gradient_log10_p_holm", "gradient_class_p"),
-    *("friedman_log10_p", "stable_images"),
+    *("friedman_log10_p", "stable_images", "completeness"),
 )
 
 
@@ -65,6 +65,7 @@ def main(
         rows += rank(results, measure, resamples, region, rng)
     for row in rows:
         row |= name_method(row["method"], about, titles)
+        row["completeness"] = about.get(row["method"], {}).get("completeness", np.nan)
     lacking = [
         {"method": method, **name_method(method, about, titles), "reason": made["not_applicable"]}
         for method, made in about.items()

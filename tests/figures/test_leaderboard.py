@@ -75,7 +75,7 @@ def test_page(tmp_path):
     ranks, reasons = write_ranks(tmp_path)
     maps = tmp_path / "maps.h5"
     about = {"experiment": "tests", "network": "vgg16", "variant": "original", "weights": "0", "method": "mine"}
-    write_maps(maps, [], [], [], {**about, "settings": "{}", "seconds_per_image": 0.25, "not_applicable": ""})
+    write_maps(maps, [], [], [], [], {**about, "settings": "{}", "seconds_per_image": 0.25, "not_applicable": ""})
     report_leaderboard.main([ranks], [reasons], [maps], tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     rows = re.findall(r"<tr>(.*?)</tr>", page)[1:]

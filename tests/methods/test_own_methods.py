@@ -87,13 +87,21 @@ def test_captums_methods_are_the_librarys(name, network, images):
     made = make_maps(prepared, images, TARGETS, [0, 1, 2], 5, 2)
     before.check()
     assert made.shape == (3, *SHAPE) and made.dtype == torch.float32
+    gaps = torch.cat(prepared.gaps) if prepared.gaps else []
     for index, (image, target, found) in enumerate(zip(images, TARGETS, made, strict=True)):
         with seeded(5, index):
             wanted = ask_captum(name, network, image[None], int(target))
+        if len(gaps):
+            score = float(network(image[None])[0, target])
+            score -= 0 if name == "LRP" else float(network(torch.zeros_like(image[None]))[0, target])
+            assert float(gaps[index]) == pytest.approx(
+                abs(float(wanted.sum()) - score) / abs(score), rel=0.02, abs=1e-4
+            )
         magnitudes = name in ("Saliency", "GuidedBackprop", "Deconvolution")
         wanted = wanted.abs().sum(0) if magnitudes else wanted.sum(0).abs()
         assert torch.allclose(found, wanted, rtol=1e-3, atol=1e-5 * float(wanted.max())), name
         assert float(wanted.max()) > 0
+    assert len(gaps) == 3 * (name in ("IntegratedGradients", "DeepLift", "GradientShap", "LRP"))
 
 
 @pytest.mark.parametrize("noise", ["smoothgrad", "smoothgrad_sq", "vargrad"])

@@ -1,4 +1,4 @@
-"""Files of maps that a method with passes of its own made of a block of images: HDF5, /image /target /maps.
+"""Files of maps that a method with passes of its own made of a block of images: HDF5, /image /target /maps /gap.
 
 The experiment, network, variant and the weights' hash are attributes, as a shard's; the method's name and settings; the
 seconds that an image took; and `not_applicable`, why the method can't explain the network: then there are no maps.
@@ -16,12 +16,18 @@ from explanations.files.shards import IDENTITY
 KEYS = (*IDENTITY, "method", "settings", "seconds_per_image", "not_applicable")
 
 
-def write_maps(path: Path, images: Sequence[int], targets: np.ndarray, maps: np.ndarray, about: dict) -> None:
-    """Write maps (n, H, W) of n images, or none of a method that isn't applicable, with all of KEYS."""
+def write_maps(
+    path: Path, images: Sequence[int], targets: np.ndarray, maps: np.ndarray, gaps: np.ndarray, about: dict
+) -> None:
+    """Write maps (n, H, W) of n images, or none of a method that isn't applicable, with all of KEYS.
+
+    `gaps` (n,) are those of completeness, relative; none of a method that doesn't claim it.
+    """
     with write_hdf5(path) as file:
         write_dataset(file, "image", np.array(images, np.int64))
         write_dataset(file, "target", targets)
         write_dataset(file, "maps", maps)
+        write_dataset(file, "gap", gaps)
         set_attributes(file, {key: about[key] for key in KEYS})
 
 
@@ -57,5 +63,7 @@ class MadeMaps:
 
 
 def read_about(path: Path) -> dict:
-    """What a file of maps says of its method: KEYS."""
-    return read_hdf5(path, "file of maps", (), KEYS)[1]
+    """What a file of maps says of its method: KEYS, and the median gap of completeness, NaN if it claims none."""
+    arrays, attributes = read_hdf5(path, "file of maps", ("gap",), KEYS)
+    gaps = arrays["gap"][np.isfinite(arrays["gap"])]  # a score of 0 has none
+    return {**attributes, "completeness": float(np.median(gaps)) if len(gaps) else np.nan}

@@ -13,7 +13,7 @@ images' indices in the manifest, and gives maps (n, H, W): the larger, the more 
 import contextlib
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -30,10 +30,15 @@ class NotApplicableError(Exception):
 
 @dataclass(frozen=True)
 class Method:
-    """A method that is ready: `make` gives its maps; `alone`: image by image, for it draws random numbers."""
+    """A method that is ready: `make` gives its maps; `alone`: image by image, for it draws random numbers.
+
+    A method that claims completeness, that its attributions add up to a score or to a difference of scores, adds to
+    `gaps` at each call how far they are from it, relative to it, (n,).
+    """
 
     make: Maker
     alone: bool = False
+    gaps: list[Tensor] = field(default_factory=list)
 
 
 def make_maps(method: Method, images: Tensor, targets: Tensor, indices: Sequence[int], seed: int, batch: int) -> Tensor:
@@ -52,7 +57,8 @@ def make_maps(method: Method, images: Tensor, targets: Tensor, indices: Sequence
         with seeded(seed, own[0]):
             maps = method.make(images[part][chosen], targets[part][chosen], own)
         check_maps(maps, (size, *images.shape[2:]))
-        made.append(maps[: len(indices[part])].detach().float().cpu())
+        made.append(maps[: len(own_part := indices[part])].detach().float().cpu())
+        method.gaps[-1:] = [gap[: len(own_part)].detach().float().cpu() for gap in method.gaps[-1:]]
     return torch.cat(made)
 
 

@@ -19,6 +19,7 @@ from explanations.methods.sources.base import Method, NotApplicableError
 GRADIENTS = ("Saliency", "GuidedBackprop", "Deconvolution")
 RECTIFIED = ("GuidedBackprop", "Deconvolution", "GuidedGradCam")
 RANDOM = ("GradientShap", "KernelShap", "Lime")
+COMPLETE = ("IntegratedGradients", "DeepLift", "GradientShap", "LRP")  # claim completeness
 LINES = 200  # letters of a library's reason
 
 
@@ -40,9 +41,12 @@ def prepare(settings: Mapping, network: nn.Module, size: tuple[int, int], names:
             samples, stdev = settings["noise_samples"], settings["noise_stdev"]
             given |= {"nt_type": noise, "nt_samples": samples, "stdevs": stdev * float(images.max() - images.min())}
         found = attribute(call, images, targets, given)
+        if name in COMPLETE and noise == "none":
+            prepared.gaps.append(measure_gap(network, images, targets, found, against_zeros=name != "LRP"))
         return reduce_channels(found, channels)
 
-    return Method(make, alone=name in RANDOM or noise != "none")
+    prepared = Method(make, alone=name in RANDOM or noise != "none")
+    return prepared
 
 
 def build(name: str, network: nn.Module) -> attr.Attribution:
@@ -95,6 +99,15 @@ def attribute(library: attr.Attribution, images: Tensor, targets: Tensor, given:
     except (AssertionError, AttributeError, NotImplementedError, RuntimeError, TypeError) as error:
         said = " ".join(str(error).split()) or type(error).__name__
         raise NotApplicableError(f"Captum says: {said[:LINES]}") from None
+
+
+@torch.no_grad()
+def measure_gap(network: nn.Module, images: Tensor, targets: Tensor, found: Tensor, *, against_zeros: bool) -> Tensor:
+    """|Σ a − s| / |s|, (n,), of attributions (n, C, H, W): s is the score, less that of an image of zeros or not."""
+    wanted = network(images).gather(1, targets[:, None])[:, 0]
+    if against_zeros:
+        wanted = wanted - network(torch.zeros_like(images)).gather(1, targets[:, None])[:, 0]
+    return (found.flatten(1).sum(1) - wanted).abs() / wanted.abs()
 
 
 def reduce_channels(found: Tensor, channels: str) -> Tensor:
