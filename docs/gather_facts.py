@@ -72,6 +72,8 @@ def gather_facts(results: Path, config: dict) -> dict:
         "grid": config["removal"]["grid"],
         "findings": describe_findings(results / "findings.csv"),
     }
+    ranked = [network for network in explained if plan.own_methods(network)]
+    facts["leaderboard"] = {name: describe_ranks(results / "statistics" / name / "leaderboard.csv") for name in ranked}
     facts["medians"] = {network: describe_medians(tables[network], usual) for network in explained}
     for name, describe in DESCRIBED.items():
         facts[name] = {network: described for network in explained if (described := describe(tables[network]))}
@@ -279,6 +281,16 @@ DESCRIBED = {
     "gross_sums": describe_gross_sums,
     "localisation": describe_localisation,
 }
+
+
+def describe_ranks(path: Path) -> list[dict]:
+    """The methods of a leaderboard by δe₋, the best first: title, source, median, log10 p against the best one."""
+    table = read_tables([path], ("measure", "title", "source", "rank", "median", "best_log10_p_holm"))
+    rows = table[table.measure == "delta_e_minus"].sort_values("rank")
+    return [
+        {"title": row.title, "source": row.source, "median": plain(row.median), "log10_p": plain(row.best_log10_p_holm)}
+        for row in rows.itertuples()
+    ]
 
 
 # --- facts of other pages ----------------------------------------------------------------------------------------

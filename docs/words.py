@@ -14,6 +14,7 @@ from explanations.statistics.verdicts import ALPHA, describe_p
 
 COUNTS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
+PAPERS = "decomposition"  # the source of methods that read it
 NAMED = {"rise": "RISE", "file": "your function", "maps": "your maps"}  # methods of sources with one alone
 
 MARKS = {"supported": "+", "undecided": "?", "not supported": "−"}  # of verdicts, in a table of many
@@ -234,6 +235,17 @@ def count_verdicts(findings: list[dict]) -> dict[str, int]:
     return {verdict: verdicts.count(verdict) for verdict in MARKS}
 
 
+def count_alike(rows: list[dict]) -> int:
+    """How many methods of a leaderboard are not significantly worse than the first."""
+    return sum(row["log10_p"] >= np.log10(ALPHA) for row in rows[1:])
+
+
+def list_ranks(rows: list[dict]) -> list[tuple[int, str]]:
+    """The ranks and titles of a leaderboard's methods that don't read the decomposition, and of the gradient."""
+    ranked = enumerate(rows, start=1)
+    return [(place, row["title"]) for place, row in ranked if row["source"] != PAPERS or row["title"] == "Gradient"]
+
+
 def list_own_methods() -> list[tuple[str, ...]]:
     """The methods with passes of their own: name, source, settings with their defaults, needs, passes at 224 pixels."""
     rows = []
@@ -263,5 +275,6 @@ FUNCTIONS = (
     *(find_extent, choose_networks, tally, mirror, find_row, rank, name_method, name_group),
     *(papers_findings, other_findings, find_claim, quote_claim, cross_networks, count_verdicts),
     *(spread_over_seeds, count_held, list_own_methods, list_papers_methods),
+    *(count_alike, list_ranks),
     *(list_figures, list_trials),
 )

@@ -157,3 +157,22 @@ def test_seeds_agree_or_oppose_each_other():
     assert words.count_held([FOUND, other], SEEDS) == {"asked": 1, "agreed": 0, "opposed": 0}
     refuted = FOUND | {"verdict": "not supported"}
     assert words.count_held([refuted], SEEDS) == {"asked": 1, "agreed": 0, "opposed": 1}
+
+
+def test_leaderboards():
+    rows = [
+        {"title": "All layers", "source": "decomposition", "log10_p": None},
+        {"title": "LIME", "source": "captum", "log10_p": -1.3},
+        {"title": "Gradient", "source": "decomposition", "log10_p": -1.31},
+        {"title": "Layer 3", "source": "decomposition", "log10_p": -4.0},
+        {"title": "Random", "source": "controls", "log10_p": -9.0},
+    ]
+    assert words.count_alike(rows) == 1
+    assert words.list_ranks(rows) == [(2, "LIME"), (3, "Gradient"), (5, "Random")]
+
+
+def test_all_methods_are_listed():
+    rows = {row[0]: row for row in words.list_own_methods()}
+    assert rows["Occlusion"] == ("Occlusion", "`captum`", "window: 8, stride: 4", "", "3,026")
+    assert rows["your function"][2:] == ("path", "", "its own") and rows["RISE"][4] == "500"
+    assert ("bias", "Bias of layer l") in words.list_papers_methods()
