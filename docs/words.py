@@ -213,17 +213,19 @@ def spread_over_seeds(finding: dict, seeds: list[dict]) -> str:
     if not others:
         return ""
     verdicts = [finding["verdict"], *(row["verdict"] for row in others)]
-    estimates = [float(row["estimate"] or "nan") for row in (finding, *others)]
+    estimates = [float(row["estimate"]) for row in (finding, *others) if row["estimate"] not in (None, "")]
     held = f"{verdicts.count(finding['verdict'])} of {len(verdicts)}"
-    return f"{held}; {finding['quantity']} {min(estimates):.2g} to {max(estimates):.2g}".replace("|", "\\|")
+    spread = f"; {finding['quantity']} {min(estimates):.2g} to {max(estimates):.2g}" if estimates else ""
+    return (held + spread).replace("|", "\\|")
 
 
 def count_held(findings: list[dict], seeds: list[dict]) -> dict[str, int]:
     """How many findings other seeds have too; on how many all agree; how many one seed supports and another refutes."""
-    found: dict[tuple[str, str], set[str]] = {}
-    for row in (*seeds, *findings):
-        found.setdefault((row["claim"], row["network"]), set()).add(row["verdict"])
-    verdicts = [found[key] for key in dict.fromkeys((row["claim"], row["network"]) for row in seeds)]
+    verdicts = []
+    for finding in findings:
+        key = finding["claim"], finding["network"]
+        others = {row["verdict"] for row in seeds if (row["claim"], row["network"]) == key}
+        verdicts += [others | {finding["verdict"]}] if others else []
     agreed = sum(len(verdict) == 1 for verdict in verdicts)
     opposed = sum({"supported", "not supported"} <= verdict for verdict in verdicts)
     return {"asked": len(verdicts), "agreed": agreed, "opposed": opposed}
@@ -251,9 +253,7 @@ def list_own_methods() -> list[tuple[str, ...]]:
     rows = []
     for source, entry in SOURCES.items():
         for name, known in entry.names.items():
-            settings = ", ".join(
-                f"{key}: {value}" for key, value in known.settings.items() if value not in ("", "none")
-            )
+            settings = ", ".join(f"{key}: {value}" for key, value in known.settings.items() if value != "")
             settings = settings or ("path" if entry.path else "")
             asked = {"source": source} | ({"name": name} if name else {}) | ({"path": "x"} if entry.path else {})
             passes = "its own" if entry.free else f"{count_passes(asked, 224):,}"

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from explanations.command import run_command, step_parser
+from explanations.command import dictionary, run_command, step_parser
 from explanations.errors import InputError, check_choice
 from explanations.methods.sources import file as source
 from explanations.methods.sources.base import NotApplicableError, Untouched, make_maps
@@ -26,7 +26,7 @@ NETWORKS = {
 ALIKE = 1e-3  # of the largest value: what rounding may make of a map in another batch
 
 
-def main(path: Path, networks: list[str]) -> None:
+def main(path: Path, networks: list[str], settings: dict | None = None) -> None:
     for name in networks:
         check_choice("--networks", name, tuple(NETWORKS))
     torch.manual_seed(0)
@@ -34,7 +34,7 @@ def main(path: Path, networks: list[str]) -> None:
     for name in networks:
         network = build_network("narrow", name, {**NETWORKS[name], "num_classes": CLASSES}).requires_grad_(False)
         try:
-            check(path, network, images, targets)
+            check(path, network, images, targets, settings or {})
         except NotApplicableError as error:
             print(f"{name}: not applicable, because {error}")
         except InputError as error:
@@ -43,9 +43,9 @@ def main(path: Path, networks: list[str]) -> None:
             print(f"{name}: maps (n, {SIZE}, {SIZE}), finite, the same alone and in batches; the network is as it was")
 
 
-def check(path: Path, network: nn.Module, images: Tensor, targets: Tensor) -> None:
+def check(path: Path, network: nn.Module, images: Tensor, targets: Tensor, settings: dict) -> None:
     """InputError, in one line, for what a method's maps or the network after it must not be."""
-    method = source.prepare({"path": str(path)}, network, (SIZE, SIZE), [])
+    method = source.prepare({**settings, "path": str(path)}, network, (SIZE, SIZE), [])
     places, untouched = list(range(len(images))), Untouched(network)
     whole = make_maps(method, images, targets, places, 0, len(images))
     untouched.check()
@@ -68,4 +68,5 @@ if __name__ == "__main__":
     parser = step_parser(__doc__)
     parser.add_argument("path", type=Path, help="the file")
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), help=f"to try it on: {', '.join(NETWORKS)}")
+    parser.add_argument("--settings", type=dictionary, default={}, help="further keys of the method, as {'power': 2}")
     run_command(parser, main, writes=False)

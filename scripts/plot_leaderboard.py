@@ -1,6 +1,6 @@
 """Draw figure B: the methods that each network was explained by, in the order of their medians of δe₋.
 
-In:  ranks and reasons of one or more networks (rank_methods.py).
+In:  ranks and reasons of one or more networks (rank_methods.py); a shard of each, which has its layers.
 Out: the figure, as PDF and PNG: medians with intervals that resample classes, the best first; bars beside them tie
      methods of which no two differ significantly; methods that can't explain the network are named below. Of single
      layers the top two are shown, of aggregates those of the top two and three layers and of all; neither biases alone
@@ -20,7 +20,9 @@ from explanations.figures.names import count_images, letter_panels, name_measure
 from explanations.figures.page import DOUBLE_COLUMN, figure_parser, journal_figure
 from explanations.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE
 from explanations.files.tables import read_tables
-from explanations.methods.names import MethodName, layers_of, parse_method
+from explanations.methods.names import MethodName, parse_method
+from explanations.statistics.layers import read_layers
+from explanations.text import plain
 
 COLUMNS = (
     "network",
@@ -47,13 +49,16 @@ ROW, HEAD, FOOT = 0.145, 0.75, 0.55  # inches
 SINGLE, AGGREGATE = MethodName("activity"), MethodName("activity_from")
 
 
-def main(ranks: list[Path], reasons: list[Path], measure: str, pdf: Path, png: Path, dpi: float) -> None:
+def main(
+    ranks: list[Path], reasons: list[Path], shards: list[Path], measure: str, pdf: Path, png: Path, dpi: float
+) -> None:
     table, lacking = read_tables(ranks, COLUMNS), read_tables(reasons, ("network", "title", "reason"))
     table = table[table.measure == measure]
     if table.empty:
         raise InputError(f"{' '.join(map(str, ranks))}: no method has ranks of {measure}")
     networks = list(dict.fromkeys(table.network))
-    shown = {network: choose_rows(table[table.network == network]) for network in networks}
+    layers = read_layers(shards)
+    shown = {network: choose_rows(table[table.network == network], layers[network]) for network in networks}
     columns = min(2, len(networks))
     lines = [max(len(rows) for rows in list(shown.values())[k : k + columns]) for k in range(0, len(networks), columns)]
     height = sum(lines) * ROW + len(lines) * HEAD + FOOT
@@ -68,7 +73,7 @@ def main(ranks: list[Path], reasons: list[Path], measure: str, pdf: Path, png: P
             absent = lacking[lacking.network == network].title
             if len(absent):
                 ax.annotate(
-                    f"not applicable: {', '.join(absent)}",
+                    f"not applicable: {', '.join(map(plain, absent))}",
                     *((0, 0), (0, -28), "axes fraction", "offset points"),
                     fontsize=6,
                     color=GREY,
@@ -78,12 +83,11 @@ def main(ranks: list[Path], reasons: list[Path], measure: str, pdf: Path, png: P
         figure.legend(handles=list_handles(table), loc="outside lower center", ncols=4)
 
 
-def choose_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a network's methods that are shown, the best first."""
+def choose_rows(rows: pd.DataFrame, layers: list[int]) -> pd.DataFrame:
+    """The rows of a network's methods that are shown, the best first; `layers` are all that have maps."""
     names = {method: parse_own(method) for method in rows.method}
-    layers = layers_of(SINGLE, rows.method)
     singles = {SINGLE.at(layer) for layer in layers[-2:]}
-    aggregates = {AGGREGATE.at(layer) for layer in (*layers_of(AGGREGATE, rows.method)[:1], *layers[-3:-1])}
+    aggregates = {AGGREGATE.at(layer) for layer in (*layers[:1], *layers[-3:-1])}
     kept = [
         name is None
         or not (name.signed or name.kind == "bias" or name.layer is not None)
@@ -108,7 +112,7 @@ def draw_methods(ax: Axes, rows: pd.DataFrame) -> None:
         ax.plot([row.ci_low, row.ci_high], [place, place], color=colour, linewidth=1.4)
         ax.plot(row.median, place, "o", color=colour, markersize=3.2)
     ax.axvline(0, color=BLACK, linewidth=0.5)
-    ax.set_yticks(range(len(rows)), [f"{row.title}  {row.rank:.0f}" for row in rows.itertuples()])
+    ax.set_yticks(range(len(rows)), [f"{plain(row.title)}  {row.rank:.0f}" for row in rows.itertuples()])
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
     for number, (first, last) in enumerate(find_bars(rows.ties)):
@@ -138,5 +142,6 @@ if __name__ == "__main__":
     parser = figure_parser(__doc__)
     parser.add_argument("--ranks", type=Path, nargs="+", required=True, help="one file for each network")
     parser.add_argument("--reasons", type=Path, nargs="+", required=True, help="one file for each network")
+    parser.add_argument("--shards", type=Path, nargs="+", required=True, help="attribution shards, one of each network")
     parser.add_argument("--measure", default="delta_e_minus", help="that methods are in the order of")
     run_command(parser, main)

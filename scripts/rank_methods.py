@@ -28,7 +28,7 @@ from explanations.statistics.ranking import (
     is_equivalent,
     order_methods,
 )
-from explanations.statistics.tests import adjust_holm, bootstrap_median, sign_flip_test, signed_rank_test, summarise
+from explanations.statistics.tests import adjust_holm, sign_flip_test, signed_rank_test, summarise
 
 MEASURES = ("delta_e_minus", "e_minus", "delta_e_plus", "e_plus", "delta_e_delta")
 GRADIENT = "gradient"
@@ -58,7 +58,7 @@ def main(
     results = read_measurements(measurements)
     if GRADIENT not in results.methods:
         raise InputError(f"{measurements[0]}: the result files given have no method {GRADIENT}, to compare with")
-    about = {made["method"]: made for made in map(read_about, maps)}
+    about = {method: made for (_, method), made in read_about(maps).items()}
     rng = np.random.default_rng(seed)
     rows = []
     for measure in MEASURES:
@@ -107,11 +107,9 @@ def rank(results: Measurements, measure: str, resamples: int, region: float, rng
             if method != other:
                 row |= {f"{name}_{key}": value for key, value in compare(results, values, method, other, rng).items()}
         if method != best:
-            difference = values[method] - values[best]
-            kept = ~np.isnan(difference)
-            low, high = bootstrap_median(difference[kept], results.label[kept], resamples, rng)
-            row |= {"best_difference": np.median(difference[kept]), "best_ci_low": low, "best_ci_high": high}
-            row["best_equivalent"] = is_equivalent(low, high, region)
+            gap = summarise(values[method] - values[best], results.label, resamples, rng)
+            row |= {"best_difference": gap["median"], "best_ci_low": gap["ci_low"], "best_ci_high": gap["ci_high"]}
+            row["best_equivalent"] = is_equivalent(gap["ci_low"], gap["ci_high"], region)
         rows.append(row)
     for name in ("best", "gradient"):
         tested = [row for row in rows if f"{name}_log10_p" in row]
@@ -135,7 +133,7 @@ def compare(
 if __name__ == "__main__":
     parser = step_parser(__doc__)
     parser.add_argument("--measurements", type=Path, nargs="+", required=True, help="result files")
-    parser.add_argument("--maps", type=Path, nargs="*", default=[], help="files of maps, one for each method")
+    parser.add_argument("--maps", type=Path, nargs="*", default=[], help="all files of maps of the network")
     parser.add_argument("--titles", type=dictionary, default={}, help="of methods with passes of their own")
     parser.add_argument("--output", type=Path, required=True, help="CSV of ranks to write")
     parser.add_argument("--reasons", type=Path, required=True, help="CSV of reasons to write")

@@ -81,8 +81,7 @@ def main(ranks: list[Path], reasons: list[Path], maps: list[Path], output: Path)
         read_tables(reasons, ("reason",)),
     )
     networks = list(dict.fromkeys(table.network))
-    made = [read_about(path) for path in maps]
-    seconds = {(about["network"], about["method"]): about["seconds_per_image"] for about in made}
+    seconds = {key: about["seconds_per_image"] for key, about in read_about(maps).items()}
     table["seconds"] = [seconds.get(key, np.nan) for key in zip(table.network, table.method, strict=True)]
     parts = [render_network(name, table[table.network == name], lacking[lacking.network == name]) for name in networks]
     making = "; ".join(f"{name}: {text}" for name, text in describe_making().items())
@@ -146,8 +145,6 @@ if __name__ == "__main__":
     parser = step_parser(__doc__)
     parser.add_argument("--ranks", type=Path, nargs="+", required=True, help="one file for each network")
     parser.add_argument("--reasons", type=Path, nargs="+", required=True, help="one file for each network")
-    parser.add_argument(
-        "--maps", type=Path, nargs="*", default=[], help="files of maps, one for each network and method"
-    )
+    parser.add_argument("--maps", type=Path, nargs="*", default=[], help="all files of maps")
     parser.add_argument("--output", type=Path, required=True, help="page to write")
     run_command(parser, main)

@@ -155,6 +155,9 @@ def test_seeds_agree_or_oppose_each_other():
     other = FOUND | {"network": "ViT"}
     assert words.count_held([FOUND, other], SEEDS[::2]) == {"asked": 1, "agreed": 1, "opposed": 0}
     assert words.count_held([FOUND, other], SEEDS) == {"asked": 1, "agreed": 0, "opposed": 0}
+    assert words.count_held([other], SEEDS) == {"asked": 0, "agreed": 0, "opposed": 0}
+    assert words.spread_over_seeds(FOUND | {"estimate": 0.0}, SEEDS[:1]).endswith(" 0 to 0.1")
+    assert words.spread_over_seeds(FOUND | {"estimate": None}, SEEDS[1:2]) == "1 of 2"
     refuted = FOUND | {"verdict": "not supported"}
     assert words.count_held([refuted], SEEDS) == {"asked": 1, "agreed": 0, "opposed": 1}
 

@@ -5,6 +5,7 @@ import re
 import pandas as pd
 import pytest
 from conftest import refused
+from made import write_shard
 
 import plot_leaderboard
 import report_leaderboard
@@ -16,6 +17,7 @@ METHODS = {  # in the order of their ranks, with the ties that they are in
     **{"mine": "1", "activity_13": "1 2", "gradient": "2", "activity_2": "2", "bias_3": "", "activity_from_1": "3"},
     **{"signed_activity_13": "3", "activity_12": "", "sobel": "", "activity_from_12": ""},
 }
+LAYERS = list(range(1, 14))
 SHOWN = ["mine", "activity_13", "gradient", "activity_from_1", "activity_12", "sobel", "activity_from_12"]
 
 
@@ -48,25 +50,28 @@ def write_ranks(folder, network="vgg16"):
 
 def test_methods_of_single_layers_are_the_top_two(tmp_path):
     table = pd.read_csv(write_ranks(tmp_path)[0])
-    rows = plot_leaderboard.choose_rows(table[table.measure == "delta_e_minus"].sample(frac=1, random_state=0))
+    rows = plot_leaderboard.choose_rows(table[table.measure == "delta_e_minus"].sample(frac=1, random_state=0), LAYERS)
     assert rows.method.tolist() == SHOWN
 
 
-def test_figure(tmp_path, texts):
+def test_figure(world, tmp_path, texts):
     files = [write_ranks(tmp_path, network) for network in ("vgg16", "resnet50", "vit")]
     ranks, reasons = map(list, zip(*files, strict=True))
-    plot_leaderboard.main(ranks, reasons, "delta_e_minus", tmp_path / "a.pdf", tmp_path / "a.png", 60)
-    titles = [text for text in texts if text]
-    assert titles == []  # titles stand on the left
-    assert "no method has ranks of e_minus" in refused(
-        plot_leaderboard.main, ranks, reasons, "e_minus", tmp_path / "a.pdf", tmp_path / "a.png", 60
-    )
+    shards = [
+        write_shard(tmp_path / f"{network}.h5", world.manifest, [8] * 14, network=network)
+        for network in ("vgg16", "resnet50", "vit")
+    ]
+    flags = {"ranks": ranks, "reasons": reasons, "shards": shards, "dpi": 60}
+    flags |= {"pdf": tmp_path / "a.pdf", "png": tmp_path / "a.png"}
+    plot_leaderboard.main(**flags, measure="delta_e_minus")
+    assert (tmp_path / "a.png").exists()
+    assert "no method has ranks of e_minus" in refused(plot_leaderboard.main, **flags, measure="e_minus")
 
 
 def test_ties_are_drawn_of_the_methods_that_are_shown(tmp_path):
     """Tie 1 is of places 0 and 1, tie 2 of 1 and 2; of tie 3 one method alone is shown."""
     table = pd.read_csv(write_ranks(tmp_path)[0], dtype={"ties": str}, keep_default_na=False)
-    rows = plot_leaderboard.choose_rows(table[table.measure == "delta_e_minus"])
+    rows = plot_leaderboard.choose_rows(table[table.measure == "delta_e_minus"], LAYERS)
     assert plot_leaderboard.find_bars(rows.ties) == [(0, 1), (1, 2)]
     assert plot_leaderboard.find_bars(["1", "1 2", "1 2", ""]) == [(0, 2)]
 

@@ -77,6 +77,15 @@ def explain(network, images, targets):
     assert capsys.readouterr().out == "vgg16: not applicable, because it has no attention\n"
 
 
+def test_further_keys_of_a_method(tmp_path, capsys):
+    text = "def explain(network, images, targets, power):\n    return images[:, 0] ** power"
+    assert "missing 1 required positional argument: 'power'" in refused(
+        check_method.main, write(tmp_path, text), ["vgg16"]
+    )
+    check_method.main(write(tmp_path, text), ["vgg16"], {"power": 2})
+    assert "finite" in capsys.readouterr().out
+
+
 def test_networks_to_try_it_on():
     assert refused(check_method.main, "mine.py", ["vgg"]) == "--networks is vgg; allowed are vgg16, resnet50, vit"
 

@@ -16,7 +16,7 @@ from workflow_copy import ROOT
 
 import make_maps as step
 from explanations.files.hashes import file_hash
-from explanations.files.made_maps import MadeMaps
+from explanations.files.made_maps import MadeMaps, read_about
 from explanations.files.measurements import read_measurements
 from explanations.methods.names import check_own_name
 from explanations.methods.sources import controls, rise
@@ -141,6 +141,12 @@ def test_channels(channels, network, images):
         ("convnext", "GuidedBackprop", "the network has no ReLU"),
         ("efficientnet", "Deconvolution", "the network has no ReLU"),
         ("convnext", "GuidedGradCam", "the network has no ReLU"),
+        ("vit", "GuidedBackprop", "the network has activations that are no ReLU: "),
+        (
+            "googlenet",
+            "DeepLift",
+            "its attributions are .* off the score: there are operations that DeepLift has no rule",
+        ),
         ("resnet50", "DeepLift", "module layer1.0.relu is called 3 times, and DeepLift takes it for one step"),
         ("vit", "LRP", "Captum says: "),
     ],
@@ -382,6 +388,9 @@ def test_settings_that_are_wrong_name_their_key(world, tmp_path):
         ({"source": "captum", "name": "Saliency", "noise": "much"}, "noise is much; allowed are none, smoothgrad, "),
         ({"source": "rise", "kept": 0}, "kept is 0; allowed is a number above 0"),
         ({"source": "rise", "masks": 2.5}, "masks is 2.5; allowed is a whole number of at least 1"),
+        ({"source": "file", "path": ""}, "path is missing; allowed is the path of a file or folder"),
+        ({"source": "file", "path": "{a}"}, "path is {a}; allowed is a path without { and }"),
+        ({"source": "captum", "name": "Occlusion", "window": 2}, "stride is 4; allowed is at most window, 2"),
         ({"source": "file"}, "path is missing; allowed is the path of a file or folder"),
         (
             {"source": "maps", "path": "x", "more": 1},
@@ -443,3 +452,85 @@ def test_passes_of_others():
     assert count_passes({"source": "controls", "name": "random"}, SIZE) == 0
     assert count_passes({"source": "captum", "name": "Occlusion", "window": 8, "stride": 4}, 32) == 7**2 + 1
     assert count_passes({"source": "captum", "name": "FeatureAblation", "patch": 5}, 32) == 7**2 + 1
+
+
+def test_what_a_library_raises_otherwise_is_an_error(network, images):
+    """Not a property of the network: it is in one line, and nothing is stored."""
+    broken = prepare(network, source="captum", name="Saliency")
+    said = refused(make_maps, broken, images, torch.full((3,), 99), [0, 1, 2], 0, 3)
+    assert said.startswith("Captum's Saliency raised ")
+
+
+def test_whole_numbers_are_numbers(network, images):
+    made = make_maps(prepare(network, source="captum", name="GradientShap", stdevs=1), images, TARGETS, [0, 1, 2], 0, 3)
+    assert made.shape == (3, *SHAPE)
+
+
+def test_blocks_that_a_method_does_not_apply_to(world, tmp_path):
+    """If it can't explain some images it can't explain the network: the first reason is given."""
+    path = tmp_path / "mine.py"
+    path.write_text("""
+from explanations.methods.sources.base import NotApplicableError
+def explain(network, images, targets):
+    if len(images) == 3:
+        raise NotApplicableError("of three images")
+    return images[:, 0]
+""")
+    settings = {"source": "file", "path": str(path)}
+    whole = make(world, "vgg16", tmp_path / "0.h5", settings=settings, shard_size=5, shard=0, batch=5)
+    lacking = make(world, "vgg16", tmp_path / "1.h5", settings=settings, shard_size=5, shard=1, batch=3)
+    maps = MadeMaps([whole, lacking], file_hash(world.networks["vgg16"]))
+    assert maps.not_applicable == "of three images"
+    assert read_about([whole, lacking])["vgg16", "mine"]["not_applicable"] == "of three images"
+    results = read_measurements([remove(world, "vgg16", tmp_path / "r.h5", method="mine", maps=[whole, lacking])])
+    assert results.methods == []
+
+
+@pytest.mark.parametrize("ending", ["npz", "npy"])
+def test_damaged_maps_are_refused_in_a_line(ending, tmp_path):
+    values = np.ones((3, 8, 8))
+    if ending == "npz":
+        path = tmp_path / "mine.npz"
+        np.savez(path, maps=values)
+    else:
+        path = tmp_path / "a/0.npy"
+        path.parent.mkdir()
+        np.save(path, values[0])
+    path.write_bytes(path.read_bytes()[:40] if ending == "npz" else b"")
+    blank = torch.zeros(1, 3, *SHAPE)
+    source = str(path if ending == "npz" else tmp_path)
+    said = refused(lambda: make_maps(prepare(None, source="maps", path=source), blank, TARGETS[:1], [0], 0, 1))
+    assert said.startswith(str(path)) and "can't be read" in said
+
+
+def test_a_file_may_have_dataclasses(tmp_path, network, images):
+    path = tmp_path / "mine.py"
+    text = "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass A:\n    b: int\n"
+    path.write_text(text + GRADIENT)
+    assert make_maps(prepare(network, source="file", path=str(path)), images, TARGETS, [0, 1, 2], 0, 3).shape[0] == 3
+
+
+class Functional(nn.Module):
+    """A network with a ReLU that is no module."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.relu, self.second = nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3)
+        self.last = nn.Linear(4, 10)
+
+    def forward(self, x):
+        return self.last(F.relu(self.second(self.relu(self.first(x)))).mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("method", "reason"),
+    [
+        ("GuidedBackprop", "ReLUs of the network are no modules: 1"),
+        ("Deconvolution", "ReLUs of the network are no modules: 1"),
+        ("DeepLift", "its attributions are .* off the score: there are operations that DeepLift has no rule for"),
+    ],
+)
+def test_functions_in_place_of_modules_are_noticed(method, reason, images):
+    """Hooks don't see them: the maps would be of another method."""
+    with pytest.raises(NotApplicableError, match=f"^{reason}$"):
+        make_maps(prepare(Functional(), source="captum", name=method), images, TARGETS, [0, 1, 2], 0, 3)

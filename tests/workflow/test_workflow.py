@@ -18,7 +18,8 @@ from explanations.figures.catalogue import report_number
 from explanations.networks.sources.narrow import NARROW
 
 pytestmark = pytest.mark.workflow
-FIGURES = [*(f"fig{number}" for number in range(1, 8)), *(f"figS{number}" for number in range(1, 17)), "figT", "figM"]
+SUPPLEMENTARY = [f"figS{number}" for number in range(1, 17)]
+FIGURES = [*(f"fig{number}" for number in range(1, 8)), *SUPPLEMENTARY, "figT", "figM", "figB"]
 PARTS = (ROOT / "docs/parts.md").read_text()
 NETWORKS = yaml.safe_load((ROOT / "config/config.yaml").read_text())["networks"]
 ZOO = list(NETWORKS)
@@ -83,7 +84,7 @@ def test_every_network_is_a_target(fresh):
     assert planned_jobs(fresh, "alexnet") == {**images, "train": 1, "survey_network": 1}
     jobs = planned_jobs(fresh, "vgg16")
     assert jobs["train"] == jobs["decay_biases"] == jobs["zero_biases"] == jobs["survey_network"] == 1
-    assert jobs["extract_attributions"] == 3 and jobs["measure_removal"] == 9 + 4 and jobs["summarise_removal"] == 5
+    assert jobs["extract_attributions"] == 3 and jobs["measure_removal"] == 9 + 4 + 6 and jobs["summarise_removal"] == 5
     assert planned_jobs(fresh, "resnet50")["decay_trial"] == 6
     assert planned_jobs(fresh, "vit")["measure_removal"] == 8
 
@@ -452,7 +453,7 @@ def test_figures_are_listed_by_their_numbers():
     """The report sorts them by their labels, as text; the table of jobs is made by docs/gather_times.py."""
     labels = list(map(report_number, catalogue.FIGURES))
     main, more = (sorted(label for label in labels if label.startswith("S") is more) for more in (False, True))
-    assert main == [*map(str, range(1, 8)), "M", "P", "T"]
+    assert main == [*map(str, range(1, 8)), "B", "M", "P", "T"]
     assert more == [f"S{number:02d}" for number in range(1, 17)]
     rows = re.findall(r"^\| draw_figS(\d+) ", (ROOT / "docs/cluster.md").read_text(), re.MULTILINE)
     assert rows == [*map(str, range(1, 17))]

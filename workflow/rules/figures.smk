@@ -204,6 +204,7 @@ DRAWN = {
         lambda networks: {
             "ranks": [f"statistics/{network}/leaderboard.csv" for network in networks],
             "reasons": [f"statistics/{network}/not_applicable.csv" for network in networks],
+            "shards": [f"attributions/{network}/original/0.h5" for network in networks],
         },
     ),
     "figP": Drawn("plot_measured_maps.py", measured_examples),

@@ -108,7 +108,19 @@ def files_of_method(wildcards):
     path = Path(PLAN.own[wildcards.own].get("path", "")).expanduser()
     if "path" not in PLAN.own[wildcards.own]:
         return []
-    return sorted(map(str, filter(Path.is_file, path.rglob("*")))) if path.is_dir() else [str(path)]
+    files = sorted(filter(Path.is_file, path.rglob("*"))) if path.is_dir() else [path]
+    return [local(str(file)) for file in files]  # the user's own: neither in a storage nor below a module's prefix
+
+
+def check_methods():
+    """Stop with one line unless the files that methods are made from exist."""
+    for name, method in PLAN.own.items():
+        path = method.get("path")
+        if path is not None and not Path(path).expanduser().exists():
+            raise WorkflowError(f"configuration: methods.{name}.path is {path}; no such file or folder")
+
+
+check_methods()
 
 
 def shards_of(variant):

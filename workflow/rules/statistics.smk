@@ -248,7 +248,9 @@ rule rank_methods:
     input:
         measurements=measurements_ranked,
         maps=lambda wildcards: expand(
-            "<results>/maps/{{network}}/original/{own}-0.h5", own=PLAN.own_methods(wildcards.network)
+            "<results>/maps/{{network}}/original/{own}-{shard}.h5",
+            own=PLAN.own_methods(wildcards.network),
+            shard=SHARDS,
         ),
         code=sources("rank_methods.py"),
     output:
@@ -288,9 +290,10 @@ rule leaderboard:
         ranks=expand("<results>/statistics/{network}/leaderboard.csv", network=PLAN.explained),
         reasons=expand("<results>/statistics/{network}/not_applicable.csv", network=PLAN.explained),
         maps=[
-            f"<results>/maps/{network}/original/{own}-0.h5"
+            f"<results>/maps/{network}/original/{own}-{shard}.h5"
             for network in PLAN.explained
             for own in PLAN.own_methods(network)
+            for shard in SHARDS
         ],
         code=sources("report_leaderboard.py"),
     output:

@@ -32,7 +32,8 @@ def removal_files(network):
 
 def statistics_files(network):
     """All statistics of a network that is explained."""
-    return [f"statistics/{network}/{table}.csv" for table in PLAN.tables(network)]
+    tables = [*PLAN.tables(network), *(["leaderboard"] if PLAN.groups(network) else [])]
+    return [f"statistics/{network}/{table}.csv" for table in tables]
 
 
 def figure_files(figure):

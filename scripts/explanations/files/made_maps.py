@@ -38,21 +38,18 @@ class MadeMaps:
         """`weights`: the hash of the network that they must have been made of."""
         self.paths, self.maps = list(paths), dict[int, np.ndarray]()
         self.about: dict = {}
+        self.not_applicable = ""  # why the method can't explain the network, or some of the images; empty if it can
         for path in self.paths:
             arrays, attributes = read_hdf5(path, "file of maps", ("image", "target", "maps"), KEYS)
-            for key in (*IDENTITY, "method", "settings", "not_applicable"):
+            for key in (*IDENTITY, "method", "settings"):
                 if self.about.setdefault(key, attributes[key]) != attributes[key]:
                     raise InputError(f"{path}: {key} is {attributes[key]}; {self.paths[0]} has {self.about[key]}")
+            self.not_applicable = self.not_applicable or str(attributes["not_applicable"])
             if attributes["weights"] != weights:
                 raise InputError(f"{path}: was made of another network than the one given; {make_again(path)}")
             if not np.isfinite(arrays["maps"]).all():
                 raise InputError(f"{path}: maps hold NaN or infinite values; all must be finite; {make_again(path)}")
             self.maps |= zip(arrays["image"].tolist(), arrays["maps"], strict=False)
-
-    @property
-    def not_applicable(self) -> str:
-        """Why the method can't explain the network; empty if it can."""
-        return str(self.about["not_applicable"])
 
     def choose(self, images: Sequence[int]) -> np.ndarray:
         """The maps (n, H, W) of images of the manifest; InputError if one has none."""
@@ -62,8 +59,22 @@ class MadeMaps:
         return np.stack([self.maps[image] for image in images])
 
 
-def read_about(path: Path) -> dict:
-    """What a file of maps says of its method: KEYS, and the median gap of completeness, NaN if it claims none."""
-    arrays, attributes = read_hdf5(path, "file of maps", ("gap",), KEYS)
-    gaps = arrays["gap"][np.isfinite(arrays["gap"])]  # a score of 0 has none
-    return {**attributes, "completeness": float(np.median(gaps)) if len(gaps) else np.nan}
+def read_about(paths: Sequence[Path]) -> dict[tuple[str, str], dict]:
+    """What files of maps say of their methods, by network and method, all blocks of images together: KEYS.
+
+    `seconds_per_image` is the mean over blocks, `not_applicable` the first reason that there is; and `completeness` the
+    median gap, NaN of a method that doesn't claim completeness.
+    """
+    blocks: dict[tuple[str, str], list[tuple[np.ndarray, dict]]] = {}
+    for path in paths:
+        arrays, attributes = read_hdf5(path, "file of maps", ("gap",), KEYS)
+        blocks.setdefault((attributes["network"], attributes["method"]), []).append((arrays["gap"], attributes))
+    found = {}
+    for key, read in blocks.items():
+        gaps = np.concatenate([gap for gap, _ in read])
+        gaps = gaps[np.isfinite(gaps)]  # a score of 0 has none
+        about = {**read[0][1], "completeness": float(np.median(gaps)) if len(gaps) else np.nan}
+        about["seconds_per_image"] = float(np.mean([each["seconds_per_image"] for _, each in read]))
+        about["not_applicable"] = next(filter(None, (each["not_applicable"] for _, each in read)), "")
+        found[key] = about
+    return found

@@ -19,9 +19,14 @@ def is_equivalent(low: float, high: float, region: float) -> bool:
 
 
 def order_methods(values: Mapping[str, np.ndarray], measure: str) -> list[str]:
-    """Methods by their medians over images, the best first; of equal ones, those that come first."""
+    """Methods by their medians over images, the best first; of equal ones, those that come first; without one, last."""
     sign = 1 if measure in SMALLER_IS_BETTER else -1
-    return sorted(values, key=lambda method: sign * np.nanmedian(values[method]))
+
+    def place(method: str) -> float:
+        kept = values[method][~np.isnan(values[method])]
+        return sign * float(np.median(kept)) if len(kept) else np.inf
+
+    return sorted(values, key=place)
 
 
 def compare_all(values: Mapping[str, np.ndarray]) -> dict[frozenset[str], float]:

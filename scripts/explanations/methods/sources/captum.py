@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from captum import attr
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
+from explanations.errors import InputError
 from explanations.methods.sources.base import Method, NotApplicableError
 
 # of which the magnitudes are summed, unless asked otherwise
@@ -20,19 +22,24 @@ GRADIENTS = ("Saliency", "GuidedBackprop", "Deconvolution")
 RECTIFIED = ("GuidedBackprop", "Deconvolution", "GuidedGradCam")
 RANDOM = ("GradientShap", "KernelShap", "Lime")
 COMPLETE = ("IntegratedGradients", "DeepLift", "GradientShap", "LRP")  # claim completeness
+INCOMPLETE = 0.01  # of the sum of all attributions' magnitudes: float32's rounding stays far below
+OTHERS = (  # functions that are activations and no ReLU
+    *("gelu", "silu", "sigmoid", "tanh", "softmax", "hardswish", "hardsigmoid", "hardtanh", "elu", "leaky_relu"),
+    *("mish", "softplus", "relu6", "prelu", "scaled_dot_product_attention", "multi_head_attention_forward"),
+)
 LINES = 200  # letters of a library's reason
 
 
 def prepare(settings: Mapping, network: nn.Module, size: tuple[int, int], names: Sequence[str]) -> Method:
-    """A method by its name; NotApplicableError for modules that it can't explain."""
+    """A method by its name; NotApplicableError for a network that it can't explain."""
     name, noise = settings["name"], settings.get("noise", "none")
     network = without_inplace(network)
-    if name in RECTIFIED and not any(isinstance(module, nn.ReLU) for module in network.modules()):
-        raise NotApplicableError("the network has no ReLU")
     library = build(name, network)
     channels = settings["channels"] or ("sum_of_magnitudes" if name in GRADIENTS else "magnitude_of_sum")
 
     def make(images: Tensor, targets: Tensor, indices: Sequence[int]) -> Tensor:
+        if name in RECTIFIED:
+            refuse_other_activations(network, images[:1])
         if name == "DeepLift":
             refuse_shared(network, images[:1])
         given = arguments(name, settings, images, size)
@@ -40,9 +47,13 @@ def prepare(settings: Mapping, network: nn.Module, size: tuple[int, int], names:
         if noise != "none":
             samples, stdev = settings["noise_samples"], settings["noise_stdev"]
             given |= {"nt_type": noise, "nt_samples": samples, "stdevs": stdev * float(images.max() - images.min())}
-        found = attribute(call, images, targets, given)
+        found = attribute(name, call, images, targets, given)
         if name in COMPLETE and noise == "none":
-            prepared.gaps.append(measure_gap(network, images, targets, found, against_zeros=name != "LRP"))
+            gap, size_of_all = measure_gap(network, images, targets, found, against_zeros=name != "LRP")
+            if name == "DeepLift" and (gap > INCOMPLETE * size_of_all[0]).any():
+                said = f"its attributions are {float((gap / size_of_all[0]).max()):.0%} of all of them off the score"
+                raise NotApplicableError(f"{said}: there are operations that DeepLift has no rule for")
+            prepared.gaps.append(gap / size_of_all[1])
         return reduce_channels(found, channels)
 
     prepared = Method(make, alone=name in RANDOM or noise != "none")
@@ -66,7 +77,7 @@ def arguments(name: str, settings: Mapping, images: Tensor, size: tuple[int, int
     if name == "DeepLift":
         return {"baselines": zeros}
     if name == "GradientShap":
-        return {"baselines": zeros[:1], "n_samples": settings["n_samples"], "stdevs": settings["stdevs"]}
+        return {"baselines": zeros[:1], "n_samples": settings["n_samples"], "stdevs": float(settings["stdevs"])}
     if name == "Occlusion":
         window, stride = (min(settings[key], *size) for key in ("window", "stride"))
         return {
@@ -88,26 +99,37 @@ def squares(patch: int, size: tuple[int, int], device: torch.device) -> Tensor:
     return (rows[:, None] * (int(columns[-1]) + 1) + columns)[None, None]
 
 
-def attribute(library: attr.Attribution, images: Tensor, targets: Tensor, given: Mapping) -> Tensor:
-    """The library's attributions (n, C, H, W); NotApplicableError for a network that it refuses."""
+def attribute(name: str, library: attr.Attribution, images: Tensor, targets: Tensor, given: Mapping) -> Tensor:
+    """The library's attributions (n, C, H, W); NotApplicableError for a network that it refuses.
+
+    InputError for what else it may raise.
+    """
     known = inspect.signature(library.attribute).parameters
     quiet = {"show_progress": False} if "show_progress" in known else {}
     try:
         return library.attribute(images, target=targets, **given, **quiet)
     except torch.OutOfMemoryError:
         raise
-    except (AssertionError, AttributeError, NotImplementedError, RuntimeError, TypeError) as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise NotApplicableError(f"Captum says: {said[:LINES]}") from None
+    except Exception as error:
+        said = (" ".join(str(error).split()) or type(error).__name__)[:LINES]
+        if (name == "LRP" and isinstance(error, TypeError | AttributeError)) or "modified inplace" in said:
+            raise NotApplicableError(f"Captum says: {said}") from None
+        raise InputError(f"Captum's {name} raised {type(error).__name__}: {said}") from error
 
 
 @torch.no_grad()
-def measure_gap(network: nn.Module, images: Tensor, targets: Tensor, found: Tensor, *, against_zeros: bool) -> Tensor:
-    """|Σ a − s| / |s|, (n,), of attributions (n, C, H, W): s is the score, less that of an image of zeros or not."""
+def measure_gap(
+    network: nn.Module, images: Tensor, targets: Tensor, found: Tensor, *, against_zeros: bool
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """|Σ a − s|, (n,), of attributions (n, C, H, W), s being the score, less that of an image of zeros or not.
+
+    And what to compare it with: Σ |a|, and |s|.
+    """
     wanted = network(images).gather(1, targets[:, None])[:, 0]
     if against_zeros:
         wanted = wanted - network(torch.zeros_like(images)).gather(1, targets[:, None])[:, 0]
-    return (found.flatten(1).sum(1) - wanted).abs() / wanted.abs()
+    flat = found.flatten(1)
+    return (flat.sum(1) - wanted).abs(), (flat.abs().sum(1), wanted.abs())
 
 
 def reduce_channels(found: Tensor, channels: str) -> Tensor:
@@ -132,6 +154,40 @@ def last_convolution(network: nn.Module) -> nn.Module:
     if not found:
         raise NotApplicableError("the network has no convolution")
     return found[-1]
+
+
+class Calls(TorchFunctionMode):
+    """Counts the calls of torch's functions, by their names."""
+
+    def __init__(self):
+        super().__init__()
+        self.names: Counter[str] = Counter()
+
+    def __torch_function__(self, func: Callable, types: object, args: tuple = (), kwargs: dict | None = None) -> object:
+        """What the function gives."""
+        self.names[getattr(func, "__name__", "").rstrip("_")] += 1
+        return func(*args, **(kwargs or {}))
+
+
+@torch.no_grad()
+def refuse_other_activations(network: nn.Module, image: Tensor) -> None:
+    """NotApplicableError unless all of the network's activations are ReLU modules, whose gradients can be changed."""
+    modules = [module for module in network.modules() if isinstance(module, nn.ReLU)]
+    if not modules:
+        raise NotApplicableError("the network has no ReLU")
+    called: Counter[str] = Counter()
+    hooks = [module.register_forward_hook(lambda *_: called.update(["relu"])) for module in modules]
+    try:
+        with Calls() as calls:
+            network(image)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    others = [name for name in OTHERS if calls.names[name]]
+    if others:
+        raise NotApplicableError(f"the network has activations that are no ReLU: {', '.join(others)}")
+    if calls.names["relu"] > called["relu"]:
+        raise NotApplicableError(f"ReLUs of the network are no modules: {calls.names['relu'] - called['relu']}")
 
 
 @torch.no_grad()

@@ -6,8 +6,10 @@ of paths beside it, or in the manifest's order without that. Maps of another siz
 bilinearly.
 """
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import h5py
 import numpy as np
@@ -20,6 +22,7 @@ from explanations.files.hdf5 import open_hdf5, reading
 from explanations.methods.sources.base import Method
 from explanations.methods.transform import upsample
 
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error)
 Reader = Callable[[int], np.ndarray]
 
 
@@ -47,7 +50,7 @@ def open_maps(path: Path, names: Sequence[str]) -> Reader:
                 held = {name: file[name] for name in file.files}
         else:
             held = read_datasets(path)
-    except (OSError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: can't be read as npz or HDF5: {' '.join(str(error).split())}") from None
     return choose_arrays(path, held, names)
 
@@ -100,8 +103,8 @@ def read_file(folder: Path, name: str) -> np.ndarray:
         if found.suffix == ".npy":
             return np.load(found, allow_pickle=False)
         with Image.open(found) as picture:
-            return np.asarray(picture if picture.mode.startswith(("L", "I", "F")) else picture.convert("L"))
-    except (OSError, ValueError) as error:
+            return np.asarray(picture if picture.mode in ("L", "I", "I;16", "F") else picture.convert("L"))
+    except UNREADABLE as error:
         raise InputError(f"{found}: can't be read: {' '.join(str(error).split())}") from None
 
 

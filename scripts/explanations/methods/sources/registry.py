@@ -133,8 +133,10 @@ def complete_settings(method: Mapping) -> dict:
     defaults, entry = find_method(method).settings, SOURCES[method["source"]]
     given = {key: value for key, value in method.items() if key not in ("source", "title")}
     known = [*([] if "" in entry.names else ["name"]), *(["path"] if entry.path else []), *defaults]
-    if entry.path and not isinstance(given.get("path"), str):
+    if entry.path and (not isinstance(given.get("path"), str) or not given["path"]):
         raise InputError("path is missing; allowed is the path of a file or folder")
+    if not {"{", "}"}.isdisjoint(str(given.get("path", ""))):
+        raise InputError(f"path is {given['path']}; allowed is a path without {{ and }}")
     for key, value in given.items():
         if key not in known and not entry.free:
             allowed = ", ".join(["source", "title", *known])
@@ -143,7 +145,10 @@ def complete_settings(method: Mapping) -> dict:
             )
         if key in defaults:
             _check_setting(key, value, defaults[key])
-    return {**defaults, **given}
+    complete = {**defaults, **given}
+    if complete.get("stride", 0) > complete.get("window", 0):
+        raise InputError(f"stride is {complete['stride']}; allowed is at most window, {complete['window']}")
+    return complete
 
 
 def count_passes(method: Mapping, size: int) -> int:
