@@ -284,11 +284,11 @@ DESCRIBED = {
 
 
 def describe_ranks(path: Path) -> list[dict]:
-    """The methods of a leaderboard by δe₋, the best first: title, source, median, log10 p against the best one."""
-    table = read_tables([path], ("measure", "title", "source", "rank", "median", "best_log10_p_holm"))
+    """The methods of a leaderboard by δe₋, the best first: title, source, median, the ties that each is in."""
+    table = read_tables([path], ("measure", "title", "source", "rank", "median", "ties"))
     rows = table[table.measure == "delta_e_minus"].sort_values("rank")
     return [
-        {"title": row.title, "source": row.source, "median": plain(row.median), "log10_p": plain(row.best_log10_p_holm)}
+        {"title": row.title, "source": row.source, "median": plain(row.median), "ties": row.ties.split()}
         for row in rows.itertuples()
     ]
 

@@ -238,8 +238,8 @@ def count_verdicts(findings: list[dict]) -> dict[str, int]:
 
 
 def count_alike(rows: list[dict]) -> int:
-    """How many methods of a leaderboard are not significantly worse than the first."""
-    return sum(row["log10_p"] >= np.log10(ALPHA) for row in rows[1:])
+    """How many methods of a leaderboard are tied with the first."""
+    return sum(not set(row["ties"]).isdisjoint(rows[0]["ties"]) for row in rows[1:])
 
 
 def list_ranks(rows: list[dict]) -> list[tuple[int, str]]:

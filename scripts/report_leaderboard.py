@@ -40,10 +40,11 @@ small {{ color: #555; }}
 go, the least salient pixels first, than in the order of another image's map of the same method; <b>e₋</b>: the same
 without that comparison. δe₊ and e₊: the most salient pixels first, where smaller is better; δe_Δ = δe₋ − δe₊.
 <b>p</b>: δe₋ against the best method's and against the plain gradient's: Wilcoxon's signed rank test over images,
-Holm's adjustment over methods; beside it over classes, by their signs. ≈: the interval of the difference from the best
-lies within what is practically none. <b>gap</b>: of methods that claim completeness, how far
-attributions are from adding up to what they should, relative to that, in the middle image. <b>s</b>: seconds that an
-image's map took. A click on a column's head sorts by it.</p>
+Holm's adjustment over methods; beside it over classes, by their signs. The best was chosen on the same images, which
+alone makes its p small: <b>ties</b>, as in figure B, are of all pairs, and methods with a number in common don't differ
+significantly. ≈: the interval of the difference from the best lies within what is practically none. <b>gap</b>: of
+methods that claim completeness, how far attributions are from adding up to what they should, relative to that, in the
+middle image. <b>s</b>: seconds that an image's map took. A click on a column's head sorts by it.</p>
 {networks}
 <p>Made by: {made}.</p>
 <script>
@@ -122,6 +123,7 @@ def render_row(method: str, row: pd.Series, by_measure: dict[str, pd.DataFrame])
         p, class_p = row[f"{name}_log10_p_holm"], row[f"{name}_class_p"]
         cells.append(cell(describe_p(p) + same * (name == "best"), p) if p <= 0 else cell(""))
         cells.append(cell(f"{class_p:.2g}", class_p) if class_p >= 0 else cell(""))
+    cells.append(cell(html.escape(row.ties)))
     gap = row.completeness
     cells.append(cell(f"{gap:.1e}" if gap < 0.01 else f"{gap:.2f}", gap) if gap >= 0 else cell(""))
     cells.append(cell(f"{row.seconds:.2g}", row.seconds) if row.seconds >= 0 else cell(""))

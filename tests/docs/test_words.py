@@ -164,13 +164,13 @@ def test_seeds_agree_or_oppose_each_other():
 
 def test_leaderboards():
     rows = [
-        {"title": "All layers", "source": "decomposition", "log10_p": None},
-        {"title": "LIME", "source": "captum", "log10_p": -1.3},
-        {"title": "Gradient", "source": "decomposition", "log10_p": -1.31},
-        {"title": "Layer 3", "source": "decomposition", "log10_p": -4.0},
-        {"title": "Random", "source": "controls", "log10_p": -9.0},
+        {"title": "All layers", "source": "decomposition", "ties": ["1", "2"]},
+        {"title": "LIME", "source": "captum", "ties": ["2"]},
+        {"title": "Gradient", "source": "decomposition", "ties": ["3"]},
+        {"title": "Layer 3", "source": "decomposition", "ties": ["1", "3"]},
+        {"title": "Random", "source": "controls", "ties": []},
     ]
-    assert words.count_alike(rows) == 1
+    assert words.count_alike(rows) == 2
     assert words.list_ranks(rows) == [(2, "LIME"), (3, "Gradient"), (5, "Random")]
 
 
