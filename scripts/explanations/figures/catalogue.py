@@ -206,7 +206,7 @@ def note_stages(networks: list[str], plan: Plan) -> str:
     if not in_part:
         return ""
     which = f"Not all layers of {', '.join(in_part)} were measured"
-    return f"{which} (``networks.<name>.layers: stages``): the others have no box."
+    return f"{which} (``networks.<name>.layers: stages``): the others are not shown."
 
 
 def report_number(name: str) -> str:
