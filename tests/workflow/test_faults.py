@@ -25,6 +25,7 @@ from workflow_copy import (
     assert_same_results,
     copy_workflow,
     read_arrays,
+    read_page,
     snakemake,
 )
 
@@ -89,7 +90,7 @@ def jobs(finished_fewer, tmp_path_factory) -> tuple[Path, dict[str, tuple[str, l
 def contents(paths: list[Path]) -> dict[Path, object]:
     """What files, or all files of folders, hold: arrays of HDF5, bytes of all others."""
     files = [file for path in paths for file in (path.rglob("[!.]*.*") if path.is_dir() else [path])]
-    return {file: read_arrays(file) if file.suffix == ".h5" else file.read_bytes() for file in files}
+    return {file: read_arrays(file) if file.suffix == ".h5" else read_page(file) for file in files}
 
 
 def check_same(first: object, second: object) -> None:
