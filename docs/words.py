@@ -207,9 +207,14 @@ def cross_networks(findings: list[dict]) -> tuple[list[str], list[tuple[dict, li
     return networks, [(first[claim], [row.get(name, "") for name in networks]) for claim, row in marks.items()]
 
 
+def find_in_seeds(finding: dict, seeds: list[dict]) -> list[dict]:
+    """What other seeds found of the same claim on the same network."""
+    return [row for row in seeds if (row["claim"], row["network"]) == (finding["claim"], finding["network"])]
+
+
 def spread_over_seeds(finding: dict, seeds: list[dict]) -> str:
     """In how many of all seeds the finding's verdict holds, and the range of their estimates; empty if none has it."""
-    others = [row for row in seeds if (row["claim"], row["network"]) == (finding["claim"], finding["network"])]
+    others = find_in_seeds(finding, seeds)
     if not others:
         return ""
     verdicts = [finding["verdict"], *(row["verdict"] for row in others)]
@@ -223,8 +228,7 @@ def count_held(findings: list[dict], seeds: list[dict]) -> dict[str, int]:
     """How many findings other seeds have too; on how many all agree; how many one seed supports and another refutes."""
     verdicts = []
     for finding in findings:
-        key = finding["claim"], finding["network"]
-        others = {row["verdict"] for row in seeds if (row["claim"], row["network"]) == key}
+        others = {row["verdict"] for row in find_in_seeds(finding, seeds)}
         verdicts += [others | {finding["verdict"]}] if others else []
     agreed = sum(len(verdict) == 1 for verdict in verdicts)
     opposed = sum({"supported", "not supported"} <= verdict for verdict in verdicts)

@@ -88,13 +88,9 @@ def choose_rows(rows: pd.DataFrame, layers: list[int]) -> pd.DataFrame:
     names = {method: parse_own(method) for method in rows.method}
     singles = {SINGLE.at(layer) for layer in layers[-2:]}
     aggregates = {AGGREGATE.at(layer) for layer in (*layers[:1], *layers[-3:-1])}
-    kept = [
-        name is None
-        or not (name.signed or name.kind == "bias" or name.layer is not None)
-        or name in singles | aggregates
-        for name in names.values()
-    ]
-    return rows[[keep for _, keep in zip(rows.method, kept, strict=True)]].sort_values("rank", kind="stable")
+    others = {name for name in names.values() if name is None or (name.layer is None and not name.signed)}
+    kept = [names[method] in singles | aggregates | others for method in rows.method]
+    return rows[kept].sort_values("rank", kind="stable")
 
 
 def parse_own(method: str) -> MethodName | None:

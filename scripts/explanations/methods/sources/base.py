@@ -52,13 +52,14 @@ def make_maps(method: Method, images: Tensor, targets: Tensor, indices: Sequence
     size = 1 if method.alone else batch
     for start in range(0, len(images), size):
         part = slice(start, start + size)
-        chosen = np.minimum(np.arange(size), len(indices[part]) - 1)
+        count = len(indices[part])
+        chosen = np.minimum(np.arange(size), count - 1)
         own = [indices[part][place] for place in chosen]
         with seeded(seed, own[0]):
             maps = method.make(images[part][chosen], targets[part][chosen], own)
         check_maps(maps, (size, *images.shape[2:]))
-        made.append(maps[: len(own_part := indices[part])].detach().float().cpu())
-        method.gaps[-1:] = [gap[: len(own_part)].detach().float().cpu() for gap in method.gaps[-1:]]
+        made.append(maps[:count].detach().float().cpu())
+        method.gaps[-1:] = [gap[:count].detach().float().cpu() for gap in method.gaps[-1:]]
     return torch.cat(made)
 
 

@@ -35,13 +35,13 @@ def prepare(settings: Mapping, network: nn.Module, size: tuple[int, int], names:
     name, noise = settings["name"], settings.get("noise", "none")
     network = without_inplace(network)
     library = build(name, network)
+    unchecked = [check for check, refused in CHECKS.items() if name in refused]  # once: each takes a pass
     channels = settings["channels"] or ("sum_of_magnitudes" if name in GRADIENTS else "magnitude_of_sum")
 
     def make(images: Tensor, targets: Tensor, indices: Sequence[int]) -> Tensor:
-        if name in RECTIFIED:
-            refuse_other_activations(network, images[:1])
-        if name == "DeepLift":
-            refuse_shared(network, images[:1])
+        while unchecked:
+            unchecked[-1](network, images[:1])
+            unchecked.pop()
         given = arguments(name, settings, images, size)
         call = attr.NoiseTunnel(library) if noise != "none" else library
         if noise != "none":
@@ -213,3 +213,7 @@ def refuse_shared(network: nn.Module, image: Tensor) -> None:
         )
     if not named:
         raise NotApplicableError("the network has no module of an activation that DeepLift knows")
+
+
+# what a network is refused by, and for which methods
+CHECKS = {refuse_other_activations: RECTIFIED, refuse_shared: ("DeepLift",)}
