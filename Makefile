@@ -65,8 +65,7 @@ test: $(READY) ## pass the tests
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n 2 --dist loadfile
 
 check: $(READY) ## pass the slow tests: whole networks, conda environments, faults, a Slurm cluster where Slurm is installed
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n 2 --dist loadfile --durations 10 -m "($(CHECKS)) and scale" || test $$? -eq 5 # none
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest --durations 25 -m "($(CHECKS)) and not scale" || test $$? -eq 5
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n 2 --dist loadfile --durations 25 -m "$(CHECKS)" || test $$? -eq 5 # none
 
 bench: $(BENCH)/.ready ## time extraction and removal against plain passes, Captum, Quantus and pytorch-grad-cam, and the reading of images
 	MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648 $(BENCH)/bin/python -W ignore benchmarks/extraction_cost.py --output docs/extraction_cost.csv
