@@ -9,7 +9,7 @@ OUTPUT ?= explained
 SEEDS ?= 1 2 3 4
 CHECKS ?= scale or conda or faults or slurm
 
-.PHONY: help setup photographs explain reproduce seeds networks test check bench costs pages lint format lock clean
+.PHONY: help setup extras photographs explain reproduce seeds networks test check bench costs pages lint format lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ $(BENCH)/.ready: requirements-bench.lock $(READY)
 	$(PYTHON) -m venv --clear $(BENCH)
 	$(BIN)/uv pip sync --quiet --require-hashes --python $(BENCH)/bin/python requirements-bench.lock
 	@touch $@
+
+extras: $(READY) ## add the libraries of methods that not everyone needs: pytorch-grad-cam, zennit, LXT
+	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode --python $(BIN)/python requirements-extras.lock
 
 photographs: $(READY) ## run the photographs' experiment, with networks trained on ImageNet: figures, findings, report
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --configfile config/photographs.yaml -- all report
@@ -92,6 +95,7 @@ format: $(READY) ## put all code in style
 lock: ## solve requirements.in anew
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url requirements.in --output-file requirements.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url requirements-uv.in --output-file requirements-uv.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --constraint requirements.lock requirements-extras.in --output-file requirements-extras.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --constraint requirements.lock requirements-bench.in --output-file requirements-bench.lock
 
 clean: ## remove the environment, not the results

@@ -35,7 +35,7 @@ from explanations.figures.catalogue import (
 from explanations.figures.names import network_title
 from explanations.methods.names import all_kinds, parse_kind, parse_method
 from explanations.methods.registry import METHODS, method_file
-from explanations.methods.sources.registry import source_module
+from explanations.methods.sources.registry import check_extra, source_module
 from explanations.networks.sources.registry import SOURCES, source_file
 from explanations.networks.trained import list_trials, describe_decay, describe_training, find_taken, training_seed
 from explanations.plan import GROUPS, PAPERS_GROUPS, VARIANTS, Plan, check_plan, leave_out_networks, methods_of

@@ -113,8 +113,14 @@ def files_of_method(wildcards):
 
 
 def check_methods():
-    """Stop with one line unless the files that methods are made from exist."""
+    """Stop with one line unless the files that methods are made from exist, and, without conda, their libraries."""
+    asked_for = {name for network in PLAN.networks for name in PLAN.own_methods(network)}
     for name, method in PLAN.own.items():
+        try:
+            if name in asked_for and DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method:
+                check_extra(method["source"])
+        except InputError as error:
+            raise WorkflowError(f"configuration: methods.{name}.{error}") from None
         path = method.get("path")
         if path is not None and not Path(path).expanduser().exists():
             raise WorkflowError(f"configuration: methods.{name}.path is {path}; no such file or folder")

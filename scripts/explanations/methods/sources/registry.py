@@ -5,6 +5,7 @@ only where a method is of that source; this file needs no library, so that a pla
 """
 
 import importlib
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,12 +37,14 @@ class Known:
 class Entry:
     """The methods of a source by their names; by none, if it has one alone.
 
-    `path`: whether they take the path of a file or folder. `free`: whether they take settings of any name.
+    `path`: whether they take the path of a file or folder. `free`: whether they take settings of any name. `extra`: the
+    module of a library that users install themselves, by `make extras`.
     """
 
     names: Mapping[str, Known]
     path: bool = False
     free: bool = False
+    extra: str = ""
 
 
 def gradient(times: Callable[[Mapping], int] = lambda settings: 1, needs: str = "", **settings: object) -> Known:
@@ -101,10 +104,18 @@ SOURCES = {
 
 
 def load_source(name: str) -> ModuleType:
-    """The module of a source; base.py says what is in it. InputError for a name that none has."""
+    """The module of a source; base.py says what is in it. InputError for a name that none has, or a missing library."""
     if name not in SOURCES:
         raise InputError(f"source is {name}; allowed are {', '.join(SOURCES)}")
+    check_extra(name)
     return importlib.import_module(f"{__package__}.{name}")
+
+
+def check_extra(name: str) -> None:
+    """InputError unless the library of a source that is an extra is installed."""
+    extra = SOURCES[name].extra
+    if extra and importlib.util.find_spec(extra) is None:
+        raise InputError(f"source is {name}; its library, {extra}, is not installed: make extras")
 
 
 def source_module(name: str) -> Path:
