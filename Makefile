@@ -9,7 +9,7 @@ OUTPUT ?= explained
 SEEDS ?= 1 2 3 4
 CHECKS ?= scale or conda or faults or slurm
 
-.PHONY: help setup extras photographs explain reproduce seeds networks test check bench costs pages lint format lock clean
+.PHONY: help setup extras photographs explain reproduce seeds networks test check bench costs applies pages lint format lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -77,6 +77,10 @@ bench: $(BENCH)/.ready ## time extraction and removal against plain passes, Capt
 
 costs: $(READY) ## bring the tables of docs/cost.md up to date
 	PATH="$(CURDIR)/$(BIN):$$PATH" python docs/write_cost.py
+
+applies: $(READY) ## try all methods on all networks of the embedded experiment, for the README's table; `make extras` before
+	$(BIN)/python -W ignore docs/gather_applies.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" python docs/write_pages.py --facts-as-they-are
 
 pages: $(READY) ## bring what the README and docs/ state of a run, and the gallery, up to the runs that `make reproduce` and `make photographs` made
 	PATH="$(CURDIR)/$(BIN):$$PATH" python docs/write_pages.py --results=results/$(EXPERIMENT)

@@ -252,17 +252,42 @@ def list_ranks(rows: list[dict]) -> list[tuple[int, str]]:
     return [(place, row["title"]) for place, row in ranked if row["source"] != PAPERS or row["title"] == "Gradient"]
 
 
-def list_own_methods() -> list[tuple[str, ...]]:
-    """The methods with passes of their own: name, source, settings with their defaults, needs, passes at 224 pixels."""
+def list_own_methods(applies: list[dict]) -> list[dict[str, str]]:
+    """The methods with passes of their own, each by what the tables of methods say of it.
+
+    `applies`: the rows of docs/applies.csv, which networks each method explains.
+    """
     rows = []
     for source, entry in SOURCES.items():
         for name, known in entry.names.items():
             settings = ", ".join(f"{key}: {value}" for key, value in known.settings.items() if value != "")
-            settings = settings or ("path" if entry.path else "")
             asked = {"source": source} | ({"name": name} if name else {}) | ({"path": "x"} if entry.path else {})
-            passes = "its own" if entry.free else f"{count_passes(asked, 224):,}"
-            rows.append((name or NAMED[source], f"`{source}`", settings, known.needs or "", passes))
+            tried = [row for row in applies if (row["source"], row["method"]) == (source, name)]
+            row = {"name": name or NAMED[source], "source": f"`{source}`", "needs": known.needs}
+            row |= {"settings": settings or ("path" if entry.path else ""), "explains": describe_networks(tried)}
+            rows.append(row | {"passes": "its own" if entry.free else f"{count_passes(asked, 224):,}"})
     return rows
+
+
+def group_methods(methods: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Methods of one source that need the same, and explain the same networks, as one row, in order."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for method in methods:
+        key = (method["source"], method["needs"], method["explains"])
+        groups.setdefault(key, []).append(f"{method['name']} ({method['passes']})")
+    return [
+        {"source": source, "methods": ", ".join(names), "needs": needs, "explains": explains}
+        for (source, needs, explains), names in groups.items()
+    ]
+
+
+def describe_networks(tried: list[dict]) -> str:
+    """The networks that a method explains, of those that it was tried on; or the others, if these are fewer."""
+    explained = [row["network"] for row in tried if not row["reason"]]
+    others = [row["network"] for row in tried if row["reason"]]
+    if not others:
+        return f"all {len(tried)}" if tried else ""
+    return ", ".join(explained) or "none" if len(explained) <= len(others) else f"all but {', '.join(others)}"
 
 
 def list_papers_methods() -> list[tuple[str, str]]:
@@ -278,7 +303,7 @@ FILTERS = {
 FUNCTIONS = (
     *(find_extent, choose_networks, tally, mirror, find_row, rank, name_method, name_group),
     *(papers_findings, other_findings, find_claim, quote_claim, cross_networks, count_verdicts),
-    *(spread_over_seeds, count_held, list_own_methods, list_papers_methods),
+    *(spread_over_seeds, count_held, list_own_methods, group_methods, list_papers_methods),
     *(count_alike, list_ranks),
     *(list_figures, list_trials),
 )

@@ -174,8 +174,30 @@ def test_leaderboards():
     assert words.list_ranks(rows) == [(2, "LIME"), (3, "Gradient"), (5, "Random")]
 
 
+@pytest.mark.parametrize(
+    ("reasons", "text"),
+    [
+        ([], ""),
+        (["", ""], "all 2"),
+        (["", "no", ""], "all but n1"),
+        (["no", "", "no"], "n1"),
+        (["no", "no"], "none"),
+    ],
+)
+def test_which_networks_a_method_explains(reasons, text):
+    tried = [{"network": f"n{number}", "reason": reason} for number, reason in enumerate(reasons)]
+    assert words.describe_networks(tried) == text
+
+
 def test_all_methods_are_listed():
-    rows = {row[0]: row for row in words.list_own_methods()}
-    assert rows["Occlusion"] == ("Occlusion", "`captum`", "window: 8, stride: 4", "", "3,026")
-    assert rows["your function"][2:] == ("path", "", "its own") and rows["RISE"][4] == "500"
+    tried = [{"source": "rise", "method": "", "network": name, "reason": why} for name, why in (("a", ""), ("b", "no"))]
+    rows = {row["name"]: row for row in words.list_own_methods(tried)}
+    occlusion = {"name": "Occlusion", "source": "`captum`", "settings": "window: 8, stride: 4", "needs": ""}
+    assert rows["Occlusion"] == occlusion | {"explains": "", "passes": "3,026"}
+    assert rows["your function"]["settings"] == "path" and rows["your function"]["passes"] == "its own"
+    assert rows["RISE"]["passes"] == "500" and rows["RISE"]["explains"] == "a"
+    groups = words.group_methods(words.list_own_methods([]))
+    assert groups[1] == {"source": "`captum`", "needs": "ReLU modules", "explains": ""} | {
+        "methods": "GuidedBackprop (3), Deconvolution (3)"
+    }
     assert ("bias", "Bias of layer l") in words.list_papers_methods()
