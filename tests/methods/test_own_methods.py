@@ -524,7 +524,7 @@ class Functional(nn.Module):
         ("Deconvolution", "ReLUs of the network are no modules: 1"),
         (
             "DeepLift",
-            "its attributions add up to .* off the score's .*: there are operations",
+            "its attributions add up to .* off the score's .*: there are operations .*",
         ),
     ],
 )
