@@ -104,9 +104,24 @@ def code_of_method(wildcards):
 
 
 def files_of_method(wildcards):
+    """As list_method_files, of a rule's method."""
+    return list_method_files(wildcards.own)
+
+
+def kinds_explained(network):
+    """The kinds of the paper's methods that a network is explained by."""
+    own = PLAN.own_methods(network)
+    return [kind for kind in methods_of(*PLAN.groups(network)) if str(kind) not in own]
+
+
+# how a network is changed to see what maps depend on: images, steps of layers that are shuffled, the images' shift
+SANITY = {"images": 20, "steps": 5, "shift": 0.5} | config.get("sanity", {})
+
+
+def list_method_files(own):
     """The user's own file that a method with passes of its own is made from, which reruns it; of a folder, all in it."""
-    path = Path(PLAN.own[wildcards.own].get("path", "")).expanduser()
-    if "path" not in PLAN.own[wildcards.own]:
+    path = Path(PLAN.own[own].get("path", "")).expanduser()
+    if "path" not in PLAN.own[own]:
         return []
     files = sorted(filter(Path.is_file, path.rglob("*"))) if path.is_dir() else [path]
     return [local(str(file)) for file in files]  # the user's own: neither in a storage nor below a module's prefix

@@ -36,6 +36,11 @@ def statistics_files(network):
     return [f"statistics/{network}/{table}.csv" for table in tables]
 
 
+def sanity_files(network):
+    """What maps of a network that is explained depend on."""
+    return [f"statistics/{network}/sanity.csv"] if PLAN.groups(network) else []
+
+
 def figure_files(figure):
     """A figure in both formats."""
     return [f"figures/{figure}.{extension}" for extension in ("pdf", "png")]
@@ -65,6 +70,7 @@ STAGES = {
     "attributions": ("activity and bias attributions of the explained networks", attribution_files),
     "removal": ("removal of pixels by their saliency maps", removal_files),
     "statistics": ("what is tested, and the findings", statistics_files),
+    "sanity": ("whether maps change with the network, and not with a shift of its images", sanity_files),
 }
 TARGETS = {figure: (figure_title(figure, SHOWN[figure]), figure_files(figure)) for figure in MADE}
 for stage, (title, files) in STAGES.items():
