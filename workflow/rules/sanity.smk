@@ -10,9 +10,7 @@ rule measure_sanity:
         manifest="<results>/manifest.csv",
         val=generated("val"),
         shards=shards_of("original"),
-        own=lambda wildcards: [
-            file for own in PLAN.own_methods(wildcards.network) for file in list_method_files(own)
-        ],
+        own=lambda wildcards: [file for own in PLAN.own_methods(wildcards.network) for file in list_method_files(own)],
         code=lambda wildcards: sources(
             "measure_sanity.py",
             source_of(wildcards.network),
