@@ -1,7 +1,7 @@
 """What methods with passes of their own cost: each through this workflow against its library alone, at the same batch.
 
 Prints, and writes as CSV, seconds of CPU time per image of each method of Captum and pytorch-grad-cam, called by itself
-on the images of a shipped network, and this workflow's as a ratio to it, in turns within one run. Both get the same
+on a shipped network, and this workflow's as a ratio to it, in turns within one run. Both get the same
 images in the same batches, one by one where the method is made image by image; a network whose weights need no
 gradient; and of methods that claim completeness Captum also says by how much they miss it, as this workflow does.
 Runs in the environment of `make bench`, which has both libraries.
@@ -27,9 +27,9 @@ from explanations.files.writing import whole_file
 from explanations.methods.sources import captum, gradcam
 from explanations.methods.sources.base import NotApplicableError, make_maps
 from explanations.methods.sources.registry import SOURCES, complete_settings
-from explanations.networks.files import load_network, preprocess
-from removal import NETWORKS, paint
+from explanations.networks.files import load_network
 
+NETWORKS = Path(__file__).parent.parent / "resources/networks"
 SOURCE = {"captum": captum, "gradcam": gradcam}
 LAYERS = {  # what a user of pytorch-grad-cam names: the last of each size of maps
     "vgg16": ("features.3", "features.8", "features.15", "features.22", "features.29"),
@@ -45,7 +45,7 @@ def main(networks: Sequence[str], images: int, repeats: int, output: Path | None
     for name in networks:
         network, description = load_network(NETWORKS / name / "original.safetensors")
         network.requires_grad_(False)
-        inputs = preprocess(paint(images, description.size), description)
+        inputs = torch.randn(images, 3, description.size, description.size)
         targets = network(inputs).argmax(1)
         for source in SOURCE:
             for method in SOURCES[source].names:
@@ -58,7 +58,9 @@ def main(networks: Sequence[str], images: int, repeats: int, output: Path | None
                     continue
                 ratio = statistics.median(a / b for a, b in zip(*times, strict=True))
                 seconds = statistics.median(times[1]) / images
-                print(f"{source:8} {method:20} {name:9} {1000 * seconds:9.2f} ms an image alone, ours {ratio:.2f} of it")
+                print(
+                    f"{source:8} {method:20} {name:9} {1000 * seconds:9.2f} ms an image alone, ours {ratio:.2f} of it"
+                )
                 rows.append((source, method, name, f"{seconds:.5f}", f"{ratio:.2f}"))
     if output is not None:
         with whole_file(output) as temporary, open(temporary, "w", newline="") as file:

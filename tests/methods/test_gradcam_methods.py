@@ -9,8 +9,6 @@ from conftest import HERE, refused
 from small import ARGUMENTS, CLASSES, SIZE, Tokens, build, randomise
 from torch import nn
 from torch.nn import functional as F
-from workflow_copy import ROOT
-from yaml import safe_load
 
 import make_maps as step
 from explanations.decomposition.decomposition import Decomposition
@@ -20,6 +18,7 @@ from explanations.methods.sources.base import NotApplicableError, Untouched, mak
 from explanations.methods.sources.registry import BACKWARD, GRADCAM, complete_settings, count_passes, load_source
 from explanations.methods.transform import rescale, upsample
 from explanations.networks.files import build_network
+from gather_applies import small_networks
 
 library = pytest.importorskip("pytorch_grad_cam", reason="make extras")
 
@@ -31,10 +30,7 @@ from explanations.methods.sources import gradcam  # noqa: E402
 
 TARGETS = torch.tensor([1, 7, 1])
 STAGES = ["features.3", "features.8", "features.15", "features.22", "features.29"]  # of VGG-16
-CONFIG = safe_load((ROOT / "config/config.yaml").read_text())["networks"]
-NARROW = {"width": 0.0625, "hidden": 16, "size": SIZE, "num_classes": CLASSES}
-# densenet and inception have no narrower modules than a few channels; the rest as the configuration has them
-WIDER = {"squeezenet": 0.25, "inception_v1": 0.125, "shufflenet_v2": 1, "mnasnet": 0.125, "efficientnet": 0.25}
+NETWORKS = small_networks()  # all of the embedded experiment
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +161,7 @@ def test_classes_that_finercam_sets_apart():
 
 
 def test_alpha_sets_classes_apart_by_more(images):
-    """Literally: Σ_k p_k (s − α s_k) / Σ_k p_k of the three classes nearest to the target, through Grad-CAM's formula."""
+    """Literally: Σ_k p_k (s − α s_k) / Σ_k p_k of the three classes nearest to it, as Grad-CAM has it."""
     network = build("vgg16", seed=3).requires_grad_(False)
     found = make(network, "FinerCAM", images[:1], alpha=0.6)[0]
     activity = network.features[:30](images[:1]).requires_grad_()
@@ -179,14 +175,12 @@ def test_alpha_sets_classes_apart_by_more(images):
     assert float(own.max()) > 0
 
 
-@pytest.mark.parametrize("kind", CONFIG)
+@pytest.mark.parametrize("kind", NETWORKS)
 def test_every_method_gives_maps_of_every_network_or_says_why_not(kind, images, monkeypatch):
-    entry = CONFIG[kind]
-    arguments = {key: NARROW.get(key, value) for key, value in entry["arguments"].items()} | {"num_classes": CLASSES}
-    if kind in WIDER:
-        arguments["width"] = WIDER[kind]
+    arguments = {**NETWORKS[kind], "num_classes": CLASSES}
     torch.manual_seed(0)
-    network = randomise(build_network("narrow", entry["constructor"], arguments)).requires_grad_(False)
+    network = build_network("narrow", arguments.pop("constructor"), arguments)
+    network = randomise(network).requires_grad_(False)
     untouched, reasons = Untouched(network), []
     show = cache(lambda stages: show_layers(network, images[:1], stages=stages))
     show_layers = gradcam.show_layers
