@@ -130,7 +130,7 @@ def measure(calls: Sequence[Callable[[], object]], repeats: int) -> tuple[list[f
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", nargs="+", default=("vgg16", "resnet50"), choices=LAYERS)
+    parser.add_argument("--networks", nargs="+", default=["vgg16"], choices=LAYERS)
     parser.add_argument("--images", type=int, default=4, help="in a batch")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output", type=Path, help="CSV to write: docs/methods_cost.csv, which pages show")
