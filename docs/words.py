@@ -15,6 +15,7 @@ from explanations.statistics.verdicts import ALPHA, describe_p
 COUNTS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 PAPERS = "decomposition"  # the source of methods that read it
+EACH = {"": "", "channel": " a channel", "stage": " a size of maps"}  # what a method takes passes for each of
 NAMED = {"rise": "RISE", "file": "your function", "maps": "your maps"}  # methods of sources with one alone
 
 MARKS = {"supported": "+", "undecided": "?", "not supported": "−"}  # of verdicts, in a table of many
@@ -265,7 +266,8 @@ def list_own_methods(applies: list[dict]) -> list[dict[str, str]]:
             tried = [row for row in applies if (row["source"], row["method"]) == (source, name)]
             row = {"name": name or NAMED[source], "source": f"`{source}`", "needs": known.needs}
             row |= {"settings": settings or ("path" if entry.path else ""), "explains": describe_networks(tried)}
-            rows.append(row | {"passes": "its own" if entry.free else f"{count_passes(asked, 224):,}"})
+            passes = "its own" if entry.free else f"{count_passes(asked, 224):,}{EACH[known.each]}"
+            rows.append(row | {"passes": passes})
     return rows
 
 
@@ -290,6 +292,18 @@ def describe_networks(tried: list[dict]) -> str:
     return ", ".join(explained) or "none" if len(explained) <= len(others) else f"all but {', '.join(others)}"
 
 
+def compare_with_libraries(rows: list[dict[str, str]]) -> list[tuple[str, ...]]:
+    """A line of each method that was timed: source, name, and of each network the library's ms, and ours as a ratio."""
+    networks = list(dict.fromkeys(row["network"] for row in rows))
+    table = {(row["source"], row["method"]): [""] * 2 * len(networks) for row in rows}
+    for row in rows:
+        place = 2 * networks.index(row["network"])
+        said = (f"{1000 * float(row['library']):,.1f}", row["ratio"])
+        table[row["source"], row["method"]][place : place + 2] = said
+    header = ("method", "source", *(text for name in networks for text in (f"{name_network(name)}, ms alone", "ours")))
+    return [header, *((method, f"`{source}`", *said) for (source, method), said in table.items())]
+
+
 def list_papers_methods() -> list[tuple[str, str]]:
     """The methods that read the stored decomposition, by kind, with their titles."""
     return [(kind, " ".join(entry.title.format("l").split())) for kind, entry in METHODS.items()]
@@ -304,6 +318,6 @@ FUNCTIONS = (
     *(find_extent, choose_networks, tally, mirror, find_row, rank, name_method, name_group),
     *(papers_findings, other_findings, find_claim, quote_claim, cross_networks, count_verdicts),
     *(spread_over_seeds, count_held, list_own_methods, group_methods, list_papers_methods),
-    *(count_alike, list_ranks),
+    *(count_alike, list_ranks, compare_with_libraries),
     *(list_figures, list_trials),
 )

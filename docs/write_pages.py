@@ -32,7 +32,7 @@ FACTS, TEMPLATES, GALLERY = ROOT / "docs/facts.json", ROOT / "docs/templates", R
 DURATIONS = ROOT / "workflow/durations.csv"  # a run says by them how long the rest takes
 # in docs/, written by `make bench`, by benchmarks/arithmetic.py, here, and by `make applies`
 TABLES = {"extraction": "extraction_cost.csv", "removal": "removal_cost.csv", "arithmetic": "arithmetic.csv"}
-TABLES |= {"seeds": "seeds.csv", "applies": "applies.csv"}
+TABLES |= {"seeds": "seeds.csv", "applies": "applies.csv", "methods": "methods_cost.csv"}
 PAGES = [ROOT / "README.md"] + [
     ROOT / f"docs/{name}.md"
     for name in ("gallery", "findings", "parts", "any_network", "methods", "scale", "cluster", "photographs")

@@ -79,6 +79,7 @@ def test_shards_and_methods_are_those_of_a_real_shard(world, name):
     with ShardReader([world.shards[name]]) as reader:
         maps = ShardMaps(reader, [0])
         assert facts.methods == {str(kind): len(list_methods(kind, maps)) for kind in all_kinds()}
+    assert facts.each == {"channel": {"vgg16": 32, "resnet50": 128}[name], "stage": 5}
     assert 0.9 < facts.weights / world.networks[name].stat().st_size < 1  # the rest of the file is its header
 
 

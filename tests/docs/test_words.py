@@ -200,4 +200,18 @@ def test_all_methods_are_listed():
     assert groups[1] == {"source": "`captum`", "needs": "ReLU modules", "explains": ""} | {
         "methods": "GuidedBackprop (3), Deconvolution (3)"
     }
+    assert rows["RefineCAM"]["passes"] == "3 a size of maps" and rows["ScoreCAM"]["passes"] == "1 a channel"
     assert ("bias", "Bias of layer l") in words.list_papers_methods()
+
+
+def test_methods_beside_their_libraries():
+    timed = [
+        {"source": "captum", "method": "LRP", "network": "vgg16", "library": "0.01234", "ratio": "0.98"},
+        {"source": "captum", "method": "Lime", "network": "vgg16", "library": "1.5", "ratio": "1.00"},
+        {"source": "captum", "method": "Lime", "network": "resnet50", "library": "2", "ratio": "1.01"},
+    ]
+    assert words.compare_with_libraries(timed) == [
+        ("method", "source", "VGG-16, ms alone", "ours", "ResNet-50, ms alone", "ours"),
+        ("LRP", "`captum`", "12.3", "0.98", "", ""),
+        ("Lime", "`captum`", "1,500.0", "1.00", "2,000.0", "1.01"),
+    ]

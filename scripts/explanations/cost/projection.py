@@ -1,7 +1,7 @@
 """What an experiment costs, from its configuration alone: images, maps, scans, passes, FLOP, GPU hours, disk space."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,6 +10,7 @@ import torch
 from explanations.cost.throughput import GPU, Operation, count_flop, list_operations, passes_per_second
 from explanations.data.sets import count_test_images, count_training_images, count_tuning_images
 from explanations.decomposition.decomposition import Decomposition
+from explanations.decomposition.layers import list_stages
 from explanations.files.orders import ORDERS
 from explanations.methods.names import MethodName, all_kinds
 from explanations.methods.saliency import list_methods
@@ -42,7 +43,8 @@ class NetworkFacts:
     """What a network costs: the operations of a forward pass of one image, as it is built; bytes of weights.
 
     Of one that is explained also: the operations that are left for removal, once batch normalisation is folded into
-    convolutions; bytes of an image's attributions in a shard; how many maps each kind of method has; images' size.
+    convolutions; bytes of an image's attributions in a shard; how many maps each kind of method has; images' size; how
+    many channels its last layer with positions has, and how many sizes of maps (`each` of count_passes).
     """
 
     operations: tuple[Operation, ...]
@@ -51,6 +53,7 @@ class NetworkFacts:
     shard: int = 0
     methods: dict[str, int] | None = None
     size: int = 0
+    each: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,9 @@ def examine(entry: dict, image_size: int, classes: int, explained: bool) -> Netw
     sizes = {l: values.shape[-2:] for l, values in enumerate(arrays["activity"]) if math.prod(values.shape[-2:]) > 1}
     shape = Shape(list(sizes), list(sizes.values()), [operation.layer for operation in decomposition.operations])
     methods = {str(kind): len(list_methods(kind, shape, entry.get("layers", "all"))) for kind in all_kinds()}
-    return NetworkFacts(operations, weights, folded, held + PER_IMAGE_BYTES, methods, image_size)
+    mapped = decomposition.mapped
+    each = {"channel": mapped[-1].channels, "stage": len(list_stages(mapped))}
+    return NetworkFacts(operations, weights, folded, held + PER_IMAGE_BYTES, methods, image_size, each)
 
 
 def examine_all(config: dict) -> dict[str, NetworkFacts]:
@@ -290,7 +295,8 @@ def list_steps(
         add("extraction", name, evaluated, evaluated * (1 + BACKWARD), "float32")
     plan = Plan(config)
     for name in plan.explained:
-        passes = sum(count_passes(plan.own[method], facts[name].size) for method in plan.own_methods(name))
+        size, each = facts[name].size, facts[name].each
+        passes = sum(count_passes(plan.own[method], size, each) for method in plan.own_methods(name))
         if passes:
             add("maps", name, evaluated * len(plan.own_methods(name)), evaluated * passes, "float32")
     asked = config["removal"]["precision"]

@@ -15,8 +15,10 @@ from explanations.errors import InputError
 
 CHANNELS = ("magnitude_of_sum", "sum_of_magnitudes", "sum")  # how attributions (n, C, H, W) become maps (n, H, W)
 NOISES = ("none", "smoothgrad", "smoothgrad_sq", "vargrad")
-CHOICES = {"noise": NOISES, "channels": ("", *CHANNELS)}
+LAYERS = ("last", "stages")  # the last layer with positions, or the last of each size of maps
+CHOICES = {"noise": NOISES, "channels": ("", *CHANNELS), "layers": LAYERS}
 BACKWARD = 3  # passes that one forward and one backward pass count as
+AUGMENTED = 6  # images that pytorch-grad-cam makes of one: it and its mirror image, at three contrasts
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,15 @@ class Known:
     """What is known of a method without making its maps: settings with their defaults, passes, what it needs.
 
     `forwards(settings, size)`: how many images pass the network for one map of an image of a height and width; and
-    `backward`: whether as many come back. `needs`: what a network must have, in words.
+    `backward`: whether as many come back; `each`: of what of the network it takes so many, "channel" of the last layer
+    with positions, or "stage", a size of maps. `needs`: what a network must have, in words.
     """
 
     settings: Mapping[str, object] = field(default_factory=dict)
     forwards: Callable[[Mapping, int], int] = lambda settings, size: 0
     backward: bool = False
     needs: str = ""
+    each: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,11 @@ def count_windows(settings: Mapping, size: int) -> int:
     return (-(-(size - window) // stride) + 1) ** 2
 
 
+def cam(*, backward: bool = True, needs: str = "", each: str = "", **settings: object) -> Known:
+    """A method of pytorch-grad-cam, which may be averaged over changed images."""
+    return Known(settings, lambda given, size: AUGMENTED if given.get("aug_smooth") else 1, backward, needs, each)
+
+
 RELU, ONCE = "ReLU modules", "modules of activations, each called once"
 CAPTUM = {
     "Saliency": noisy(),
@@ -94,10 +103,30 @@ CAPTUM = {
     "Lime": sampled(lambda given, size: given["n_samples"], n_samples=200, patch=8),
 }
 RISE = Known({"masks": 500, "cells": 7, "kept": 0.5}, lambda given, size: given["masks"])
+AUGMENTED_CAM: dict[str, object] = {"aug_smooth": False}
+SMOOTHED_CAM = {"eigen_smooth": False, **AUGMENTED_CAM}
+GRADCAM = {
+    "GradCAM": cam(layers="last", **SMOOTHED_CAM),
+    "GradCAMPlusPlus": cam(layers="last", **SMOOTHED_CAM),
+    "HiResCAM": cam(layers="last", **AUGMENTED_CAM),
+    "XGradCAM": cam(layers="last", **SMOOTHED_CAM),
+    "LayerCAM": cam(layers="last", **SMOOTHED_CAM),
+    "GradCAMElementWise": cam(layers="last", **SMOOTHED_CAM),
+    "EigenCAM": cam(backward=False, **AUGMENTED_CAM),
+    "EigenGradCAM": cam(**AUGMENTED_CAM),
+    "SegEigenCAM": cam(**AUGMENTED_CAM),
+    "KPCA_CAM": cam(backward=False, **AUGMENTED_CAM),
+    "ScoreCAM": cam(backward=False, each="channel", **SMOOTHED_CAM),
+    "AblationCAM": cam(backward=False, needs="values by channels", each="channel", batch=32, **SMOOTHED_CAM),
+    "ShapleyCAM": cam(needs="channels first", **SMOOTHED_CAM),
+    "FinerCAM": cam(alpha=1.0, layers="last", eigen_smooth=False),
+    "RefineCAM": cam(each="stage"),
+}
 SOURCES = {
     "captum": Entry(CAPTUM),
     "controls": Entry({"random": Known(), "sobel": Known(), "gaussian": Known({"sigma": 0.25}), "norm": Known()}),
     "rise": Entry({"": RISE}),
+    "gradcam": Entry(GRADCAM, extra="pytorch_grad_cam"),
     "file": Entry({"": Known()}, path=True, free=True),
     "maps": Entry({"": Known()}, path=True),
 }
@@ -162,13 +191,15 @@ def complete_settings(method: Mapping) -> dict:
     return complete
 
 
-def count_passes(method: Mapping, size: int) -> int:
+def count_passes(method: Mapping, size: int, each: Mapping[str, int] | None = None) -> int:
     """How many passes a method's map takes, of an image of a height and width; a backward pass counts as two.
 
-    0 of a file of one's own, of which nobody knows.
+    `each`: how many the network has of what a method may take passes for each of (Known.each); without them it is
+    the passes for each. 0 of a file of one's own, of which nobody knows.
     """
     known = find_method(method)
-    return known.forwards(complete_settings(method), size) * (BACKWARD if known.backward else 1)
+    passes = known.forwards(complete_settings(method), size) * (BACKWARD if known.backward else 1)
+    return passes * (each[known.each] if known.each and each else 1)
 
 
 def _check_setting(key: str, value: object, default: object) -> None:
@@ -176,6 +207,9 @@ def _check_setting(key: str, value: object, default: object) -> None:
     if key in CHOICES:
         if value not in CHOICES[key]:
             raise InputError(f"{key} is {value}; allowed are {', '.join(filter(None, CHOICES[key]))}")
+    elif isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise InputError(f"{key} is {value!r}; allowed are true and false")
     elif isinstance(default, int):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise InputError(f"{key} is {value!r}; allowed is a whole number of at least 1")
