@@ -15,7 +15,10 @@ from explanations.statistics.verdicts import ALPHA, describe_p
 COUNTS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 PAPERS = "decomposition"  # the source of methods that read it
-NAMED = {"rise": "RISE", "file": "your function", "maps": "your maps"}  # methods of sources with one alone
+NAMED = {  # methods of sources with one alone
+    **{"fullgrad": "FullGrad", "cam": "CAM", "mean": "the mean map", "rise": "RISE"},
+    **{"file": "your function", "maps": "your maps"},
+}
 
 MARKS = {"supported": "+", "undecided": "?", "not supported": "−"}  # of verdicts, in a table of many
 
@@ -258,8 +261,8 @@ def list_own_methods() -> list[tuple[str, ...]]:
     for source, entry in SOURCES.items():
         for name, known in entry.names.items():
             settings = ", ".join(f"{key}: {value}" for key, value in known.settings.items() if value != "")
-            settings = settings or ("path" if entry.path else "")
-            asked = {"source": source} | ({"name": name} if name else {}) | ({"path": "x"} if entry.path else {})
+            settings = ", ".join([*entry.taken, *filter(None, [settings])])
+            asked = {"source": source} | ({"name": name} if name else {}) | dict.fromkeys(entry.taken, "x")
             passes = "its own" if entry.free else f"{count_passes(asked, 224):,}"
             rows.append((name or NAMED[source], f"`{source}`", settings, known.needs or "", passes))
     return rows
