@@ -14,8 +14,8 @@ from typing import NamedTuple
 from explanations.data.sets import find_set
 from explanations.errors import InputError
 from explanations.files.orders import ORDERS
-from explanations.methods.names import MethodName, all_kinds, check_own_name, parse_kind
-from explanations.methods.sources.registry import complete_settings
+from explanations.methods.names import MethodName, all_kinds, check_own_name, parse_kind, parse_method
+from explanations.methods.sources.registry import SOURCES, complete_settings
 
 PAPERS_GROUPS = {  # what the paper's figures and claims compare, in the order of results
     "layers": ("gradient", "input", "activity"),
@@ -214,6 +214,9 @@ def check_plan(config: Mapping) -> None:
         except InputError as error:
             raise InputError(f"methods.{name}.{error}") from None
         check_own_name(name, GROUPS)
+    for name, method in own.items():
+        if is_mean(method):
+            check_mean(name, method["of"], own)
     for name, network in config["networks"].items():
         asked = network.get("explain", False)
         for place, group in enumerate(asked if isinstance(asked, list) else ()):
@@ -223,6 +226,39 @@ def check_plan(config: Mapping) -> None:
         if "decayed" in network.get("variants", ()) and "decay" not in network:
             raise InputError(f"networks.{name}.variants names decayed; networks.{name}.decay is missing")
     check_twins(config)
+    plan = Plan(config)
+    for network in plan.explained:
+        check_averaged(plan, network)
+
+
+def is_mean(method: Mapping) -> bool:
+    """Whether a method with passes of its own is made of another's maps."""
+    return SOURCES[method["source"]].of
+
+
+def check_mean(name: str, of: str, own: Mapping[str, Mapping]) -> None:
+    """InputError, naming the key, unless a mean is of a method that has maps, and is no mean itself."""
+    said = f"methods.{name}.of is {of}"
+    if of in own:
+        if is_mean(own[of]):
+            raise InputError(f"{said}, which is a mean itself; allowed is any other method")
+        return
+    try:
+        parse_method(of)
+    except InputError as error:
+        others = [other for other, method in own.items() if not is_mean(method)]
+        allowed = ", ".join([*others, str(error).partition("allowed are ")[2]])
+        raise InputError(f"{said}; allowed are {allowed}") from None
+
+
+def check_averaged(plan: Plan, network: str) -> None:
+    """InputError, naming the key, for a mean of a method that the network isn't explained by."""
+    measured = methods_of(*plan.groups(network))
+    for name in plan.own_methods(network):
+        of = plan.own[name].get("of") if is_mean(plan.own[name]) else None
+        if of is not None and (MethodName(of) if of in plan.own else parse_method(of).all_layers) not in measured:
+            said = f"networks.{network}.explain has {name}, the mean of {of}"
+            raise InputError(f"{said}, by which the network isn't explained; allowed is a mean beside its method")
 
 
 def check_twins(config: Mapping) -> None:

@@ -312,3 +312,56 @@ def test_a_method_that_is_not_declared():
     config = configuration(a={"explain": ["layers", "yours"]}) | {"methods": OWN}
     allowed = "layers, biases, aggregates, signed, ig, mine"
     assert refused(check_plan, config) == f"networks.a.explain.1 is yours; allowed are {allowed}"
+
+
+def with_methods(explain: object, **methods: dict) -> dict:
+    return configuration(a={"explain": explain}) | {"methods": {**OWN, **methods}}
+
+
+@pytest.mark.parametrize("of", ["ig", "gradient", "activity_3", "activity_from_2"])
+def test_means_beside_their_methods(of):
+    config = with_methods(["layers", "aggregates", "ig", "mean"], mean={"source": "mean", "of": of})
+    check_plan(config)
+    assert Plan(config).own_methods("a") == ["ig", "mean"]
+
+
+@pytest.mark.parametrize(
+    ("explain", "methods", "message"),
+    [
+        (True, {"m": {"source": "mean"}}, "methods.m.of is missing; allowed is the name of another method"),
+        (
+            True,
+            {"m": {"source": "mean", "of": "gig"}},
+            "methods.m.of is gig; allowed are ig, mine, gradient, input, gradcam, ",
+        ),
+        (True, {"m": {"source": "mean", "of": "activity"}}, "methods.m.of is activity; allowed are ig, mine, "),
+        (
+            True,
+            {"m": {"source": "mean", "of": "k"}, "k": {"source": "mean", "of": "ig"}},
+            "methods.m.of is k, which is a mean itself; allowed is any other method",
+        ),
+        (True, {"m": {"source": "mean", "of": "m"}}, "methods.m.of is m, which is a mean itself"),
+        (
+            ["layers", "m"],
+            {"m": {"source": "mean", "of": "ig"}},
+            "networks.a.explain has m, the mean of ig, by which the network isn't explained; "
+            "allowed is a mean beside its method",
+        ),
+        (
+            ["layers", "m"],
+            {"m": {"source": "mean", "of": "activity_from_1"}},
+            "networks.a.explain has m, the mean of activity_from_1, by which the network isn't explained",
+        ),
+        (
+            ["layers", "m"],
+            {"m": {"source": "mean", "of": "signed_activity_1"}},
+            "networks.a.explain has m, the mean of signed_activity_1, by which the network isn't explained",
+        ),
+    ],
+)
+def test_means_that_can_not_be(explain, methods, message):
+    assert refused(check_plan, with_methods(explain, **methods)).startswith(message)
+
+
+def test_a_mean_that_no_network_is_explained_by_needs_no_method():
+    check_plan(with_methods(["layers"], mean={"source": "mean", "of": "ig"}))

@@ -151,7 +151,7 @@ SAMPLE = {  # every key
     "figures": {**EMBEDDED["figures"], "figP": {"images": [0], "methods": {"mine": ["input"]}}},
     "linear": {**EMBEDDED["linear"], "source": "mnist", "folder": "a"},
 }
-METHOD = {"source": "file", "name": "a", "path": "a", "title": "a", "free": "a"}
+METHOD = {"source": "file", "name": "a", "path": "a", "of": "a", "title": "a", "free": "a"}
 ALL_KEYS = {**SAMPLE, "only": ["vgg16"], "methods": {"mine": METHOD}}  # those too that a run of the sample can't have
 FREE = {  # where any text of one line is allowed
     *(

@@ -1,7 +1,8 @@
 """Attributions.
 
 extract_attributions   models/<network>/<variant>, manifest -> attributions/<network>/<variant>/<shard>.h5
-make_maps              the same, and its shards -> maps/<network>/<variant>/<method>-<shard>.h5: methods with passes of their own
+make_maps              the same, and its shards -> maps/<network>/<variant>/<method>-<shard>.h5: methods with passes of their own;
+                       for the mean of another of these, its maps too
 example_maps           attributions/<network>/original -> examples/<figure>-<network>.h5: the saliency maps of figures 7 and P
 """
 
@@ -55,9 +56,8 @@ rule make_maps:
         val=generated("val"),
         shards=expand("<results>/attributions/{{network}}/{{variant}}/{shard}.h5", shard=SHARDS),
         own=files_of_method,
-        code=lambda wildcards: sources(
-            "make_maps.py", source_of(wildcards.network), source_module(PLAN.own[wildcards.own]["source"])
-        ),
+        of=maps_averaged,
+        code=lambda wildcards: sources("make_maps.py", source_of(wildcards.network), *code_of_maps(wildcards)),
     output:
         "<results>/maps/{network}/{variant}/{own}-{shard}.h5",
     log:
@@ -75,6 +75,7 @@ rule make_maps:
     params:
         images=read_images("val"),
         settings=lambda wildcards: str(dict(PLAN.own[wildcards.own])),
+        upsampling=lookup("saliency/upsampling", within=config),
         attributions=lookup("attributions", within=config),
         seed=lookup("seed", within=config),
         device=lookup("device", within=config),
@@ -87,6 +88,8 @@ rule make_maps:
         " --output={output:q}"
         " --method={wildcards.own:q}"
         " --settings={params.settings:q}"
+        " --of {input.of:q}"
+        " --upsampling={params.upsampling:q}"
         " --shard={wildcards.shard:q}"
         " --shard-size={params.attributions[shard_size]:q}"
         " --batch={params.attributions[batch]:q}"

@@ -127,6 +127,21 @@ def list_method_files(own):
     return [local(str(file)) for file in files]  # the user's own: neither in a storage nor below a module's prefix
 
 
+def maps_averaged(wildcards):
+    """The files of maps of the method that a rule's method is the mean of; none if it is of the paper's, or no mean."""
+    of = PLAN.own[wildcards.own].get("of")
+    averaged = "<results>/maps/{{network}}/{{variant}}/{of}-{shard}.h5"
+    return expand(averaged, of=of, shard=SHARDS) if of in PLAN.own else []
+
+
+def code_of_maps(wildcards):
+    """The modules that the maps of a method with passes of its own depend on, beside the step's."""
+    method = PLAN.own[wildcards.own]
+    of = method.get("of")
+    averaged = [] if of is None or of in PLAN.own else [method_file(parse_method(of).kind)]
+    return [source_module(method["source"]), *averaged]
+
+
 def check_methods():
     """Stop with one line unless the files that methods are made from exist, and, without conda, their libraries."""
     asked_for = {name for network in PLAN.networks for name in PLAN.own_methods(network)}
