@@ -27,6 +27,7 @@ rule extract_attributions:
         runtime=per_attempt(60),
         gpu=int(GPUS > 0),
     params:
+        builder=flag_of_builder,
         experiment=lookup("experiment", within=config),
         images=read_images("val"),
         attributions=lookup("attributions", within=config),
@@ -34,6 +35,7 @@ rule extract_attributions:
     shell:
         "python {input.code[0]:q}"
         " --network={input.network:q}"
+        " {params.builder:q}"
         " --manifest={input.manifest:q}"
         " --images={params.images:q}"
         " --output={output:q}"
@@ -55,9 +57,7 @@ rule make_maps:
         val=generated("val"),
         shards=expand("<results>/attributions/{{network}}/{{variant}}/{shard}.h5", shard=SHARDS),
         own=files_of_method,
-        code=lambda wildcards: sources(
-            "make_maps.py", source_of(wildcards.network), source_module(PLAN.own[wildcards.own]["source"])
-        ),
+        code=sources_of("make_maps.py", lambda wildcards: [source_module(PLAN.own[wildcards.own]["source"])]),
     output:
         "<results>/maps/{network}/{variant}/{own}-{shard}.h5",
     log:
@@ -73,6 +73,7 @@ rule make_maps:
         runtime=per_attempt(120),
         gpu=int(GPUS > 0),
     params:
+        builder=flag_of_builder,
         images=read_images("val"),
         settings=lambda wildcards: str(dict(PLAN.own[wildcards.own])),
         attributions=lookup("attributions", within=config),
@@ -81,6 +82,7 @@ rule make_maps:
     shell:
         "python {input.code[0]:q}"
         " --network={input.network:q}"
+        " {params.builder:q}"
         " --manifest={input.manifest:q}"
         " --images={params.images:q}"
         " --shards {input.shards:q}"
