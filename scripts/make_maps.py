@@ -49,6 +49,7 @@ def main(
     threads: int,
     upsampling: str = UPSAMPLINGS[0],
     of: Sequence[Path] = (),
+    builder: Path | None = None,
 ) -> None:
     check_range("attributions.shard_size", shard_size, low=1)
     check_range("attributions.batch", batch, low=1)
@@ -60,7 +61,7 @@ def main(
     device = use_device(device, threads)
     rows = read_manifest(manifest)
     block = choose_block(rows, shard, shard_size, manifest)
-    classifier, description = load_network(network)
+    classifier, description = load_network(network, builder)
     check_labels(rows, len(description.classes), manifest)
     classifier = place_network(classifier, device).requires_grad_(False)
     chosen = [row.index for row in block]
@@ -118,6 +119,7 @@ def read_other(
 if __name__ == "__main__":
     parser = step_parser(__doc__)
     parser.add_argument("--network", type=Path, required=True, help="network file")
+    parser.add_argument("--builder", type=Path, help="your own file that builds the network, if it is of source file")
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--images", type=Path, required=True, help="folder that the manifest's paths are below")
     parser.add_argument("--shards", type=Path, nargs="+", required=True, help="all attribution shards of the network")

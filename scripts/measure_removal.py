@@ -54,6 +54,7 @@ def main(
     layers: str = LAYERS[0],
     orders: Sequence[str] = ORDERS,
     maps: Sequence[Path] = (),
+    builder: Path | None = None,
 ) -> None:
     check_orders(orders)
     check_range("removal.shard_size", shard_size, low=1)
@@ -68,7 +69,7 @@ def main(
     check_range("removal.noise_maps", noise_maps, low=1, high=len(rows) - 1)
     partners = noise_partners(len(rows), noise_maps, removal.seed)
     block = choose_block(rows, shard, shard_size, manifest)
-    classifier, description = load_network(network)
+    classifier, description = load_network(network, builder)
     check_labels(rows, len(description.classes), manifest)
     removed_counts(description.size**2, grid)  # refuses a grid of more steps than pixels before any work
     decide = decide_in(computing.precision, classifier, device, description.shape)
@@ -133,6 +134,7 @@ def describe_speed(rate: float, scans_per_image: float, scans: int, decide: Deci
 if __name__ == "__main__":
     parser = step_parser(__doc__)
     parser.add_argument("--network", type=Path, required=True, help="network file")
+    parser.add_argument("--builder", type=Path, help="your own file that builds the network, if it is of source file")
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--images", type=Path, required=True, help="folder that the manifest's paths are below")
     parser.add_argument("--shards", type=Path, nargs="+", required=True, help="all attribution shards of the network")

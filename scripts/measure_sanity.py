@@ -61,6 +61,7 @@ def main(
     seed: int,
     device: str,
     threads: int,
+    builder: Path | None = None,
 ) -> None:
     check_range("sanity.images", count, low=2)
     check_range("sanity.steps", steps, low=1)
@@ -69,7 +70,7 @@ def main(
     kinds = [parse_kind(name) for name in methods]
     device = use_device(device, threads)
     listed = read_manifest(manifest)
-    classifier, description = load_network(network)
+    classifier, description = load_network(network, builder)
     check_labels(listed, len(description.classes), manifest)
     classifier = place_network(classifier, device).requires_grad_(False)
     with ShardReader(shards, file_hash(network)) as reader:
@@ -128,6 +129,7 @@ def compare(maps: np.ndarray, whole: np.ndarray) -> dict[str, np.ndarray]:
 if __name__ == "__main__":
     parser = step_parser(__doc__)
     parser.add_argument("--network", type=Path, required=True, help="network file")
+    parser.add_argument("--builder", type=Path, help="your own file that builds the network, if it is of source file")
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--images", type=Path, required=True, help="folder that the manifest's paths are below")
     parser.add_argument("--shards", type=Path, nargs="+", required=True, help="all attribution shards of the network")

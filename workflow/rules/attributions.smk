@@ -28,6 +28,7 @@ rule extract_attributions:
         runtime=per_attempt(60),
         gpu=int(GPUS > 0),
     params:
+        builder=flag_of_builder,
         experiment=lookup("experiment", within=config),
         images=read_images("val"),
         attributions=lookup("attributions", within=config),
@@ -35,6 +36,7 @@ rule extract_attributions:
     shell:
         "python {input.code[0]:q}"
         " --network={input.network:q}"
+        " {params.builder:q}"
         " --manifest={input.manifest:q}"
         " --images={params.images:q}"
         " --output={output:q}"
@@ -57,7 +59,7 @@ rule make_maps:
         shards=expand("<results>/attributions/{{network}}/{{variant}}/{shard}.h5", shard=SHARDS),
         own=files_of_method,
         of=maps_averaged,
-        code=lambda wildcards: sources("make_maps.py", source_of(wildcards.network), *code_of_maps(wildcards)),
+        code=sources_of("make_maps.py", code_of_maps),
     output:
         "<results>/maps/{network}/{variant}/{own}-{shard}.h5",
     log:
@@ -73,6 +75,7 @@ rule make_maps:
         runtime=per_attempt(120),
         gpu=int(GPUS > 0),
     params:
+        builder=flag_of_builder,
         images=read_images("val"),
         settings=lambda wildcards: str(dict(PLAN.own[wildcards.own])),
         upsampling=lookup("saliency/upsampling", within=config),
@@ -82,6 +85,7 @@ rule make_maps:
     shell:
         "python {input.code[0]:q}"
         " --network={input.network:q}"
+        " {params.builder:q}"
         " --manifest={input.manifest:q}"
         " --images={params.images:q}"
         " --shards {input.shards:q}"

@@ -114,6 +114,12 @@ def kinds_explained(network):
     return [kind for kind in methods_of(*PLAN.groups(network)) if str(kind) not in own]
 
 
+def code_of_explained(wildcards):
+    """The modules of all methods that a rule's network is explained by."""
+    own = [source_module(PLAN.own[name]["source"]) for name in PLAN.own_methods(wildcards.network)]
+    return [*(method_file(kind.kind) for kind in kinds_explained(wildcards.network)), *own]
+
+
 # how a network is changed to see what maps depend on: images, steps of layers that are shuffled, the images' shift
 SANITY = {"images": 20, "steps": 5, "shift": 0.5} | config.get("sanity", {})
 

@@ -12,7 +12,7 @@ rule measure_removal:
         val=generated("val"),
         shards=expand("<results>/attributions/{{network}}/{{variant}}/{shard}.h5", shard=SHARDS),
         maps=maps_measured,
-        code=lambda wildcards: sources("measure_removal.py", source_of(wildcards.network), *code_of_method(wildcards)),
+        code=sources_of("measure_removal.py", code_of_method),
     output:
         "<results>/removal/{network}/{variant}-{upsampling}/{method}-{shard}.h5",
     log:
@@ -28,6 +28,7 @@ rule measure_removal:
         runtime=per_attempt(120),
         gpu=int(GPUS > 0),
     params:
+        builder=flag_of_builder,
         images=read_images("val"),
         layers=lookup("networks/{network}/layers", within=config, default="all"),
         orders=orders_measured,
@@ -37,6 +38,7 @@ rule measure_removal:
     shell:
         "python {input.code[0]:q}"
         " --network={input.network:q}"
+        " {params.builder:q}"
         " --manifest={input.manifest:q}"
         " --images={params.images:q}"
         " --shards {input.shards:q}"

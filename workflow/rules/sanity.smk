@@ -11,12 +11,7 @@ rule measure_sanity:
         val=generated("val"),
         shards=shards_of("original"),
         own=lambda wildcards: [file for own in PLAN.own_methods(wildcards.network) for file in list_method_files(own)],
-        code=lambda wildcards: sources(
-            "measure_sanity.py",
-            source_of(wildcards.network),
-            *(method_file(method.kind) for method in kinds_explained(wildcards.network)),
-            *(source_module(PLAN.own[own]["source"]) for own in PLAN.own_methods(wildcards.network)),
-        ),
+        code=sources_of("measure_sanity.py", code_of_explained),
     output:
         "<results>/statistics/{network}/sanity.csv",
     log:
@@ -32,6 +27,7 @@ rule measure_sanity:
         runtime=per_attempt(120),
         gpu=int(GPUS > 0),
     params:
+        builder=flag_of_builder,
         images=read_images("val"),
         methods=lambda wildcards: list(map(str, kinds_explained(wildcards.network))),
         own=lambda wildcards: str({own: dict(PLAN.own[own]) for own in PLAN.own_methods(wildcards.network)}),
@@ -45,6 +41,7 @@ rule measure_sanity:
     shell:
         "python {input.code[0]:q}"
         " --network={input.network:q}"
+        " {params.builder:q}"
         " --manifest={input.manifest:q}"
         " --images={params.images:q}"
         " --shards {input.shards:q}"

@@ -15,6 +15,7 @@ from explanations.files.orders import ORDERS
 from explanations.methods.names import MethodName, all_kinds
 from explanations.methods.saliency import list_methods
 from explanations.methods.sources.registry import count_passes
+from explanations.networks.builders import constructor_of
 from explanations.networks.channels import count_channels
 from explanations.networks.decay import plan_phases
 from explanations.networks.decisions import AUTO, SAMPLED
@@ -99,25 +100,26 @@ class Shape:
 
 def examine(entry: dict, image_size: int, classes: int, explained: bool) -> NetworkFacts:
     """Build a network of the configuration, without its weights, and see what it costs."""
+    built = entry["source"], constructor_of(entry)
     if "weights" in entry:
         weights = entry["weights"]
         placed = bool(weights.get("url") or weights.get("package"))
         own = own_classes(entry.get("classes", ""), entry["arguments"], placed)
-        names = (entry["source"], entry["constructor"], weights.get("name", ""))
+        names = (*built, weights.get("name", ""))
         published = look_up(*names, entry["arguments"], len(own), entry.get("preprocessing"))
         image_size, classes = published.framing.size, published.classes
     source = find_source(entry["source"])
     complete = source.rebuilding_arguments if "weights" in entry else source.training_arguments
-    arguments = complete(entry["constructor"], {**entry["arguments"], "num_classes": classes})
+    arguments = complete(built[1], {**entry["arguments"], "num_classes": classes})
     channels = count_channels(entry["source"], arguments)
     with torch.device("meta"):
-        network = build_network(entry["source"], entry["constructor"], arguments).requires_grad_(False)
+        network = build_network(*built, arguments).requires_grad_(False)
     weights = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
     operations = list_operations(network, image_size, channels)
     if not explained:
         return NetworkFacts(operations, weights)
     folded = list_operations(optimise_for_inference(network, torch.device("meta")), image_size, channels)
-    network = build_network(entry["source"], entry["constructor"], arguments).requires_grad_(False)
+    network = build_network(*built, arguments).requires_grad_(False)
     example = torch.zeros(1, channels, image_size, image_size)
     decomposition = Decomposition(network, example)
     arrays = decomposition(example).to_arrays()
