@@ -62,6 +62,7 @@ def test_masks_are_collected_and_again_once_one_has_changed(folder):
     assert "make_masks" in again and "test_images" not in again and "manifest" not in again
 
 
+@pytest.mark.workflow
 def test_boxes_are_collected(folder):
     arguments = configure(folder, boxes="boxes", labels="imagenet")
     snakemake(folder, MADE, "--cores", "1", *arguments)

@@ -202,7 +202,7 @@ rule make_masks:
         "<results>/logs/make_masks.log",
     benchmark:
         "<results>/benchmarks/make_masks.tsv"
-    priority: USUAL
+    priority: URGENT  # it finds masks that are missing
     conda:
         "../../envs/torch.yaml"
     threads: 1
