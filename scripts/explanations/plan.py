@@ -26,6 +26,7 @@ PAPERS_GROUPS = {  # what the paper's figures and claims compare, in the order o
 GROUPS = PAPERS_GROUPS | {  # what a network's explain names: any other method is a group by itself
     str(kind): (str(kind),) for kind in all_kinds() if str(kind) not in chain(*PAPERS_GROUPS.values())
 }
+LOCALISED = ("layers", "biases", "aggregates")  # what is held against masks, whatever a network is explained by
 VARIANTS = ("original", "zeroed", "decayed")
 
 
@@ -91,7 +92,8 @@ class Plan:
         self.own: Mapping[str, Mapping] = config.get("methods", {})  # methods with passes of their own
         self.usual, other = config["saliency"]["upsampling"], config["saliency"]["other_upsampling"]
         self.other = "" if other == self.usual else other  # empty: there is no other
-        self.localised = find_set(config["images"]["source"]).masks
+        images = config["images"]  # which say where objects are: their data set, masks or boxes beside them
+        self.localised = bool(find_set(images["source"]).masks or images.get("masks") or images.get("boxes"))
         self.explained = [name for name in self.networks if self.groups(name)]
         self.twins = [
             twins for twins in list_twins(config) if all(self.has(name, "layers", "aggregates") for name in twins)
@@ -108,6 +110,11 @@ class Plan:
     def own_methods(self, network: str) -> list[str]:
         """The methods with passes of their own that a network is explained by."""
         return [name for name in self.groups(network) if name in self.own]
+
+    def localised_methods(self, network: str) -> list[MethodName]:
+        """The kinds of methods whose maps are held against masks, but for those with passes of their own."""
+        others = (group for group in self.groups(network) if group not in (*LOCALISED, *self.own))
+        return methods_of(*LOCALISED, *others)
 
     def kind(self, name: str) -> MethodName:
         """A kind of method by its name, or a method with passes of its own; InputError if there is none."""

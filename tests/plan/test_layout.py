@@ -16,8 +16,8 @@ ORDER = [  # of packages and of modules beside them: each imports only what stan
     *("errors", "text", "progress", "run_messages", "provenance", "dependencies"),
     *("files", "flags", "command", "downloads"),
     *("configuration", "data"),
-    *("decomposition", "methods", "plan", "statistics", "networks", "removal", "explaining", "sanity"),
-    *("figures", "cost"),
+    *("decomposition", "methods", "plan", "statistics", "networks", "removal", "localisation"),
+    *("explaining", "sanity", "figures", "cost"),
 ]
 WITHOUT_TORCH = sorted(path.stem for path in SCRIPTS.glob("plot_*.py"))
 WITHOUT_TORCH += ["compare_methods", "summarise_removal", "report_findings", "make_manifest"]

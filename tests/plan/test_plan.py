@@ -278,6 +278,29 @@ def test_networks_to_take_that_are_none():
     assert refused(leave_out_networks, config) == "only.1 is x; allowed are a"
 
 
+@pytest.mark.parametrize(
+    ("images", "localised"),
+    [
+        ({"source": "digits"}, True),
+        ({"source": "folder"}, False),
+        ({"source": "folder", "masks": "a"}, True),
+        ({"source": "imagenet", "masks": "", "boxes": "a"}, True),
+        ({"source": "imagenet", "masks": "", "boxes": ""}, False),
+    ],
+)
+def test_maps_are_held_against_masks_where_there_are_some(images, localised):
+    config = configuration(a={"explain": ["layers"]}, b={}) | {"images": images}
+    assert ("localisation" in Plan(config).tables("a")) is localised and "localisation" not in Plan(config).tables("b")
+
+
+def test_all_methods_are_held_against_masks():
+    """The paper's whatever a network is explained by, first; then those that it is explained by beside them."""
+    config = configuration(a={"explain": ["layers", "mine"]}, b={"explain": ["layers", "signed"]}) | {"methods": OWN}
+    papers = methods_of("layers", "biases", "aggregates")
+    assert Plan(config).localised_methods("a") == papers
+    assert Plan(config).localised_methods("b") == [*papers, *methods_of("signed")]
+
+
 OWN = {"ig": {"source": "captum", "name": "IntegratedGradients"}, "mine": {"source": "file", "path": "mine.py"}}
 
 

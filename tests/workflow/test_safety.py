@@ -155,12 +155,16 @@ SAMPLE = {  # every key
     "linear": {**EMBEDDED["linear"], "source": "mnist", "folder": "a"},
 }
 METHOD = {"source": "file", "name": "a", "path": "a", "of": "a", "title": "a", "free": "a"}
-ALL_KEYS = {**SAMPLE, "only": ["vgg16"], "methods": {"mine": METHOD}}  # those too that a run of the sample can't have
+PLACES = {**SAMPLE["images"], "masks": "a", "boxes": "a"}
+# those too that a run of the sample can't have
+ALL_KEYS = {**SAMPLE, "only": ["vgg16"], "methods": {"mine": METHOD}, "images": PLACES}
 FREE = {  # where any text of one line is allowed
     *(
         "trained",
         "images.folder",
         "images.tuning",
+        "images.masks",
+        "images.boxes",
         "linear.folder",
         "methods.mine.path",
         "methods.mine.title",
@@ -311,7 +315,7 @@ def test_a_text_arrives_as_it_is(workflow, monkeypatch, text):
         Image.new("RGB", (4, 4)).save(workflow / text / split / "a/1.png")
     config = {**SAMPLE, "experiment": experiment}
     del config["pathvars"]
-    for name in (name for name in FREE if not name.startswith("methods.")):
+    for name in (name for name in FREE if not name.startswith(("methods.", "images.masks", "images.boxes"))):
         key = None if name.endswith("(key)") else name.rpartition(".")[2]
         way = [int(part) if part.isdecimal() else part for part in name.split(".")[:-1]]
         config = put(config, (*way, int(key) if key and key.isdecimal() else key), text)

@@ -108,7 +108,7 @@ rule example_maps:
         network="<results>/models/{network}/original.safetensors",
         manifest="<results>/manifest.csv",
         val=generated("val"),
-        masks="<results>/masks/val" if PLAN.localised else [],
+        masks=masks_folder() if PLAN.localised else [],
         shards=expand("<results>/attributions/{{network}}/original/{shard}.h5", shard=SHARDS),
         code=lambda wildcards: sources(
             "make_example_maps.py", *methods_of_examples(wildcards.examples, wildcards.network)

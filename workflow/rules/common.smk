@@ -17,8 +17,8 @@ from snakemake_interface_executor_plugins.settings import DeploymentMethod
 # the library's modules that need nothing but Python and what Snakemake brings along
 from explanations.errors import CONFIGURED, InputError
 from explanations.configuration import check_argument, check_config, check_folder
-from explanations.data.fingerprints import fingerprint
-from explanations.data.folders import holds_images
+from explanations.data.fingerprints import fingerprint, sum_states
+from explanations.data.folders import ImageFile, holds_images
 from explanations.data.sets import DOWNLOADED, GENERATED, GIVEN, PACKAGED, configured_set
 from explanations.files.locks import STEPS_LOCK, take_lock
 from explanations.dependencies import find_sources
@@ -102,8 +102,8 @@ def flag_of_builder(wildcards):
 
 def expand_folders(config):
     """Bring the folders that a configuration names to paths without ~, as a shell has it."""
-    for section, key in (("images", "folder"), ("images", "tuning"), ("linear", "folder")):
-        if key in config[section]:
+    for section, keys in {"images": ("folder", "tuning", "masks", "boxes"), "linear": ("folder",)}.items():
+        for key in config[section].keys() & set(keys):
             config[section][key] = os.path.expanduser(config[section][key])
 
 

@@ -1,4 +1,4 @@
-"""What rules take by the plan: images to begin and to tune with, shards, results of removal and tables of a network."""
+"""What rules take by the plan: images to begin and to tune with, masks, shards, results of removal and tables of a network."""
 
 
 def easier_images(wildcards):
@@ -50,7 +50,53 @@ def measured_layers(wildcards):
     return [f"--measured={layers}"] if wildcards.examples == "figP" else []
 
 
-LOCALISED = methods_of("layers", "biases", "aggregates")
+ENDINGS_OF_MASKS = {"masks": ".png", "boxes": ".xml"}
+
+
+def masks_folder():
+    """The folder of the masks of the images that are evaluated: the generated images', or one that is made of the user's."""
+    return f"<results>/masks/{DATA_SET.test if DATA_SET.masks else 'evaluated'}"
+
+
+def state_of_masks(key):
+    """What stands for the user's masks or boxes on disk, and changes if they do; nothing if there are none."""
+    folder = config["images"].get(key)
+    return lambda wildcards: sum_states(find_files(Path(folder), ENDINGS_OF_MASKS[key])) if folder else ""
+
+
+def find_files(folder, ending):
+    """The files of an ending in a folder and in all folders in it, in no order; none of a folder that isn't there."""
+    for path in filter(Path.is_file, folder.rglob(f"*{ending}")):
+        yield ImageFile(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns)
+
+
+def check_masks():
+    """Stop with one line unless one folder at most says where objects are, and holds masks, or ImageNet's boxes."""
+    images = config["images"]
+    given = {key: images[key] for key in ("masks", "boxes") if images.get(key)}
+    for key, folder in given.items():
+        said = f"configuration: images.{key} is {folder}"
+        if len(given) > 1:
+            raise WorkflowError(f"{said}, and images.boxes {given['boxes']}; allowed is one of both")
+        if DATA_SET.masks:
+            raise WorkflowError(f"{said}; images.source is {images['source']}, whose images have masks of their own")
+        if key == "boxes" and labels() != "imagenet":
+            raise WorkflowError(f"{said}; images' labels are {labels()}, and boxes are of ImageNet's classes")
+        ending = ENDINGS_OF_MASKS[key]
+        if next(find_files(Path(folder), ending), None) is None:
+            raise WorkflowError(f"{said}; allowed is a folder that holds {ending} files")
+
+
+check_masks()
+
+
+def maps_made(wildcards):
+    """The files of maps of all methods with passes of their own of a rule's network, as trained."""
+    return expand(
+        "<results>/maps/{{network}}/original/{own}-{shard}.h5",
+        own=PLAN.own_methods(wildcards.network),
+        shard=SHARDS,
+    )
 
 
 def measurements(variant, *groups):
