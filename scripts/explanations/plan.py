@@ -92,6 +92,7 @@ class Plan:
         self.own: Mapping[str, Mapping] = config.get("methods", {})  # methods with passes of their own
         self.usual, other = config["saliency"]["upsampling"], config["saliency"]["other_upsampling"]
         self.other = "" if other == self.usual else other  # empty: there is no other
+        self.curves = config["removal"].get("curves", False)
         images = config["images"]  # which say where objects are: their data set, masks or boxes beside them
         self.localised = bool(find_set(images["source"]).masks or images.get("masks") or images.get("boxes"))
         self.explained = [name for name in self.networks if self.groups(name)]
@@ -146,6 +147,18 @@ class Plan:
         if "signed" in groups and "decayed" in self.variants(network):
             yield Run(network, "decayed", self.usual, ("layers", "signed"))
 
+    def curves_run(self, network: str) -> Run | None:
+        """The run in which curves are measured, to the end of each scan; None if there is none.
+
+        That of the original's usual maps, if it is in both orders: areas take both.
+        """
+        return next((run for run in self.runs(network) if self.curves and run.compares_orders), None)
+
+    def curve_methods(self, network: str) -> list[MethodName]:
+        """The kinds of methods of which curves are measured: those by which that run removes pixels in both orders."""
+        run = self.curves_run(network)
+        return [kind for kind in run.methods if run.orders(kind) == ORDERS] if run else []
+
     def all_runs(self) -> list[Run]:
         """The runs of all networks."""
         return [run for network in self.networks for run in self.runs(network)]
@@ -183,6 +196,7 @@ class Plan:
             f"{run.folder}-{group}" for run in self.runs(network) for group in run.groups if group not in self.own
         ]
         tables += ["localisation"] if self.localised and self.groups(network) else []
+        tables += ["curves"] if self.curve_methods(network) else []
         return tables + self.comparisons(network)
 
     def is_compared(self, network: str) -> bool:

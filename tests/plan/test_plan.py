@@ -55,6 +55,19 @@ def test_the_papers_measurement():
     assert plan.comparisons("resnet50") == ["aggregates-original-bilinear", "decayed-bilinear"]
 
 
+def test_curves_are_of_maps_that_are_removed_in_both_orders():
+    """By the original's usual maps; not of signed ones, and of no network with `orders: [minus]`; none by default."""
+    config = copy.deepcopy(EMBEDDED)
+    assert not any(Plan(config).curve_methods(name) for name in config["networks"])
+    config["removal"]["curves"] = True
+    plan = Plan(config)
+    assert [name for name in config["networks"] if plan.curve_methods(name)] == list(PAPERS)
+    wanted = [*GROUPS["layers"], *GROUPS["aggregates"], *EMBEDDED["methods"]]
+    assert list(map(str, plan.curve_methods("resnet50"))) == wanted
+    assert plan.curves_run("resnet50").folder == "original-bilinear" and plan.curves_run("vit") is None
+    assert "curves" in plan.tables("vgg16") and "curves" not in plan.tables("vit")
+
+
 def test_the_most_salient_first_is_measured_where_it_is_shown_alone():
     """Figures S13 to S16 show it, of unsigned maps with the usual upsampling; S9 to S12 show e₋ alone."""
     plan = Plan(EMBEDDED)

@@ -138,6 +138,26 @@ def orders_measured(wildcards):
     return run.orders(PLAN.kind(wildcards.method)) if run else ORDERS
 
 
+REMOVAL = {key: value for key, value in config["removal"].items() if key != "curves"}  # which changes no result of it
+
+
+def curves_measured(wildcards):
+    """The files of curves of a rule's network."""
+    run = PLAN.curves_run(wildcards.network)
+    return expand(
+        "<results>/curves/{{network}}/{folder}/{method}-{shard}.h5",
+        folder=run.folder,
+        method=PLAN.curve_methods(wildcards.network),
+        shard=REMOVAL_SHARDS,
+    )
+
+
+def precision_of_curves(wildcards):
+    """The precision of curves' passes: removal's, or float32 where that is what is fastest on each machine."""
+    precision = config["removal"]["precision"]
+    return "float32" if precision == "auto" else precision
+
+
 def maps_measured(wildcards):
     """The files of maps of a rule's method, if it has passes of its own; others' are made where they are measured."""
     own = wildcards.method in PLAN.own

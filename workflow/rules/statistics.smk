@@ -1,6 +1,7 @@
 """Statistics: tidy CSV files, and the findings made from them.
 
 summarise_removal     removal by a group's methods -> statistics/<network>/<variant>-<upsampling>-<group>.csv
+summarise_curves      curves of a network -> statistics/<network>/curves.csv: areas by them
 compare_biases        layers, biases -> statistics/<network>/biases-<variant>-<upsampling>.csv
 compare_aggregates    layers, aggregates -> statistics/<network>/aggregates-<variant>-<upsampling>.csv
 compare_variants      decayed and original: layers, signed -> statistics/<network>/decayed-<upsampling>.csv
@@ -36,6 +37,37 @@ rule summarise_removal:
     shell:
         "python {input.code[0]:q}"
         " --measurements {input.measurements:q}"
+        " --output={output:q}"
+        " --resamples={params.resamples:q}"
+        " --seed={params.seed:q}"
+        " >{log:q} 2>&1"
+
+
+rule summarise_curves:
+    input:
+        curves=curves_measured,
+        code=sources("summarise_curves.py"),
+    output:
+        "<results>/statistics/{network}/curves.csv",
+    log:
+        "<results>/logs/summarise_curves/{network}.log",
+    benchmark:
+        "<results>/benchmarks/summarise_curves/{network}.tsv"
+    wildcard_constraints:
+        network="|".join(name for name in NETWORKS if PLAN.curve_methods(name)) or "$.",
+    priority: LATER
+    conda:
+        "../../envs/statistics.yaml"
+    threads: 1
+    resources:
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(20),
+    params:
+        resamples=lookup("statistics/resamples", within=config),
+        seed=lookup("seed", within=config),
+    shell:
+        "python {input.code[0]:q}"
+        " --curves {input.curves:q}"
         " --output={output:q}"
         " --resamples={params.resamples:q}"
         " --seed={params.seed:q}"

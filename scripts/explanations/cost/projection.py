@@ -30,9 +30,13 @@ BACKWARD = 2  # in forward passes
 UNCLEAR = 0.05  # of decisions in bfloat16: 3% of VGG-16 and ConvNeXt, 7% of ResNet-50 in the embedded experiment
 PER_IMAGE_BYTES = 16  # its number and label, in a shard and in removal's results
 RESULT_BYTES = 8  # of each e and each flip in removal's results
+POINT_BYTES = 4  # of a probability or a logit in a curve
 MAKE_NETWORKS = ("train", "fetch_network", "zero_biases", "decay_biases", "decay_trial")  # rules
 # and their sections
-BY_IMAGE = {"extract_attributions": "attributions", "make_maps": "attributions", "measure_removal": "removal"}
+BY_IMAGE = {
+    **{"extract_attributions": "attributions", "make_maps": "attributions"},
+    **{"measure_removal": "removal", "measure_curves": "removal"},
+}
 MAP_BYTES = 4  # of each pixel of a map that a method with passes of its own made
 # Where a scan ends, in shares of the grid, on average: in the embedded experiment; in the paper, by its e (figs 14, 15)
 MEASURED_SHARES = {"minus": 0.56, "plus": 0.25}
@@ -208,6 +212,20 @@ def removal_bytes(config: dict, facts: NetworkFacts, kind: str, orders: int = le
     return count_maps(facts, kind) * values * RESULT_BYTES + PER_IMAGE_BYTES
 
 
+def curve_bytes(config: dict, facts: NetworkFacts, kind: str) -> int:
+    """Bytes of an image's curves by a kind of method: two scores at each point, and where each scan flips."""
+    removal = config["removal"]
+    scans = count_maps(facts, kind) * (1 + removal["noise_maps"]) * len(ORDERS)
+    return scans * (2 * (removal["grid"] + 1) * POINT_BYTES + 2 * RESULT_BYTES) + PER_IMAGE_BYTES
+
+
+def count_curve_bytes(config: dict, facts: dict[str, NetworkFacts]) -> int:
+    """Bytes of all curves."""
+    evaluated, plan = config["images"]["classes"] * config["images"]["per_class"], Plan(config)
+    kinds = [(name, kind) for name in plan.explained for kind in plan.curve_methods(name)]
+    return evaluated * sum(curve_bytes(config, facts[name], str(kind)) for name, kind in kinds)
+
+
 def count_planned_bytes(config: dict, planned: Sequence[tuple[str, str | None, str | None, int]]) -> int:
     """Bytes that a run writes: of networks, shards and results of removal, which is nearly all.
 
@@ -224,11 +242,17 @@ def count_planned_bytes(config: dict, planned: Sequence[tuple[str, str | None, s
             total += count * facts[name].weights
         elif rule in BY_IMAGE:
             block = min(config[BY_IMAGE[rule]]["shard_size"], evaluated)
-            if rule == "make_maps":
-                total += count * block * MAP_BYTES * facts[name].size ** 2
-            else:
-                total += count * block * (removal_bytes(config, facts[name], kind) if kind else facts[name].shard)
+            total += count * block * result_bytes(config, facts[name], rule, kind)
     return total
+
+
+def result_bytes(config: dict, facts: NetworkFacts, rule: str, kind: str | None) -> int:
+    """Bytes of an image's results by a rule of BY_IMAGE, and by a kind of method if it has one."""
+    if rule == "make_maps":
+        return MAP_BYTES * facts.size**2
+    if kind is None:
+        return facts.shard
+    return (curve_bytes if rule == "measure_curves" else removal_bytes)(config, facts, kind)
 
 
 def removed_share(signal: float) -> float:
@@ -260,6 +284,7 @@ def list_steps(
 
     `taken` are networks, with their variants, that were trained before.
     Removal in a fast precision computes again in float32 what is not clear, UNCLEAR of the passes, and one in SAMPLED.
+    Curves go on to the end of the grid.
     """
     evaluated = config["images"]["classes"] * config["images"]["per_class"]
     test = count_test_images(config)
@@ -311,4 +336,11 @@ def list_steps(
         if precision != "float32":
             checked = passes * (UNCLEAR + 1 / SAMPLED)
             steps.append(Step("re-checks", run.network, 0, checked, network.folded))
+    for name in plan.explained:
+        if kinds := plan.curve_methods(name):
+            maps = sum(count_maps(facts[name], kind) for kind in kinds) * (1 + config["removal"]["noise_maps"])
+            # the image itself, with which all scans begin, once in each job
+            passes = evaluated * (maps * len(ORDERS) * config["removal"]["grid"] + len(kinds))
+            precision = "float32" if asked == AUTO else asked
+            steps.append(Step("curves", name, evaluated * len(kinds), passes, facts[name].folded, precision))
     return steps
