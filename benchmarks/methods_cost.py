@@ -3,8 +3,8 @@
 Prints, and writes as CSV, seconds of CPU time per image of each method of Captum and pytorch-grad-cam, called by itself
 on a shipped network, and this workflow's as a ratio to it, in turns within one run. Both get the same
 images in the same batches, one by one where the method is made image by image; a network whose weights need no
-gradient; and of methods that claim completeness Captum also says by how much they miss it, as this workflow does.
-Runs in the environment of `make bench`, which has both libraries.
+gradient; attributions are summed over channels; and of methods that claim completeness Captum also says by how much
+they miss it, as this workflow does. Runs in the environment of `make bench`, which has both libraries.
 """
 
 import argparse
@@ -35,12 +35,13 @@ LAYERS = {  # what a user of pytorch-grad-cam names: the last of each size of ma
     "vgg16": ("features.3", "features.8", "features.15", "features.22", "features.29"),
     "resnet50": ("relu", "layer1.2", "layer2.3", "layer3.5", "layer4.2"),
 }
-FEWER = {"n_samples": 50, "stride": 8}  # of the slowest methods, so that all take minutes
+FEWER = {"n_steps": 10, "n_samples": 20, "stride": 8, "patch": 16}  # of the slowest methods, so that all take minutes
+ENOUGH, MOST = 1.5, 15  # seconds that a method's turns take together, if so many turns suffice for it
 
 
 def main(networks: Sequence[str], images: int, repeats: int, output: Path | None) -> None:
     torch.set_num_threads(1)
-    print(f"batches of {images} images, one thread; medians of {repeats} turns")
+    print(f"batches of {images} images, one thread; medians of {repeats} to {MOST} turns")
     rows = [("source", "method", "network", "library", "ratio")]
     for name in networks:
         network, description = load_network(NETWORKS / name / "original.safetensors")
@@ -95,7 +96,8 @@ def ask_captum(settings: Mapping, name: str, network: nn.Module, size: tuple[int
 
     def call(images: Tensor, targets: Tensor) -> object:
         given = captum.arguments(method, settings, images, size)
-        return library.attribute(images, target=targets, **given, **further)
+        found = library.attribute(images, target=targets, **given, **further)
+        return captum.reduce_channels(found[0] if isinstance(found, tuple) else found, "magnitude_of_sum")
 
     return call
 
@@ -117,14 +119,15 @@ def ask_gradcam(settings: Mapping, name: str, network: nn.Module, size: tuple[in
 
 
 def measure(calls: Sequence[Callable[[], object]], repeats: int) -> tuple[list[float], ...]:
-    """Seconds of CPU time of each call, taken in turns so that all see the same machine."""
+    """Seconds of CPU time of each call, in turns so that all see the same machine, and in more if calls are quick."""
     times: tuple[list[float], ...] = tuple([] for _ in calls)
-    for turn in range(repeats + 1):
+    for call in calls:  # warms up
+        call()
+    while len(times[0]) < repeats or (len(times[0]) < MOST and sum(map(sum, times)) < ENOUGH):
         for call, taken in zip(calls, times, strict=True):
             start = time.process_time()
             call()
-            if turn:  # the first warms up
-                taken.append(time.process_time() - start)
+            taken.append(time.process_time() - start)
     return times
 
 
@@ -132,6 +135,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=["vgg16"], choices=LAYERS)
     parser.add_argument("--images", type=int, default=4, help="in a batch")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=3, help="at least so many turns")
     parser.add_argument("--output", type=Path, help="CSV to write: docs/methods_cost.csv, which pages show")
     main(**vars(parser.parse_args()))
