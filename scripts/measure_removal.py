@@ -9,7 +9,6 @@ Out: an HDF5 file of (image × method) arrays: e_minus, e_plus and, with noise m
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +33,7 @@ from explanations.networks.devices import use_device
 from explanations.networks.files import load_network, preprocess
 from explanations.progress import ProgressBar
 from explanations.removal.measuring import check_whole_images, make_scans, measure
-from explanations.removal.orders import noise_partners, removed_counts, tie_orders
+from explanations.removal.orders import noise_partners, tie_orders
 from explanations.removal.scans import Flip
 from explanations.removal.settings import Computing, RemovalSettings
 
@@ -58,7 +57,7 @@ def main(
     check_orders(orders)
     check_range("removal.shard_size", shard_size, low=1)
     kind = MethodName(method) if maps else parse_kind(method)
-    grid, noise_maps, batch = removal.grid, removal.noise_maps, computing.batch
+    noise_maps, batch = removal.noise_maps, computing.batch
     device = use_device(computing.device, computing.threads)
     rows = read_manifest(manifest)
     if len(rows) == 1:
@@ -70,7 +69,8 @@ def main(
     block = choose_block(rows, shard, shard_size, manifest)
     classifier, description = load_network(network)
     check_labels(rows, len(description.classes), manifest)
-    removed_counts(description.size**2, grid)  # refuses a grid of more steps than pixels before any work
+    # refuses a grid that has a step without a pixel, before any work
+    lengths = [len(removal.removed_counts(description.size**2, order)) - 1 for order in orders]
     decide = decide_in(computing.precision, classifier, device, description.shape)
     loaded = load_images([row.picture(images, manifest) for row in block], description.framing, computing.threads)
     inputs = preprocess(torch.from_numpy(loaded), description).to(device)
@@ -90,13 +90,13 @@ def main(
 
             def advance(flip: Flip) -> None:
                 nonlocal passes
-                passes += grid if flip.step == NEVER else flip.step
+                passes += lengths[flip.key[-1]] if flip.step == NEVER else flip.step
                 bar.advance(1, describe_speed(passes / bar.elapsed(), count / len(block), bar.done + 1, decide))
 
             measured = measure(decide, inputs, targets, scans, shape, paths, removal, batch, advance, orders)
         if summary := decide.summary():
             print(summary)
-        settings = {**reader.identity, "upsampling": upsampling, "method": method, "layers": layers, **asdict(removal)}
+        settings = {**reader.identity, "upsampling": upsampling, "method": method, "layers": layers, **removal.record()}
         settings["orders"] = list(orders)
     arrays = {"image": np.array(chosen), "label": np.array([row.label for row in block]), **measured}
     write_measurements(output, list(map(str, methods)), arrays, settings)

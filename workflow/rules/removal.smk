@@ -32,6 +32,7 @@ rule measure_removal:
         layers=lookup("networks/{network}/layers", within=config, default="all"),
         orders=orders_measured,
         removal=lookup("removal", within=config),
+        grid_plus=lookup("removal/grid_plus", within=config, default=[]),
         seed=lookup("seed", within=config),
         device=lookup("device", within=config),
     shell:
@@ -49,6 +50,7 @@ rule measure_removal:
         " --shard={wildcards.shard:q}"
         " --shard-size={params.removal[shard_size]:q}"
         " --grid={params.removal[grid]:q}"
+        " --grid-plus {params.grid_plus:q}"
         " --noise-maps={params.removal[noise_maps]:q}"
         " --fill={params.removal[fill]:q}"
         " --ties={params.removal[ties]:q}"
