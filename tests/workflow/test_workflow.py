@@ -256,6 +256,13 @@ def test_shards_follow_the_configuration(fresh):
         ({"removal": {"gird": 9}}, "configuration: removal.gird is not a known key; allowed are shard_size, grid, "),
         ({"removal": {"grid": 1}}, "configuration: removal.grid is 1; allowed is a whole number of at least 2"),
         ({"removal": {"grid": "many"}}, "configuration: removal.grid is 'many'; allowed is a whole number"),
+        ({"removal": {"grid_plus": [0, 1]}}, "removal.grid_plus.0 is 0; allowed is a number above 0 and at most 1"),
+        ({"removal": {"grid_plus": [0.2, 0.1, 1]}}, "removal.grid_plus.1 is 0.1; allowed is more than 0.2, before it"),
+        ({"removal": {"grid_plus": [0.1, 0.5]}}, "removal.grid_plus ends at 0.5; allowed is an end at 1, with all"),
+        (
+            {"removal": {"grid_plus": [0.0001, 0.00011, 1]}},
+            "configuration: removal.grid_plus.1 is 0.00011, 1 of the 9216 pixels of an image, as many as the step",
+        ),
         ({"removal": {"ties": "first"}}, "configuration: removal.ties is 'first'; allowed is random or raster"),
         ({"saliency": {"upsampling": "linear"}}, "saliency.upsampling is 'linear'; allowed is bilinear, nearest or"),
         (
