@@ -92,7 +92,7 @@ class Plan:
         self.own: Mapping[str, Mapping] = config.get("methods", {})  # methods with passes of their own
         self.usual, other = config["saliency"]["upsampling"], config["saliency"]["other_upsampling"]
         self.other = "" if other == self.usual else other  # empty: there is no other
-        self.curves = config["removal"].get("curves", False)
+        self.curves = config.get("removal", {}).get("curves", False)
         images = config["images"]  # which say where objects are: their data set, masks or boxes beside them
         self.localised = bool(find_set(images["source"]).masks or images.get("masks") or images.get("boxes"))
         self.explained = [name for name in self.networks if self.groups(name)]
