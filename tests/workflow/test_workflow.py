@@ -114,18 +114,6 @@ def test_curves_are_made_where_they_are_switched_on_alone(fresh):
     assert jobs["measure_curves"] == 2 * (8 + 3) and jobs["summarise_curves"] == 2 and "measure_removal" not in jobs
 
 
-def test_removal_does_not_depend_on_whether_there_are_curves(fresh):
-    """Else the switch would measure all removal again."""
-    plans = []
-    for said in ("false", "true"):
-        extra = fresh / "curves.yaml"
-        extra.write_text(f"removal: {{curves: {said}}}")
-        options = ("--dry-run", "--printshellcmds", "removal", "--configfile", str(extra))
-        plans.append(re.findall(r"^python .*measure_removal.*$", snakemake(fresh, *options).stdout, re.MULTILINE))
-    assert plans[0] == plans[1] and len(plans[0]) > 50
-    assert "removal=REMOVAL," in (fresh / "workflow/rules/removal.smk").read_text()
-
-
 def test_fig1_needs_its_classifier_alone(fresh):
     assert planned_jobs(fresh, "fig1") == {"linear_classifier": 1, "draw_fig1": 1}
 
