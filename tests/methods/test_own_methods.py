@@ -1,7 +1,7 @@
 """Methods with passes of their own: each against its library on one image, or a slow version; batches and shards."""
 
 import copy
-from importlib.util import find_spec
+import importlib.util
 
 import h5py
 import numpy as np
@@ -428,9 +428,15 @@ def test_names_of_ones_own():
 def test_sources_are_listed():
     for name, entry in SOURCES.items():
         assert (ROOT / "scripts" / source_module(name)).is_file()
-        if not entry.extra or find_spec(entry.extra):
+        if not entry.extra or importlib.util.find_spec(entry.extra):
             assert callable(load_source(name).prepare)
     assert refused(load_source, "mine").startswith("source is mine; allowed are captum, ")
+
+
+def test_a_library_that_is_absent_is_named(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    said = "source is gradcam; its library, pytorch_grad_cam, is not installed: make extras"
+    assert refused(load_source, "gradcam") == said
 
 
 def test_all_maps_of_a_batch_have_its_size():
