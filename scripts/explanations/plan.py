@@ -117,6 +117,10 @@ class Plan:
         others = (group for group in self.groups(network) if group not in (*LOCALISED, *self.own))
         return methods_of(*LOCALISED, *others)
 
+    def averaged(self, name: str) -> str:
+        """The method that one with passes of its own is the mean of; empty if it is no mean."""
+        return self.own[name]["of"] if is_mean(self.own[name]) else ""
+
     def kind(self, name: str) -> MethodName:
         """A kind of method by its name, or a method with passes of its own; InputError if there is none."""
         return MethodName(name) if name in self.own else parse_kind(name)
@@ -276,8 +280,8 @@ def check_averaged(plan: Plan, network: str) -> None:
     """InputError, naming the key, for a mean of a method that the network isn't explained by."""
     measured = methods_of(*plan.groups(network))
     for name in plan.own_methods(network):
-        of = plan.own[name].get("of") if is_mean(plan.own[name]) else None
-        if of is not None and (MethodName(of) if of in plan.own else parse_method(of).all_layers) not in measured:
+        of = plan.averaged(name)
+        if of and (MethodName(of) if of in plan.own else parse_method(of).all_layers) not in measured:
             said = f"networks.{network}.explain has {name}, the mean of {of}"
             raise InputError(f"{said}, by which the network isn't explained; allowed is a mean beside its method")
 

@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+import yaml
 from captum import attr
 from conftest import HERE, refused, remove
 from PIL import Image
@@ -397,10 +398,10 @@ def test_settings_that_are_wrong_name_their_key(world, tmp_path):
             {"source": "captum", "name": "Lime", "segments": "cells"},
             "segments is cells; allowed are superpixels, squares",
         ),
-        ({"source": "captum", "name": "Lime", "patch": 4}, "patch is of squares; segments is superpixels"),
+        ({"source": "captum", "name": "Lime", "patch": 4}, "patch is 4; allowed with segments: squares alone"),
         (
             {"source": "captum", "name": "KernelShap", "segments": "squares", "n_segments": 9},
-            "n_segments is of superpixels; segments is squares",
+            "n_segments is 9; allowed with segments: superpixels alone",
         ),
         (
             {"source": "captum", "name": "FeatureAblation", "segments": "squares"},
@@ -426,6 +427,9 @@ def test_names_of_ones_own():
 
 
 def test_sources_are_listed():
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+    keys = schema["properties"]["methods"]["additionalProperties"]["properties"]
+    assert set(keys["source"]["enum"]) == SOURCES.keys()
     for name, entry in SOURCES.items():
         assert (ROOT / "scripts" / source_module(name)).is_file()
         if not entry.extra or importlib.util.find_spec(entry.extra):

@@ -358,7 +358,8 @@ def with_methods(explain: object, **methods: dict) -> dict:
 def test_means_beside_their_methods(of):
     config = with_methods(["layers", "aggregates", "ig", "mean"], mean={"source": "mean", "of": of})
     check_plan(config)
-    assert Plan(config).own_methods("a") == ["ig", "mean"]
+    plan = Plan(config)
+    assert plan.own_methods("a") == ["ig", "mean"] and plan.averaged("mean") == of and not plan.averaged("ig")
 
 
 @pytest.mark.parametrize(
@@ -397,6 +398,12 @@ def test_means_beside_their_methods(of):
 )
 def test_means_that_can_not_be(explain, methods, message):
     assert refused(check_plan, with_methods(explain, **methods)).startswith(message)
+
+
+def test_a_setting_of_a_file_of_ones_own_may_have_that_name():
+    config = with_methods(["layers", "mine"], mine={**OWN["mine"], "of": "nothing"})
+    check_plan(config)
+    assert Plan(config).averaged("mine") == ""
 
 
 def test_a_mean_that_no_network_is_explained_by_needs_no_method():

@@ -216,7 +216,7 @@ def complete_settings(method: Mapping) -> dict:
         raise InputError(f"stride is {complete['stride']}; allowed is at most window, {complete['window']}")
     for key, segments in SIZES.items():
         if key in given and "segments" in defaults and complete["segments"] != segments:
-            raise InputError(f"{key} is of {segments}; segments is {complete['segments']}")
+            raise InputError(f"{key} is {given[key]}; allowed with segments: {segments} alone")
     return complete
 
 
