@@ -20,7 +20,7 @@ from explanations.files.made_maps import write_maps
 from explanations.files.manifests import check_labels, choose_block, read_manifest
 from explanations.files.shards import ShardReader
 from explanations.methods.sources.base import NotApplicableError, Untouched, make_maps
-from explanations.methods.sources.registry import complete_settings, load_source
+from explanations.methods.sources.registry import SOURCES, complete_settings, load_source
 from explanations.networks.devices import place_network, use_device
 from explanations.networks.files import load_network, preprocess
 from explanations.progress import ProgressBar
@@ -60,11 +60,13 @@ def main(
         identity, targets = reader.identity, reader.read("target", chosen)
     loaded = load_images([row.picture(images, manifest) for row in block], description.framing, threads)
     inputs = preprocess(torch.from_numpy(loaded), description).to(device)
+    pixels = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 1, 1)
+    bounds = {"bounds": preprocess(pixels, description).to(device)} if SOURCES[settings["source"]].bounded else {}
     explained, reason = torch.from_numpy(targets).to(device), ""
     gaps = np.zeros(0, np.float32)
     made, untouched, start = np.zeros((0, description.size, description.size), np.float32), Untouched(classifier), None
     try:
-        prepared = source.prepare(complete, classifier, (description.size,) * 2, [row.path for row in rows])
+        prepared = source.prepare(complete, classifier, (description.size,) * 2, [row.path for row in rows], **bounds)
         start = time.perf_counter()
         parts = []
         with ProgressBar(f"{identity['network']} {identity['variant']} {method}", len(block), "image") as bar:

@@ -38,13 +38,15 @@ class Entry:
     """The methods of a source by their names; by none, if it has one alone.
 
     `path`: whether they take the path of a file or folder. `free`: whether they take settings of any name. `extra`: the
-    module of a library that users install themselves, by `make extras`.
+    module of a library that users install themselves, by `make extras`. `bounded`: whether they are told the lowest and
+    highest values that pixels have in the network's input space.
     """
 
     names: Mapping[str, Known]
     path: bool = False
     free: bool = False
     extra: str = ""
+    bounded: bool = False
 
 
 def gradient(times: Callable[[Mapping], int] = lambda settings: 1, needs: str = "", **settings: object) -> Known:
@@ -93,11 +95,38 @@ CAPTUM = {
     "KernelShap": sampled(lambda given, size: given["n_samples"], n_samples=200, patch=8),
     "Lime": sampled(lambda given, size: given["n_samples"], n_samples=200, patch=8),
 }
+TOKENS = "attention of all tokens to all"
+ATTENTION = {name: Known({}, lambda settings, size: 1, needs=TOKENS) for name in ("rollout", "raw")}
+
+
+def rule(needs: str = "operations that zennit has rules for", **settings: float) -> Known:
+    """LRP by a composite of zennit."""
+    return Known({**settings, "channels": ""}, lambda given, size: 1, True, needs)
+
+
+ZENNIT = {
+    "Epsilon": rule(epsilon=1e-6),
+    "Gamma": rule(gamma=0.25, epsilon=1e-6),
+    "ZPlus": rule(),
+    "AlphaBeta": rule(beta=1.0),
+    "EpsilonPlus": rule(epsilon=1e-6),
+    "EpsilonPlusFlat": rule(epsilon=1e-6),
+    "EpsilonGammaBox": rule(epsilon=1e-6, gamma=0.25),
+    "EpsilonAlpha2Beta1": rule(epsilon=1e-6),
+    "EpsilonAlpha2Beta1Flat": rule(epsilon=1e-6),
+}
+LXT = {
+    name: rule("attention, operations that LXT has rules for", epsilon=1e-6, linear_gamma=0.05, conv_gamma=0.25)
+    for name in ("AttnLRP", "CPLRP")
+}
 RISE = Known({"masks": 500, "cells": 7, "kept": 0.5}, lambda given, size: given["masks"])
 SOURCES = {
     "captum": Entry(CAPTUM),
     "controls": Entry({"random": Known(), "sobel": Known(), "gaussian": Known({"sigma": 0.25}), "norm": Known()}),
     "rise": Entry({"": RISE}),
+    "attention": Entry(ATTENTION),
+    "zennit": Entry(ZENNIT, extra="zennit", bounded=True),
+    "lxt": Entry(LXT, extra="lxt"),
     "file": Entry({"": Known()}, path=True, free=True),
     "maps": Entry({"": Known()}, path=True),
 }
