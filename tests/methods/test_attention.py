@@ -125,7 +125,11 @@ def test_tokens_that_are_read_are_found(by_class_token):
     ("build_one", "size", "reason"),
     [
         (lambda: build("resnet50"), SIZE, "the network has no attention"),
-        (lambda: SwinTransformer([2, 2], 8, [1, 1], [2, 2], [4, 4], num_classes=10), SIZE, "is within windows of tokens"),
+        (
+            lambda: SwinTransformer([2, 2], 8, [1, 1], [2, 2], [4, 4], num_classes=10),
+            SIZE,
+            "is within windows of tokens",
+        ),
         (
             lambda: timm.create_model(
                 "swin_tiny_patch4_window7_224", depths=(2, 2), embed_dim=8, img_size=56, num_heads=(2, 2)

@@ -1,11 +1,11 @@
 """AttnLRP by LXT's rules: against the paper's formulas written out, on one transformer block; what it doesn't lose."""
 
-import copy
 
 import pytest
 import torch
 from small import CLASSES, SIZE, Tokens, build, inputs, module_biases, randomise_vectors
 from torch.nn import functional as F
+from torchvision.models.swin_transformer import SwinTransformer
 
 from explanations.methods.sources.base import NotApplicableError, Untouched, make_maps
 from explanations.methods.sources.registry import LXT, complete_settings, count_passes
@@ -88,7 +88,12 @@ def literal(network, image, target, through_softmax):
                     r_joint[j, 8 + d] += part / (2 if through_softmax else 1)
         if not through_softmax:
             continue
-        r_a = torch.stack([(a[i, :, None] * v[:, head] * r_mixed[i, head] / mixed[i, head]).sum(-1) for i in range(count)]) / 2
+        r_a = (
+            torch.stack(
+                [(a[i, :, None] * v[:, head] * r_mixed[i, head] / mixed[i, head]).sum(-1) for i in range(count)]
+            )
+            / 2
+        )
         r_s = s * (r_a - a * r_a.sum(-1, keepdim=True))
         raw = q[:, head] @ k[:, head].T
         for i in range(count):
@@ -114,7 +119,7 @@ def test_maps_are_the_papers(name, by_class_token):
     before.check()
     for image, target, found in zip(batch(), TARGETS, made, strict=True):
         wanted = literal(network, image, int(target), name == "AttnLRP").sum(0).abs().float()
-        assert torch.allclose(found, wanted, rtol=1e-2, atol=2e-3 * float(wanted.max()))
+        assert torch.allclose(found, wanted, rtol=1e-3, atol=1e-4 * float(wanted.max()))
         assert float(wanted.std()) > 0
 
 
@@ -165,7 +170,10 @@ def test_maps_of_the_embedded_transformer_do_not_depend_on_the_batch(name):
     [
         (lambda: build("resnet50"), "the network has no attention"),
         (lambda: build("convnext"), "the network has no attention"),
-        (lambda: timm.create_model("vit_tiny_patch16_224", depth=1, img_size=32, norm_layer=timm.layers.GroupNorm1), ""),
+        (
+            lambda: SwinTransformer([2, 2], 8, [1, 1], [2, 2], [4, 4], num_classes=CLASSES),
+            "LXT has no rule for features.1.0.attn.shifted_window_attention",
+        ),
     ],
 )
 def test_networks_that_it_can_not_explain(network, reason):

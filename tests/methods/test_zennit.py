@@ -158,7 +158,7 @@ def test_functions_have_the_rules_of_their_modules():
 
 
 def test_order_of_calls_counts_not_of_modules():
-    """One ReLU for all, a branch, and modules that are registered in another order: the first layer is the first called."""
+    """One ReLU for all, a branch, and modules that are registered in another order: the first is the first called."""
     network = randomise_vectors(Disordered())
     prepared = ready(network, "Epsilon", epsilon=1e-9)
     x, target = images(1).requires_grad_(), 1

@@ -29,7 +29,9 @@ from explanations.decomposition.operations import (
     flows,
     is_activation,
     is_parameter,
+    is_tensor,
     leaf_module,
+    shape_of,
 )
 from explanations.decomposition.rewriting import relu6_, write_out_of_place
 from explanations.decomposition.tracing import describe_operation
@@ -69,6 +71,8 @@ def untangle(network: nn.Module, size: tuple[int, int]) -> fx.GraphModule:
     except InputError as error:
         raise NotApplicableError(str(error)) from None
     write_out_of_place(module)
+    with torch.no_grad():
+        _Noting(module).run(example)
     for index, node in enumerate(module.graph.nodes):
         if node.target is relu6_:
             node.target = F.relu6
@@ -155,7 +159,37 @@ def kind_of(module: fx.GraphModule, node: fx.Node) -> str:
         return "product" if PRODUCTS.includes(module, node) else ""
     affine = (SUMS | SIGNS | AVERAGES | ELEMENTWISE_PRODUCTS | QUOTIENTS | Kind(BATCH_NORMS)).includes(module, node)
     divides = QUOTIENTS.includes(module, node) and not flows(node.args[0])
-    return "affine" if affine and flowing and not divides else ""
+    if affine and flowing and not divides:
+        return "affine"
+    return "passing" if leaf is None and moves(node) else ""
+
+
+def moves(node: fx.Node) -> bool:
+    """Whether a function or method of one computed value alone only moves what is in it: it is tried on numbers."""
+    sources = [source for source in node.all_input_nodes if "no tensor" not in source.meta]
+    if len(sources) != 1 or not is_tensor(node) or shape_of(node).numel() != shape_of(sources[0]).numel():
+        return False
+    numbers = torch.arange(shape_of(node).numel(), dtype=torch.float32)
+
+    def call(values: Tensor) -> Tensor:
+        known = values.view(shape_of(sources[0]))
+        args, kwargs = fx.map_arg((node.args, node.kwargs), lambda source: source.meta.get("no tensor", known))
+        function = getattr(known, node.target) if node.op == "call_method" else node.target
+        return function(*(args[1:] if node.op == "call_method" else args), **kwargs).flatten()
+
+    moved = call(numbers)
+    return torch.equal(moved.sort().values, numbers) and torch.equal(call(-numbers), -moved)
+
+
+class _Noting(fx.Interpreter):
+    """Runs a graph and notes in each node's meta what it gives if that is no tensor: a size, None."""
+
+    def run_node(self, node: fx.Node) -> object:
+        """Compute a node's value."""
+        value = super().run_node(node)
+        if "tensor_meta" not in node.meta and not isinstance(value, Tensor):
+            node.meta["no tensor"] = value
+        return value
 
 
 def no_rule(library: str, node: fx.Node, kind: str) -> NotApplicableError:
