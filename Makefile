@@ -9,7 +9,7 @@ OUTPUT ?= explained
 SEEDS ?= 1 2 3 4
 CHECKS ?= scale or conda or faults or slurm
 
-.PHONY: help setup extras photographs explain reproduce seeds networks test check bench costs pages lint format lock clean
+.PHONY: help setup extras photographs explain reproduce seeds networks test check bench costs applies pages lint format lock clean
 
 help: ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -70,13 +70,18 @@ test: $(READY) ## pass the tests
 check: $(READY) ## pass the slow tests: whole networks, conda environments, faults, a Slurm cluster where Slurm is installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n 2 --dist loadfile --durations 25 -m "$(CHECKS)" || test $$? -eq 5 # none
 
-bench: $(BENCH)/.ready ## time extraction and removal against plain passes, Captum, Quantus and pytorch-grad-cam, and the reading of images
+bench: $(BENCH)/.ready ## time extraction, removal and methods against plain passes, Captum, Quantus and pytorch-grad-cam, and the reading of images
 	MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648 $(BENCH)/bin/python -W ignore benchmarks/extraction_cost.py --output docs/extraction_cost.csv
 	$(BENCH)/bin/python -W ignore benchmarks/removal.py --output docs/removal_cost.csv
+	$(BENCH)/bin/python -W ignore benchmarks/methods_cost.py --output docs/methods_cost.csv
 	$(BENCH)/bin/python -W ignore benchmarks/reading.py
 
 costs: $(READY) ## bring the tables of docs/cost.md up to date
 	PATH="$(CURDIR)/$(BIN):$$PATH" python docs/write_cost.py
+
+applies: $(READY) ## try all methods on all networks of the embedded experiment, for the README's table; `make extras` before
+	$(BIN)/python -W ignore docs/gather_applies.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" python docs/write_pages.py --facts-as-they-are
 
 pages: $(READY) ## bring what the README and docs/ state of a run, and the gallery, up to the runs that `make reproduce` and `make photographs` made
 	PATH="$(CURDIR)/$(BIN):$$PATH" python docs/write_pages.py --results=results/$(EXPERIMENT)

@@ -15,7 +15,11 @@ from explanations.statistics.verdicts import ALPHA, describe_p
 COUNTS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 PAPERS = "decomposition"  # the source of methods that read it
-NAMED = {"rise": "RISE", "file": "your function", "maps": "your maps"}  # methods of sources with one alone
+EACH = {"": "", "channel": " a channel", "stage": " a size of maps"}  # what a method takes passes for each of
+NAMED = {  # methods of sources with one alone
+    **{"fullgrad": "FullGrad", "cam": "CAM", "mean": "the mean map", "rise": "RISE"},
+    **{"file": "your function", "maps": "your maps"},
+}
 
 MARKS = {"supported": "+", "undecided": "?", "not supported": "−"}  # of verdicts, in a table of many
 
@@ -252,17 +256,56 @@ def list_ranks(rows: list[dict]) -> list[tuple[int, str]]:
     return [(place, row["title"]) for place, row in ranked if row["source"] != PAPERS or row["title"] == "Gradient"]
 
 
-def list_own_methods() -> list[tuple[str, ...]]:
-    """The methods with passes of their own: name, source, settings with their defaults, needs, passes at 224 pixels."""
+def list_own_methods(applies: list[dict]) -> list[dict[str, str]]:
+    """The methods with passes of their own, each by what the tables of methods say of it.
+
+    `applies`: the rows of docs/applies.csv, which networks each method explains.
+    """
     rows = []
     for source, entry in SOURCES.items():
         for name, known in entry.names.items():
             settings = ", ".join(f"{key}: {value}" for key, value in known.settings.items() if value != "")
-            settings = settings or ("path" if entry.path else "")
-            asked = {"source": source} | ({"name": name} if name else {}) | ({"path": "x"} if entry.path else {})
-            passes = "its own" if entry.free else f"{count_passes(asked, 224):,}"
-            rows.append((name or NAMED[source], f"`{source}`", settings, known.needs or "", passes))
+            settings = ", ".join([*entry.taken, *filter(None, [settings])])
+            asked = {"source": source} | ({"name": name} if name else {}) | dict.fromkeys(entry.taken, "x")
+            tried = [row for row in applies if (row["source"], row["method"]) == (source, name)]
+            row = {"name": name or NAMED[source], "source": f"`{source}`", "needs": known.needs}
+            row |= {"settings": settings, "explains": describe_networks(tried)}
+            passes = "its own" if entry.free else f"{count_passes(asked, 224):,}{EACH[known.each]}"
+            rows.append(row | {"passes": passes})
     return rows
+
+
+def group_methods(methods: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Methods of one source that need the same, and explain the same networks, as one row, in order."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for method in methods:
+        key = (method["source"], method["needs"], method["explains"])
+        groups.setdefault(key, []).append(f"{method['name']} ({method['passes']})")
+    return [
+        {"source": source, "methods": ", ".join(names), "needs": needs, "explains": explains}
+        for (source, needs, explains), names in groups.items()
+    ]
+
+
+def describe_networks(tried: list[dict]) -> str:
+    """The networks that a method explains, of those that it was tried on; or the others, if these are fewer."""
+    explained = [row["network"] for row in tried if not row["reason"]]
+    others = [row["network"] for row in tried if row["reason"]]
+    if not others:
+        return f"all {len(tried)}" if tried else ""
+    return ", ".join(explained) or "none" if len(explained) <= len(others) else f"all but {', '.join(others)}"
+
+
+def compare_with_libraries(rows: list[dict[str, str]]) -> list[tuple[str, ...]]:
+    """A line of each method that was timed: source, name, and of each network the library's ms, and ours as a ratio."""
+    networks = list(dict.fromkeys(row["network"] for row in rows))
+    table = {(row["source"], row["method"]): [""] * 2 * len(networks) for row in rows}
+    for row in rows:
+        place = 2 * networks.index(row["network"])
+        said = (f"{1000 * float(row['library']):,.1f}", row["ratio"])
+        table[row["source"], row["method"]][place : place + 2] = said
+    header = ("method", "source", *(text for name in networks for text in (f"{name_network(name)}, ms alone", "ours")))
+    return [header, *((method, f"`{source}`", *said) for (source, method), said in table.items())]
 
 
 def list_papers_methods() -> list[tuple[str, str]]:
@@ -278,7 +321,7 @@ FILTERS = {
 FUNCTIONS = (
     *(find_extent, choose_networks, tally, mirror, find_row, rank, name_method, name_group),
     *(papers_findings, other_findings, find_claim, quote_claim, cross_networks, count_verdicts),
-    *(spread_over_seeds, count_held, list_own_methods, list_papers_methods),
-    *(count_alike, list_ranks),
+    *(spread_over_seeds, count_held, list_own_methods, group_methods, list_papers_methods),
+    *(count_alike, list_ranks, compare_with_libraries),
     *(list_figures, list_trials),
 )

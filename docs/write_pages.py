@@ -30,9 +30,9 @@ ROOT = Path(__file__).parent.parent
 PHOTOGRAPHS = ROOT / "docs/photographs.json"
 FACTS, TEMPLATES, GALLERY = ROOT / "docs/facts.json", ROOT / "docs/templates", ROOT / "docs/gallery"
 DURATIONS = ROOT / "workflow/durations.csv"  # a run says by them how long the rest takes
-# in docs/, written by `make bench`, by benchmarks/arithmetic.py, and here
+# in docs/, written by `make bench`, by benchmarks/arithmetic.py, here, and by `make applies`
 TABLES = {"extraction": "extraction_cost.csv", "removal": "removal_cost.csv", "arithmetic": "arithmetic.csv"}
-TABLES["seeds"] = "seeds.csv"
+TABLES |= {"seeds": "seeds.csv", "applies": "applies.csv", "methods": "methods_cost.csv"}
 PAGES = [ROOT / "README.md"] + [
     ROOT / f"docs/{name}.md"
     for name in ("gallery", "findings", "parts", "any_network", "methods", "scale", "cluster", "photographs")
@@ -104,7 +104,7 @@ def write_facts(facts: dict) -> str:
 
 
 def read_facts() -> dict:
-    """The facts, and the tables of costs, arithmetics and seeds; of photographs, once a run is recorded."""
+    """The facts, and the tables beside them; of photographs, once a run is recorded."""
     facts = json.loads(FACTS.read_text())
     for name, table in TABLES.items():
         with open(ROOT / "docs" / table, newline="") as file:

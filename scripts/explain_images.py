@@ -94,6 +94,7 @@ def main(
     dpi: float,
     removal: PictureRemoval,
     computing: PictureComputing,
+    builder: Path | None = None,
 ) -> None:
     check_dpi(dpi, "--dpi")
     check_range("--tolerance", tolerance, low=0, open_low=True)
@@ -101,9 +102,11 @@ def main(
     paths = find_images(images, output)
     others = find_images(references or [Path(name) for name in load_sample_images().filenames], output)
     cache = Path(torch.hub.get_dir(), "explanations") if cache is None else cache
-    path = find_network(network, read_networks(config or [CONFIG] * CONFIG.is_file()), cache)
-    classifier, description = load_network(path)
-    name = description.constructor if path == Path(network) else network
+    networks = read_networks(config or [CONFIG] * CONFIG.is_file())
+    path = find_network(network, networks, cache)
+    own = networks.get(network, {}).get("path")  # which the configuration names, so that it may be run
+    classifier, description = load_network(path, builder or (Path(own) if own else None))
+    name = Path(description.constructor).stem if path == Path(network) else network
     known = {"name": name, "file": str(path), "sha256": file_hash(path)}
     index = None if target is None else find_class(target, description.classes)
     removed_counts(description.size**2, removal.grid)  # refuses a grid of more steps than pixels
@@ -233,6 +236,7 @@ if __name__ == "__main__":
         default=NETWORK,
         help="network file, torchvision:<constructor>[.<weights>], timm:<constructor>[.<tag>], or one of --config",
     )
+    parser.add_argument("--builder", type=Path, help="your own file that builds the network, if it is of source file")
     parser.add_argument(
         "--config",
         type=Path,

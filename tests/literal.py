@@ -1,6 +1,8 @@
 """The paper's formulas written out: slow loops that share no code with scripts/explanations."""
 
+import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -188,3 +190,54 @@ def holm(p: list[float]) -> list[float]:
         smaller = [other for other in sorted(p) if other <= mine]
         adjusted.append(min(1.0, max((len(p) - k) * other for k, other in enumerate(smaller))))
     return adjusted
+
+
+def curve(
+    score: Callable[[Tensor], Tensor], image: Tensor, order: list[int], grid: int, fill: float = 0.0
+) -> list[list[float]]:
+    """All of a network's scores of one (C, H, W) image after each step of the grid, pixels removed in `order`."""
+    height, width = image.shape[1:]
+    scores = []
+    for step in range(grid + 1):
+        perturbed = image.clone()
+        for pixel in order[: round(step * height * width / grid)]:
+            perturbed[:, pixel // width, pixel % width] = fill
+        scores.append(score(perturbed[None])[0].tolist())
+    return scores
+
+
+def insertion(
+    score: Callable[[Tensor], Tensor], image: Tensor, order: list[int], grid: int, fill: float = 0.0
+) -> list[list[float]]:
+    """The scores as pixels are put back onto an image of which all are removed, in `order`."""
+    height, width = image.shape[1:]
+    scores = []
+    for step in range(grid + 1):
+        revealed = torch.full_like(image, fill)
+        for pixel in order[: round(step * height * width / grid)]:
+            revealed[:, pixel // width, pixel % width] = image[:, pixel // width, pixel % width]
+        scores.append(score(revealed[None])[0].tolist())
+    return scores
+
+
+def softmax(logits: list[float]) -> list[float]:
+    """The probabilities of logits."""
+    powers = [math.exp(value - max(logits)) for value in logits]
+    return [power / sum(powers) for power in powers]
+
+
+def auc(values: list[float]) -> float:
+    """The area under a curve by trapezoids, over an axis of length 1 (Petsiuk et al., 2018)."""
+    width = 1 / (len(values) - 1)
+    return sum(width * (before + after) / 2 for before, after in pairwise(values))
+
+
+def aopc(most_relevant_first: list[float]) -> float:
+    """AOPC of one image (Samek et al., 2017): 1/(L + 1) Σ_{k=0…L} f(x⁰) − f(xᵏ)."""
+    return sum(most_relevant_first[0] - value for value in most_relevant_first) / len(most_relevant_first)
+
+
+def abpc(least_relevant_first: list[float], most_relevant_first: list[float]) -> float:
+    """ABPC of one image (the same): 1/(L + 1) Σ_{k=0…L} f(xᵏ_LeRF) − f(xᵏ_MoRF)."""
+    pairs = list(zip(least_relevant_first, most_relevant_first, strict=True))
+    return sum(least - most for least, most in pairs) / len(pairs)

@@ -174,8 +174,44 @@ def test_leaderboards():
     assert words.list_ranks(rows) == [(2, "LIME"), (3, "Gradient"), (5, "Random")]
 
 
+@pytest.mark.parametrize(
+    ("reasons", "text"),
+    [
+        ([], ""),
+        (["", ""], "all 2"),
+        (["", "no", ""], "all but n1"),
+        (["no", "", "no"], "n1"),
+        (["no", "no"], "none"),
+    ],
+)
+def test_which_networks_a_method_explains(reasons, text):
+    tried = [{"network": f"n{number}", "reason": reason} for number, reason in enumerate(reasons)]
+    assert words.describe_networks(tried) == text
+
+
 def test_all_methods_are_listed():
-    rows = {row[0]: row for row in words.list_own_methods()}
-    assert rows["Occlusion"] == ("Occlusion", "`captum`", "window: 8, stride: 4", "", "3,026")
-    assert rows["your function"][2:] == ("path", "", "its own") and rows["RISE"][4] == "500"
+    tried = [{"source": "rise", "method": "", "network": name, "reason": why} for name, why in (("a", ""), ("b", "no"))]
+    rows = {row["name"]: row for row in words.list_own_methods(tried)}
+    occlusion = {"name": "Occlusion", "source": "`captum`", "settings": "window: 8, stride: 4", "needs": ""}
+    assert rows["Occlusion"] == occlusion | {"explains": "", "passes": "3,026"}
+    assert rows["your function"]["settings"] == "path" and rows["your function"]["passes"] == "its own"
+    assert rows["RISE"]["passes"] == "500" and rows["RISE"]["explains"] == "a"
+    groups = words.group_methods(words.list_own_methods([]))
+    assert groups[1] == {"source": "`captum`", "needs": "ReLU modules", "explains": ""} | {
+        "methods": "GuidedBackprop (3), Deconvolution (3)"
+    }
+    assert rows["RefineCAM"]["passes"] == "3 a size of maps" and rows["ScoreCAM"]["passes"] == "1 a channel"
     assert ("bias", "Bias of layer l") in words.list_papers_methods()
+
+
+def test_methods_beside_their_libraries():
+    timed = [
+        {"source": "captum", "method": "LRP", "network": "vgg16", "library": "0.01234", "ratio": "0.98"},
+        {"source": "captum", "method": "Lime", "network": "vgg16", "library": "1.5", "ratio": "1.00"},
+        {"source": "captum", "method": "Lime", "network": "resnet50", "library": "2", "ratio": "1.01"},
+    ]
+    assert words.compare_with_libraries(timed) == [
+        ("method", "source", "VGG-16, ms alone", "ours", "ResNet-50, ms alone", "ours"),
+        ("LRP", "`captum`", "12.3", "0.98", "", ""),
+        ("Lime", "`captum`", "1,500.0", "1.00", "2,000.0", "1.01"),
+    ]

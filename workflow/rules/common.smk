@@ -17,8 +17,8 @@ from snakemake_interface_executor_plugins.settings import DeploymentMethod
 # the library's modules that need nothing but Python and what Snakemake brings along
 from explanations.errors import CONFIGURED, InputError
 from explanations.configuration import check_argument, check_config, check_folder
-from explanations.data.fingerprints import fingerprint
-from explanations.data.folders import holds_images
+from explanations.data.fingerprints import fingerprint, sum_states
+from explanations.data.folders import ImageFile, holds_images
 from explanations.data.sets import DOWNLOADED, GENERATED, GIVEN, PACKAGED, configured_set
 from explanations.files.locks import STEPS_LOCK, take_lock
 from explanations.dependencies import find_sources
@@ -36,7 +36,8 @@ from explanations.figures.names import network_title
 from explanations.methods.names import all_kinds, parse_kind, parse_method
 from explanations.methods.registry import METHODS, method_file
 from explanations.methods.sources.registry import check_extra, source_module
-from explanations.networks.sources.registry import SOURCES, source_file
+from explanations.networks.builders import check_configured, constructor_of
+from explanations.networks.sources.registry import OWN_CODE, SOURCES, source_file, takes_weights
 from explanations.networks.trained import list_trials, describe_decay, describe_training, find_taken, training_seed
 from explanations.plan import GROUPS, PAPERS_GROUPS, VARIANTS, Plan, check_plan, leave_out_networks, methods_of
 from explanations.files.orders import ORDERS
@@ -79,20 +80,30 @@ def sources(script, *named):
     return [local(str(path)) for path in files]  # neither in a storage nor below a module's prefix
 
 
-def sources_of(script):
-    """As sources, of a step that builds a job's network: the module of the network's source is among them."""
-    return lambda wildcards: sources(script, source_of(wildcards.network))
+def sources_of(script, named=lambda wildcards: []):
+    """As sources, of a step that builds a job's network: what builds it is among them, and modules that `named` gives.
+
+    A network is built by the module of its source, and by the user's own file, if it is code of the user's.
+    """
+
+    def list_sources(wildcards):
+        network = config["networks"][wildcards.network]
+        own = [local(os.path.expanduser(network["path"]))] if "path" in network else []
+        return [*sources(script, source_file(network["source"]), *named(wildcards)), *own]
+
+    return list_sources
 
 
-def source_of(network):
-    """The module of the source that a network is of."""
-    return source_file(config["networks"][network]["source"])
+def flag_of_builder(wildcards):
+    """The flag of the user's own file that builds a job's network, if it is code of the user's."""
+    network = config["networks"][wildcards.network]
+    return [f"--builder={network['path']}"] if "path" in network else []
 
 
 def expand_folders(config):
     """Bring the folders that a configuration names to paths without ~, as a shell has it."""
-    for section, key in (("images", "folder"), ("images", "tuning"), ("linear", "folder")):
-        if key in config[section]:
+    for section, keys in {"images": ("folder", "tuning", "masks", "boxes"), "linear": ("folder",)}.items():
+        for key in config[section].keys() & set(keys):
             config[section][key] = os.path.expanduser(config[section][key])
 
 

@@ -1,7 +1,7 @@
 """What an experiment costs, from its configuration alone: images, maps, scans, passes, FLOP, GPU hours, disk space."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,10 +10,12 @@ import torch
 from explanations.cost.throughput import GPU, Operation, count_flop, list_operations, passes_per_second
 from explanations.data.sets import count_test_images, count_training_images, count_tuning_images
 from explanations.decomposition.decomposition import Decomposition
+from explanations.decomposition.layers import list_stages
 from explanations.files.orders import ORDERS
 from explanations.methods.names import MethodName, all_kinds
 from explanations.methods.saliency import list_methods
 from explanations.methods.sources.registry import count_passes
+from explanations.networks.builders import constructor_of
 from explanations.networks.channels import count_channels
 from explanations.networks.decay import plan_phases
 from explanations.networks.decisions import AUTO, SAMPLED
@@ -28,9 +30,13 @@ BACKWARD = 2  # in forward passes
 UNCLEAR = 0.05  # of decisions in bfloat16: 3% of VGG-16 and ConvNeXt, 7% of ResNet-50 in the embedded experiment
 PER_IMAGE_BYTES = 16  # its number and label, in a shard and in removal's results
 RESULT_BYTES = 8  # of each e and each flip in removal's results
+POINT_BYTES = 4  # of a probability or a logit in a curve
 MAKE_NETWORKS = ("train", "fetch_network", "zero_biases", "decay_biases", "decay_trial")  # rules
 # and their sections
-BY_IMAGE = {"extract_attributions": "attributions", "make_maps": "attributions", "measure_removal": "removal"}
+BY_IMAGE = {
+    **{"extract_attributions": "attributions", "make_maps": "attributions"},
+    **{"measure_removal": "removal", "measure_curves": "removal"},
+}
 MAP_BYTES = 4  # of each pixel of a map that a method with passes of its own made
 # Where a scan ends, in shares of the grid, on average: in the embedded experiment; in the paper, by its e (figs 14, 15)
 MEASURED_SHARES = {"minus": 0.56, "plus": 0.25}
@@ -42,7 +48,8 @@ class NetworkFacts:
     """What a network costs: the operations of a forward pass of one image, as it is built; bytes of weights.
 
     Of one that is explained also: the operations that are left for removal, once batch normalisation is folded into
-    convolutions; bytes of an image's attributions in a shard; how many maps each kind of method has; images' size.
+    convolutions; bytes of an image's attributions in a shard; how many maps each kind of method has; images' size; how
+    many channels its last layer with positions has, and how many sizes of maps (`each` of count_passes).
     """
 
     operations: tuple[Operation, ...]
@@ -51,6 +58,7 @@ class NetworkFacts:
     shard: int = 0
     methods: dict[str, int] | None = None
     size: int = 0
+    each: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -96,25 +104,26 @@ class Shape:
 
 def examine(entry: dict, image_size: int, classes: int, explained: bool) -> NetworkFacts:
     """Build a network of the configuration, without its weights, and see what it costs."""
+    built = entry["source"], constructor_of(entry)
     if "weights" in entry:
         weights = entry["weights"]
         placed = bool(weights.get("url") or weights.get("package"))
         own = own_classes(entry.get("classes", ""), entry["arguments"], placed)
-        names = (entry["source"], entry["constructor"], weights.get("name", ""))
+        names = (*built, weights.get("name", ""))
         published = look_up(*names, entry["arguments"], len(own), entry.get("preprocessing"))
         image_size, classes = published.framing.size, published.classes
     source = find_source(entry["source"])
     complete = source.rebuilding_arguments if "weights" in entry else source.training_arguments
-    arguments = complete(entry["constructor"], {**entry["arguments"], "num_classes": classes})
+    arguments = complete(built[1], {**entry["arguments"], "num_classes": classes})
     channels = count_channels(entry["source"], arguments)
     with torch.device("meta"):
-        network = build_network(entry["source"], entry["constructor"], arguments).requires_grad_(False)
+        network = build_network(*built, arguments).requires_grad_(False)
     weights = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
     operations = list_operations(network, image_size, channels)
     if not explained:
         return NetworkFacts(operations, weights)
     folded = list_operations(optimise_for_inference(network, torch.device("meta")), image_size, channels)
-    network = build_network(entry["source"], entry["constructor"], arguments).requires_grad_(False)
+    network = build_network(*built, arguments).requires_grad_(False)
     example = torch.zeros(1, channels, image_size, image_size)
     decomposition = Decomposition(network, example)
     arrays = decomposition(example).to_arrays()
@@ -124,7 +133,9 @@ def examine(entry: dict, image_size: int, classes: int, explained: bool) -> Netw
     sizes = {l: values.shape[-2:] for l, values in enumerate(arrays["activity"]) if math.prod(values.shape[-2:]) > 1}
     shape = Shape(list(sizes), list(sizes.values()), [operation.layer for operation in decomposition.operations])
     methods = {str(kind): len(list_methods(kind, shape, entry.get("layers", "all"))) for kind in all_kinds()}
-    return NetworkFacts(operations, weights, folded, held + PER_IMAGE_BYTES, methods, image_size)
+    mapped = decomposition.mapped
+    each = {"channel": mapped[-1].channels, "stage": len(list_stages(mapped))}
+    return NetworkFacts(operations, weights, folded, held + PER_IMAGE_BYTES, methods, image_size, each)
 
 
 def examine_all(config: dict) -> dict[str, NetworkFacts]:
@@ -201,6 +212,20 @@ def removal_bytes(config: dict, facts: NetworkFacts, kind: str, orders: int = le
     return count_maps(facts, kind) * values * RESULT_BYTES + PER_IMAGE_BYTES
 
 
+def curve_bytes(config: dict, facts: NetworkFacts, kind: str) -> int:
+    """Bytes of an image's curves by a kind of method: two scores at each point, and where each scan flips."""
+    removal = config["removal"]
+    scans = count_maps(facts, kind) * (1 + removal["noise_maps"]) * len(ORDERS)
+    return scans * (2 * (removal["grid"] + 1) * POINT_BYTES + 2 * RESULT_BYTES) + PER_IMAGE_BYTES
+
+
+def count_curve_bytes(config: dict, facts: dict[str, NetworkFacts]) -> int:
+    """Bytes of all curves."""
+    evaluated, plan = config["images"]["classes"] * config["images"]["per_class"], Plan(config)
+    kinds = [(name, kind) for name in plan.explained for kind in plan.curve_methods(name)]
+    return evaluated * sum(curve_bytes(config, facts[name], str(kind)) for name, kind in kinds)
+
+
 def count_planned_bytes(config: dict, planned: Sequence[tuple[str, str | None, str | None, int]]) -> int:
     """Bytes that a run writes: of networks, shards and results of removal, which is nearly all.
 
@@ -217,11 +242,17 @@ def count_planned_bytes(config: dict, planned: Sequence[tuple[str, str | None, s
             total += count * facts[name].weights
         elif rule in BY_IMAGE:
             block = min(config[BY_IMAGE[rule]]["shard_size"], evaluated)
-            if rule == "make_maps":
-                total += count * block * MAP_BYTES * facts[name].size ** 2
-            else:
-                total += count * block * (removal_bytes(config, facts[name], kind) if kind else facts[name].shard)
+            total += count * block * result_bytes(config, facts[name], rule, kind)
     return total
+
+
+def result_bytes(config: dict, facts: NetworkFacts, rule: str, kind: str | None) -> int:
+    """Bytes of an image's results by a rule of BY_IMAGE, and by a kind of method if it has one."""
+    if rule == "make_maps":
+        return MAP_BYTES * facts.size**2
+    if kind is None:
+        return facts.shard
+    return (curve_bytes if rule == "measure_curves" else removal_bytes)(config, facts, kind)
 
 
 def removed_share(signal: float) -> float:
@@ -253,6 +284,7 @@ def list_steps(
 
     `taken` are networks, with their variants, that were trained before.
     Removal in a fast precision computes again in float32 what is not clear, UNCLEAR of the passes, and one in SAMPLED.
+    Curves go on to the end of the grid.
     """
     evaluated = config["images"]["classes"] * config["images"]["per_class"]
     test = count_test_images(config)
@@ -290,7 +322,8 @@ def list_steps(
         add("extraction", name, evaluated, evaluated * (1 + BACKWARD), "float32")
     plan = Plan(config)
     for name in plan.explained:
-        passes = sum(count_passes(plan.own[method], facts[name].size) for method in plan.own_methods(name))
+        size, each = facts[name].size, facts[name].each
+        passes = sum(count_passes(plan.own[method], size, each) for method in plan.own_methods(name))
         if passes:
             add("maps", name, evaluated * len(plan.own_methods(name)), evaluated * passes, "float32")
     asked = config["removal"]["precision"]
@@ -303,4 +336,11 @@ def list_steps(
         if precision != "float32":
             checked = passes * (UNCLEAR + 1 / SAMPLED)
             steps.append(Step("re-checks", run.network, 0, checked, network.folded))
+    for name in plan.explained:
+        if kinds := plan.curve_methods(name):
+            maps = sum(count_maps(facts[name], kind) for kind in kinds) * (1 + config["removal"]["noise_maps"])
+            # the image itself, with which all scans begin, once in each job
+            passes = evaluated * (maps * len(ORDERS) * config["removal"]["grid"] + len(kinds))
+            precision = "float32" if asked == AUTO else asked
+            steps.append(Step("curves", name, evaluated * len(kinds), passes, facts[name].folded, precision))
     return steps

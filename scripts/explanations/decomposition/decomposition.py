@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from explanations.decomposition.layers import BiasedOperation, Layer, NetworkGraph, trace_network
-from explanations.decomposition.layouts import Layout, channels_first
+from explanations.decomposition.layers import BiasedOperation, Layer, NetworkGraph, list_mapped, trace_network
+from explanations.decomposition.layouts import Layout
 from explanations.decomposition.reductions import sum_channels, sum_channels_twice
 from explanations.errors import InputError
 
@@ -71,14 +71,14 @@ class Decomposition:
 
     layers: tuple[Layer, ...]
     operations: tuple[BiasedOperation, ...]
+    mapped: list[Layer]  # the input, as layer 0, and the layers with positions
 
     def __init__(self, network: nn.Module, example: Tensor):
         """`example`: an input of the network, (1, 3, H, W); only its shape, dtype and device matter."""
         self._graph = trace_network(network, example)
         self.layers, self.operations = self._graph.layers, self._graph.operations
-        grid = Layout(channels_first(example.shape[1:]), tuple(example.shape[2:]), example.device)
-        self._input = Layer(0, "input", self._graph.input, grid)
-        self._top = [layer for layer in (self._input, *self.layers) if layer.layout.size != (1, 1)][-1]
+        self.mapped = list_mapped(self._graph, example)
+        self._input, self._top = self.mapped[0], self.mapped[-1]
 
     def __call__(self, images: Tensor, targets: Tensor | None = None) -> Attributions:
         """Explain `targets` (n,), by default the network's own decisions, for (n, 3, H, W) images."""

@@ -4,14 +4,14 @@ Everything that the decomposition records is bound to a node of the graph, that 
 modules that are used twice, branches that run out of order and in-place operations can't mix up what belongs where.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx, nn
 
 from explanations.decomposition.implicit_biases import Remainder, channel_bias, is_homogeneous, remainder
-from explanations.decomposition.layouts import Layout
+from explanations.decomposition.layouts import Layout, channels_first
 from explanations.decomposition.operations import (
     BATCH_NORMS,
     has_parameters,
@@ -44,6 +44,11 @@ class Layer:
     node: fx.Node
     layout: Layout
 
+    @property
+    def channels(self) -> int:
+        """How many values it has at a position."""
+        return self.layout.rows(torch.empty(self.node.meta["tensor_meta"].shape, device="meta")).shape[2]
+
 
 @dataclass(frozen=True)
 class BiasedOperation:
@@ -73,6 +78,18 @@ class NetworkGraph:
     layers: tuple[Layer, ...]
     operations: tuple[BiasedOperation, ...]
     kept: frozenset[fx.Node]
+
+
+def list_mapped(graph: NetworkGraph, example: Tensor) -> list[Layer]:
+    """The layers with more than one position, in order, before them the input, layer 0; Grad-CAM is of the last."""
+    grid = Layout(channels_first(example.shape[1:]), tuple(example.shape[2:]), example.device)
+    layers = (Layer(0, "input", graph.input, grid), *graph.layers)
+    return [layer for layer in layers if layer.layout.size != (1, 1)]
+
+
+def list_stages(mapped: Sequence[Layer]) -> list[Layer]:
+    """Of layers with positions the last of each size of maps; the input if there is no other."""
+    return list({layer.layout.size: layer for layer in mapped[1:] or mapped}.values())
 
 
 def trace_network(network: nn.Module, example: Tensor) -> NetworkGraph:

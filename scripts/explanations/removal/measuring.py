@@ -86,13 +86,7 @@ def measure(
             steps[flip.key], signal[flip.key] = flip.step, flip.signal
             advance(flip)
     except LogitsError as error:
-        count = removed_counts(inputs[0, 0].numel(), settings.grid)[error.step]
-        lost = f"{names[error.image]} with {count} pixels removed"
-        usual = f"its pixels are {inputs.min():.3g} to {inputs.max():.3g} in the network's input space"
-        raise InputError(
-            f"removal.fill is {settings.fill:g}; the logits of {lost} are NaN or infinite; allowed is a value "
-            f"with which they are finite ({usual})"
-        ) from None
+        raise explain_overflow(error, inputs, names, settings) from None
     if settings.never_flips == "exclude":
         signal[steps == NEVER] = np.nan
     arrays = {}
@@ -102,3 +96,14 @@ def measure(
         arrays[f"flip_{order}"] = steps[:, :, 0, index]
         arrays[f"flip_{order}_noise"] = steps[:, :, 1:, index]
     return arrays
+
+
+def explain_overflow(error: LogitsError, inputs: Tensor, names: Sequence[str], settings: RemovalSettings) -> InputError:
+    """The line for logits that aren't finite once pixels of an image are removed, with its name of `names`."""
+    count = removed_counts(inputs[0, 0].numel(), settings.grid)[error.step]
+    lost = f"{names[error.image]} with {count} pixels removed"
+    usual = f"its pixels are {inputs.min():.3g} to {inputs.max():.3g} in the network's input space"
+    return InputError(
+        f"removal.fill is {settings.fill:g}; the logits of {lost} are NaN or infinite; allowed is a value "
+        f"with which they are finite ({usual})"
+    )

@@ -122,18 +122,21 @@ class ScansUnderWay:
         if not self.free:
             return list
         ended = [(self.scans[slot].key, self.step[slot] if flipped[slot] else NEVER) for slot in self.free]
-        index = torch.tensor(self.free, device=self.whole.device)
-        rows, count = self.rows[index], self.counts[self.steps[index]][:, None]
-        removal = self._removal(self.images[index], rows, self.order[index], count)
-        left = self.operator.signal_left(removal).sum(1) / self.total[rows]
-        # sums of other shapes may round otherwise: 1 + 2e-16 if pixels without signal made the decision flip
-        signal = fetch(1 - left.clamp_(max=1).sqrt())
+        signal = fetch(self.signal(torch.tensor(self.free, device=self.whole.device)))
 
         def wait() -> list[Flip]:
             values = signal().tolist()
             return [Flip(key, step, 1.0 if step == NEVER else e) for (key, step), e in zip(ended, values, strict=True)]
 
         return wait
+
+    def signal(self, slots: Tensor | slice) -> Tensor:
+        """e (Eq. 17) of the scans in some slots, as far as their pixels are removed, (n,) f8."""
+        rows, count = self.rows[slots], self.counts[self.steps[slots]][:, None]
+        removal = self._removal(self.images[slots], rows, self.order[slots], count)
+        left = self.operator.signal_left(removal).sum(1) / self.total[rows]
+        # sums of other shapes may round otherwise: 1 + 2e-16 if pixels without signal made the decision flip
+        return 1 - left.clamp_(max=1).sqrt()
 
     def _removal(self, images: Tensor, rows: Tensor, order: Tensor, count: Tensor) -> Removal:
         return Removal(images, rows, order, count, self.whole, self.energy, tuple(self.size))

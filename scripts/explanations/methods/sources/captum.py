@@ -9,8 +9,10 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import torch
 from captum import attr
+from skimage.segmentation import slic
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -22,7 +24,8 @@ GRADIENTS = ("Saliency", "GuidedBackprop", "Deconvolution")
 RECTIFIED = ("GuidedBackprop", "Deconvolution", "GuidedGradCam")
 RANDOM = ("GradientShap", "KernelShap", "Lime")
 COMPLETE = ("IntegratedGradients", "DeepLift", "GradientShap", "LRP")  # claim completeness
-INCOMPLETE = 0.01  # of the sum of all attributions' magnitudes: float32's rounding stays far below
+INCOMPLETE = 0.01  # of the sum of all attributions' magnitudes, beside
+ROUNDING = 1e-4  # of the scores' own: what float32 may make of them stays far below
 OTHERS = (  # functions that are activations and no ReLU
     *("gelu", "silu", "sigmoid", "tanh", "softmax", "hardswish", "hardsigmoid", "hardtanh", "elu", "leaky_relu"),
     *("mish", "softplus", "relu6", "prelu", "scaled_dot_product_attention", "multi_head_attention_forward"),
@@ -49,11 +52,13 @@ def prepare(settings: Mapping, network: nn.Module, size: tuple[int, int], names:
             given |= {"nt_type": noise, "nt_samples": samples, "stdevs": stdev * float(images.max() - images.min())}
         found = attribute(name, call, images, targets, given)
         if name in COMPLETE and noise == "none":
-            gap, size_of_all = measure_gap(network, images, targets, found, against_zeros=name != "LRP")
-            if name == "DeepLift" and (gap > INCOMPLETE * size_of_all[0]).any():
-                said = f"its attributions are {float((gap / size_of_all[0]).max()):.0%} of all of them off the score"
+            gap, score, scale = measure_gap(network, images, targets, found, against_zeros=name != "LRP")
+            magnitudes = found.flatten(1).abs().sum(1)
+            if name == "DeepLift" and (gap > INCOMPLETE * magnitudes + ROUNDING * scale).any():
+                worst = int((gap - INCOMPLETE * magnitudes).argmax())
+                said = f"its attributions add up to {float(gap[worst]):.2g} off the score's {float(score[worst]):.2g}"
                 raise NotApplicableError(f"{said}: there are operations that DeepLift has no rule for")
-            prepared.gaps.append(gap / size_of_all[1])
+            prepared.gaps.append(gap / score)
         return reduce_channels(found, channels)
 
     prepared = Method(make, alone=name in RANDOM or noise != "none")
@@ -89,8 +94,23 @@ def arguments(name: str, settings: Mapping, images: Tensor, size: tuple[int, int
         sampled = (
             {} if name == "FeatureAblation" else {"n_samples": settings["n_samples"], "perturbations_per_eval": 50}
         )
-        return {"baselines": zeros, "feature_mask": squares(settings["patch"], size, images.device), **sampled}
+        if settings.get("segments") == "superpixels":
+            mask = superpixels(settings["n_segments"], images)
+        else:
+            mask = squares(settings["patch"], size, images.device)
+        return {"baselines": zeros, "feature_mask": mask, **sampled}
     return {}
+
+
+def superpixels(count: int, images: Tensor) -> Tensor:
+    """The number of the superpixel that each pixel is in, (n, 1, H, W): about `count` in an image, of like colours.
+
+    SLIC (Achanta et al., 2012), which draws no random numbers, by scikit-image's defaults: an image's numbers are
+    rescaled to [0, 1], and taken for RGB if there are three channels.
+    """
+    found = [slic(image, n_segments=count, start_label=0) for image in images.permute(0, 2, 3, 1).cpu().numpy()]
+    numbers = np.stack([np.unique(labels, return_inverse=True)[1].reshape(labels.shape) for labels in found])
+    return torch.from_numpy(numbers)[:, None].to(images.device)
 
 
 def squares(patch: int, size: tuple[int, int], device: torch.device) -> Tensor:
@@ -120,16 +140,17 @@ def attribute(name: str, library: attr.Attribution, images: Tensor, targets: Ten
 @torch.no_grad()
 def measure_gap(
     network: nn.Module, images: Tensor, targets: Tensor, found: Tensor, *, against_zeros: bool
-) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """|Σ a − s|, (n,), of attributions (n, C, H, W), s being the score, less that of an image of zeros or not.
 
-    And what to compare it with: Σ |a|, and |s|.
+    And what to compare it with: |s|, and the magnitudes that s is a difference of, which it is rounded by.
     """
     wanted = network(images).gather(1, targets[:, None])[:, 0]
+    scale = wanted.abs()
     if against_zeros:
-        wanted = wanted - network(torch.zeros_like(images)).gather(1, targets[:, None])[:, 0]
-    flat = found.flatten(1)
-    return (flat.sum(1) - wanted).abs(), (flat.abs().sum(1), wanted.abs())
+        of_zeros = network(torch.zeros_like(images)).gather(1, targets[:, None])[:, 0]
+        wanted, scale = wanted - of_zeros, scale + of_zeros.abs()
+    return (found.flatten(1).sum(1) - wanted).abs(), wanted.abs(), scale
 
 
 def reduce_channels(found: Tensor, channels: str) -> Tensor:

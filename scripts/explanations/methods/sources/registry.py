@@ -15,8 +15,16 @@ from explanations.errors import InputError
 
 CHANNELS = ("magnitude_of_sum", "sum_of_magnitudes", "sum")  # how attributions (n, C, H, W) become maps (n, H, W)
 NOISES = ("none", "smoothgrad", "smoothgrad_sq", "vargrad")
-CHOICES = {"noise": NOISES, "channels": ("", *CHANNELS)}
+LAYERS = ("last", "stages")  # the last layer with positions, or the last of each size of maps
+SEGMENTS = ("superpixels", "squares")  # what is removed as one
+NORMALISED_BY = ("image", "batch")
+CHOICES = {
+    **{"noise": NOISES, "channels": ("", *CHANNELS), "layers": LAYERS},
+    **{"segments": SEGMENTS, "normalise": NORMALISED_BY},
+}
+SIZES = {"n_segments": "superpixels", "patch": "squares"}  # of which segments a setting is
 BACKWARD = 3  # passes that one forward and one backward pass count as
+AUGMENTED = 6  # images that pytorch-grad-cam makes of one: it and its mirror image, at three contrasts
 
 
 @dataclass(frozen=True)
@@ -24,29 +32,37 @@ class Known:
     """What is known of a method without making its maps: settings with their defaults, passes, what it needs.
 
     `forwards(settings, size)`: how many images pass the network for one map of an image of a height and width; and
-    `backward`: whether as many come back. `needs`: what a network must have, in words.
+    `backward`: whether as many come back; `each`: of what of the network it takes so many, "channel" of the last layer
+    with positions, or "stage", a size of maps. `needs`: what a network must have, in words.
     """
 
     settings: Mapping[str, object] = field(default_factory=dict)
     forwards: Callable[[Mapping, int], int] = lambda settings, size: 0
     backward: bool = False
     needs: str = ""
+    each: str = ""
 
 
 @dataclass(frozen=True)
 class Entry:
     """The methods of a source by their names; by none, if it has one alone.
 
-    `path`: whether they take the path of a file or folder. `free`: whether they take settings of any name. `extra`: the
-    module of a library that users install themselves, by `make extras`. `bounded`: whether they are told the lowest and
-    highest values that pixels have in the network's input space.
+    `path`: whether they take the path of a file or folder; `of`: whether they take another method's name, and its maps.
+    `free`: whether they take settings of any name. `extra`: the module of a library that users install themselves, by
+    `make extras`. `bounded`: whether they are told the lowest and highest values that pixels have for the network.
     """
 
     names: Mapping[str, Known]
     path: bool = False
+    of: bool = False
     free: bool = False
     extra: str = ""
     bounded: bool = False
+
+    @property
+    def taken(self) -> list[str]:
+        """The keys that are no settings, and that its methods must have."""
+        return [key for key, takes in (("path", self.path), ("of", self.of)) if takes]
 
 
 def gradient(times: Callable[[Mapping], int] = lambda settings: 1, needs: str = "", **settings: object) -> Known:
@@ -68,6 +84,12 @@ def sampled(count: Callable[[Mapping, int], int], **settings: object) -> Known:
     return Known({**settings, "channels": ""}, count)
 
 
+def perturbed() -> Known:
+    """The same, which draws the segments that it removes: superpixels, or squares."""
+    segments = {"n_samples": 200, "segments": SEGMENTS[0], "n_segments": 50, "patch": 8}
+    return sampled(lambda given, size: given["n_samples"], **segments)
+
+
 def count_squares(settings: Mapping, size: int) -> int:
     """How many squares of `patch` pixels cover an image."""
     return (-(-size // settings["patch"])) ** 2
@@ -77,6 +99,11 @@ def count_windows(settings: Mapping, size: int) -> int:
     """How many windows, `stride` pixels apart, lie on an image; the last ones reach its edge."""
     window, stride = min(settings["window"], size), min(settings["stride"], size)
     return (-(-(size - window) // stride) + 1) ** 2
+
+
+def cam(*, backward: bool = True, needs: str = "", each: str = "", **settings: object) -> Known:
+    """A method of pytorch-grad-cam, which may be averaged over changed images."""
+    return Known(settings, lambda given, size: AUGMENTED if given.get("aug_smooth") else 1, backward, needs, each)
 
 
 RELU, ONCE = "ReLU modules", "modules of activations, each called once"
@@ -92,8 +119,8 @@ CAPTUM = {
     "LRP": gradient(lambda given: 2, "modules that Captum has rules for"),
     "Occlusion": sampled(lambda given, size: count_windows(given, size) + 1, window=8, stride=4),
     "FeatureAblation": sampled(lambda given, size: count_squares(given, size) + 1, patch=8),
-    "KernelShap": sampled(lambda given, size: given["n_samples"], n_samples=200, patch=8),
-    "Lime": sampled(lambda given, size: given["n_samples"], n_samples=200, patch=8),
+    "KernelShap": perturbed(),
+    "Lime": perturbed(),
 }
 TOKENS = "attention of all tokens to all"
 ATTENTION = {name: Known({}, lambda settings, size: 1, needs=TOKENS) for name in ("rollout", "raw")}
@@ -120,16 +147,42 @@ LXT = {
     for name in ("AttnLRP", "CPLRP")
 }
 RISE = Known({"masks": 500, "cells": 7, "kept": 0.5}, lambda given, size: given["masks"])
+AUGMENTED_CAM: dict[str, object] = {"aug_smooth": False}
+SMOOTHED_CAM = {"eigen_smooth": False, **AUGMENTED_CAM}
+GRADCAM = {
+    "GradCAM": cam(layers="last", **SMOOTHED_CAM),
+    "GradCAMPlusPlus": cam(layers="last", **SMOOTHED_CAM),
+    "HiResCAM": cam(layers="last", **AUGMENTED_CAM),
+    "XGradCAM": cam(layers="last", **SMOOTHED_CAM),
+    "LayerCAM": cam(layers="last", **SMOOTHED_CAM),
+    "GradCAMElementWise": cam(layers="last", **SMOOTHED_CAM),
+    "EigenCAM": cam(backward=False, **AUGMENTED_CAM),
+    "EigenGradCAM": cam(**AUGMENTED_CAM),
+    "SegEigenCAM": cam(**AUGMENTED_CAM),
+    "KPCA_CAM": cam(backward=False, **AUGMENTED_CAM),
+    "ScoreCAM": cam(backward=False, each="channel", **SMOOTHED_CAM),
+    "AblationCAM": cam(backward=False, needs="values by channels", each="channel", batch=32, **SMOOTHED_CAM),
+    "ShapleyCAM": cam(needs="channels first", **SMOOTHED_CAM),
+    "FinerCAM": cam(alpha=1.0, layers="last", eigen_smooth=False),
+    "RefineCAM": cam(each="stage"),
+}
+FULLGRAD = Known({"normalise": NORMALISED_BY[0]}, lambda given, size: 1, True)
+POOLED_CAM = Known({}, lambda given, size: 1, needs="a global average pooling, then at most one linear map")
 SOURCES = {
     "captum": Entry(CAPTUM),
+    "fullgrad": Entry({"": FULLGRAD}),
+    "cam": Entry({"": POOLED_CAM}),
     "controls": Entry({"random": Known(), "sobel": Known(), "gaussian": Known({"sigma": 0.25}), "norm": Known()}),
+    "mean": Entry({"": Known()}, of=True),
     "rise": Entry({"": RISE}),
     "attention": Entry(ATTENTION),
+    "gradcam": Entry(GRADCAM, extra="pytorch_grad_cam"),
     "zennit": Entry(ZENNIT, extra="zennit", bounded=True),
     "lxt": Entry(LXT, extra="lxt"),
     "file": Entry({"": Known()}, path=True, free=True),
     "maps": Entry({"": Known()}, path=True),
 }
+TAKEN = {"path": "the path of a file or folder", "of": "the name of another method"}
 
 
 def load_source(name: str) -> ModuleType:
@@ -172,9 +225,10 @@ def complete_settings(method: Mapping) -> dict:
     """
     defaults, entry = find_method(method).settings, SOURCES[method["source"]]
     given = {key: value for key, value in method.items() if key not in ("source", "title")}
-    known = [*([] if "" in entry.names else ["name"]), *(["path"] if entry.path else []), *defaults]
-    if entry.path and (not isinstance(given.get("path"), str) or not given["path"]):
-        raise InputError("path is missing; allowed is the path of a file or folder")
+    known = [*([] if "" in entry.names else ["name"]), *entry.taken, *defaults]
+    for key in entry.taken:
+        if not isinstance(given.get(key), str) or not given[key]:
+            raise InputError(f"{key} is missing; allowed is {TAKEN[key]}")
     if not {"{", "}"}.isdisjoint(str(given.get("path", ""))):
         raise InputError(f"path is {given['path']}; allowed is a path without {{ and }}")
     for key, value in given.items():
@@ -188,16 +242,21 @@ def complete_settings(method: Mapping) -> dict:
     complete = {**defaults, **given}
     if complete.get("stride", 0) > complete.get("window", 0):
         raise InputError(f"stride is {complete['stride']}; allowed is at most window, {complete['window']}")
+    for key, segments in SIZES.items():
+        if key in given and "segments" in defaults and complete["segments"] != segments:
+            raise InputError(f"{key} is of {segments}; segments is {complete['segments']}")
     return complete
 
 
-def count_passes(method: Mapping, size: int) -> int:
+def count_passes(method: Mapping, size: int, each: Mapping[str, int] | None = None) -> int:
     """How many passes a method's map takes, of an image of a height and width; a backward pass counts as two.
 
-    0 of a file of one's own, of which nobody knows.
+    `each`: how many the network has of what a method may take passes for each of (Known.each); without them it is
+    the passes for each. 0 of a file of one's own, of which nobody knows.
     """
     known = find_method(method)
-    return known.forwards(complete_settings(method), size) * (BACKWARD if known.backward else 1)
+    passes = known.forwards(complete_settings(method), size) * (BACKWARD if known.backward else 1)
+    return passes * (each[known.each] if known.each and each else 1)
 
 
 def _check_setting(key: str, value: object, default: object) -> None:
@@ -205,6 +264,9 @@ def _check_setting(key: str, value: object, default: object) -> None:
     if key in CHOICES:
         if value not in CHOICES[key]:
             raise InputError(f"{key} is {value}; allowed are {', '.join(filter(None, CHOICES[key]))}")
+    elif isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise InputError(f"{key} is {value!r}; allowed are true and false")
     elif isinstance(default, int):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise InputError(f"{key} is {value!r}; allowed is a whole number of at least 1")
