@@ -77,6 +77,9 @@ def main(
             names, other = [row.path for row in rows], []
             if SOURCES[settings["source"]].of:
                 other.append(read_other(complete["of"], of, reader, upsampling))
+            if SOURCES[settings["source"]].bounded:
+                pixels = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 1, 1)
+                other.append(preprocess(pixels, description).to(device))
             prepared = source.prepare(complete, classifier, (description.size,) * 2, names, *other)
             start = time.perf_counter()
             parts = []

@@ -7,7 +7,8 @@ A source's module has
 which makes a method with its settings complete (see registry) ready for a network in evaluation mode, and images of a
 height and width whose paths in the manifest are `names`; NotApplicableError if the network lacks what the method takes.
 A source whose entry says `of` gets a fifth argument, `maps`, a function that gives another method's maps (n, H, W) of
-images by their indices in the manifest.
+images by their indices in the manifest; one whose entry says `bounded` gets `bounds`, the lowest and the highest value
+of pixels in the network's input space, (2, C, 1, 1).
 
 What it prepares is called with images (n, C, H, W) in the network's input space, the targets (n,) to explain, and the
 images' indices in the manifest, and gives maps (n, H, W): the larger, the more salient.

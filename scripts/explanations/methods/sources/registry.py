@@ -49,7 +49,7 @@ class Entry:
 
     `path`: whether they take the path of a file or folder; `of`: whether they take another method's name, and its maps.
     `free`: whether they take settings of any name. `extra`: the module of a library that users install themselves, by
-    `make extras`.
+    `make extras`. `bounded`: whether they are told the lowest and highest values that pixels have for the network.
     """
 
     names: Mapping[str, Known]
@@ -57,6 +57,7 @@ class Entry:
     of: bool = False
     free: bool = False
     extra: str = ""
+    bounded: bool = False
 
     @property
     def taken(self) -> list[str]:
@@ -121,6 +122,30 @@ CAPTUM = {
     "KernelShap": perturbed(),
     "Lime": perturbed(),
 }
+TOKENS = "attention of all tokens to all"
+ATTENTION = {name: Known({}, lambda settings, size: 1, needs=TOKENS) for name in ("rollout", "raw")}
+
+
+def rule(needs: str = "operations that zennit has rules for", **settings: float) -> Known:
+    """LRP by a composite of zennit."""
+    return Known({**settings, "channels": ""}, lambda given, size: 1, True, needs)
+
+
+ZENNIT = {
+    "Epsilon": rule(epsilon=1e-6),
+    "Gamma": rule(gamma=0.25, epsilon=1e-6),
+    "ZPlus": rule(),
+    "AlphaBeta": rule(beta=1.0),
+    "EpsilonPlus": rule(epsilon=1e-6),
+    "EpsilonPlusFlat": rule(epsilon=1e-6),
+    "EpsilonGammaBox": rule(epsilon=1e-6, gamma=0.25),
+    "EpsilonAlpha2Beta1": rule(epsilon=1e-6),
+    "EpsilonAlpha2Beta1Flat": rule(epsilon=1e-6),
+}
+LXT = {
+    name: rule("attention, operations that LXT has rules for", epsilon=1e-6, linear_gamma=0.05, conv_gamma=0.25)
+    for name in ("AttnLRP", "CPLRP")
+}
 RISE = Known({"masks": 500, "cells": 7, "kept": 0.5}, lambda given, size: given["masks"])
 AUGMENTED_CAM: dict[str, object] = {"aug_smooth": False}
 SMOOTHED_CAM = {"eigen_smooth": False, **AUGMENTED_CAM}
@@ -150,7 +175,10 @@ SOURCES = {
     "controls": Entry({"random": Known(), "sobel": Known(), "gaussian": Known({"sigma": 0.25}), "norm": Known()}),
     "mean": Entry({"": Known()}, of=True),
     "rise": Entry({"": RISE}),
+    "attention": Entry(ATTENTION),
     "gradcam": Entry(GRADCAM, extra="pytorch_grad_cam"),
+    "zennit": Entry(ZENNIT, extra="zennit", bounded=True),
+    "lxt": Entry(LXT, extra="lxt"),
     "file": Entry({"": Known()}, path=True, free=True),
     "maps": Entry({"": Known()}, path=True),
 }
