@@ -174,6 +174,7 @@ SOURCES = {
     "cam": Entry({"": POOLED_CAM}),
     "controls": Entry({"random": Known(), "sobel": Known(), "gaussian": Known({"sigma": 0.25}), "norm": Known()}),
     "mean": Entry({"": Known()}, of=True),
+    "blurred": Entry({"": Known({"sigma": 0.03})}, of=True),
     "rise": Entry({"": RISE}),
     "attention": Entry(ATTENTION),
     "gradcam": Entry(GRADCAM, extra="pytorch_grad_cam"),
