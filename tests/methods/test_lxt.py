@@ -1,6 +1,5 @@
 """AttnLRP by LXT's rules: against the paper's formulas written out, on one transformer block; what it doesn't lose."""
 
-
 import pytest
 import torch
 from small import CLASSES, SIZE, Tokens, build, inputs, module_biases, randomise_vectors
