@@ -81,7 +81,8 @@ def try_method(source: str, name: str, arguments: Mapping) -> str:
     complete = complete_settings({"source": source} | ({"name": name} if name else {}))
     settings = complete | {key: value for key, value in FEW.items() if key in complete}
     try:
-        prepared = load_source(source).prepare(settings, network, (SIZE, SIZE), ["a.png"])
+        bounds = [torch.tensor([-2.0, 2.0]).view(2, 1, 1, 1).expand(2, 3, 1, 1)] if SOURCES[source].bounded else []
+        prepared = load_source(source).prepare(settings, network, (SIZE, SIZE), ["a.png"], *bounds)
         make_maps(prepared, torch.randn(1, 3, SIZE, SIZE), torch.tensor([1]), [0], 0, 1)
     except NotApplicableError as error:
         return str(error)

@@ -77,6 +77,13 @@ def check_maps(maps: object, shape: tuple[int, ...]) -> None:
         raise InputError("its maps hold NaN or infinite values; all must be finite")
 
 
+def reduce_channels(found: Tensor, channels: str) -> Tensor:
+    """Maps (n, H, W) of attributions (n, C, H, W)."""
+    if channels == "sum_of_magnitudes":
+        return found.abs().sum(1)
+    return found.sum(1).abs() if channels == "magnitude_of_sum" else found.sum(1)
+
+
 @contextlib.contextmanager
 def seeded(seed: int, image: int) -> Iterator[None]:
     """Within `with`, all generators of random numbers begin by the seed and the image; then they go on as before."""

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from explanations.errors import InputError
-from explanations.methods.sources.base import Method, NotApplicableError
+from explanations.methods.sources.base import Method, NotApplicableError, reduce_channels
 
 # of which the magnitudes are summed, unless asked otherwise
 GRADIENTS = ("Saliency", "GuidedBackprop", "Deconvolution")
@@ -158,13 +158,6 @@ def measure_gap(
         of_zeros = network(torch.zeros_like(images)).gather(1, targets[:, None])[:, 0]
         wanted, scale = wanted - of_zeros, scale + of_zeros.abs()
     return (found.flatten(1).sum(1) - wanted).abs(), wanted.abs(), scale
-
-
-def reduce_channels(found: Tensor, channels: str) -> Tensor:
-    """Maps (n, H, W) of attributions (n, C, H, W)."""
-    if channels == "sum_of_magnitudes":
-        return found.abs().sum(1)
-    return found.sum(1).abs() if channels == "magnitude_of_sum" else found.sum(1)
 
 
 def without_inplace(network: nn.Module) -> nn.Module:

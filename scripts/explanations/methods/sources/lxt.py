@@ -18,8 +18,7 @@ from zennit.types import Convolution
 
 from explanations.decomposition.modules import SelfAttention
 from explanations.decomposition.operations import MATRIX_PRODUCTS, flows, leaf_module
-from explanations.methods.sources.base import Method, NotApplicableError
-from explanations.methods.sources.captum import reduce_channels
+from explanations.methods.sources.base import Method, NotApplicableError, reduce_channels
 from explanations.methods.sources.relevance import give_module, kind_of, no_rule, relevance, untangle
 
 

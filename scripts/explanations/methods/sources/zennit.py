@@ -17,8 +17,7 @@ from zennit.layer import Sum
 from zennit.types import Activation, Convolution
 
 from explanations.decomposition.operations import flows, leaf_module
-from explanations.methods.sources.base import Method
-from explanations.methods.sources.captum import reduce_channels
+from explanations.methods.sources.base import Method, reduce_channels
 from explanations.methods.sources.relevance import give_module, kind_of, no_rule, relevance, untangle
 
 LAYERS = (Convolution, nn.Linear)
