@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
@@ -115,7 +115,7 @@ def main(
     methods = list(dict.fromkeys(methods or explainer.default_methods()))
     explainer.parse_methods(methods)
     noise = References(explainer.read, others, removal.noise_maps)
-    settings = {**asdict(removal), "upsampling": upsampling, "precision": computing.precision, "target": index}
+    settings = {**removal.describe(), "upsampling": upsampling, "precision": computing.precision, "target": index}
     title = network_title(name, None if description.variant == "original" else description.variant)
     failed = 0
     for number, (image, stem) in enumerate(zip(paths, stems, strict=True)):

@@ -9,7 +9,6 @@ Out: an HDF5 file of (image × method) arrays: e_minus, e_plus and, with noise m
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +33,7 @@ from explanations.networks.devices import use_device
 from explanations.networks.files import load_network, preprocess
 from explanations.progress import ProgressBar
 from explanations.removal.measuring import check_whole_images, make_scans, measure
+from explanations.removal.operators.base import Pictures
 from explanations.removal.orders import noise_partners, removed_counts, tie_orders
 from explanations.removal.scans import Flip
 from explanations.removal.settings import Computing, RemovalSettings
@@ -84,6 +84,7 @@ def main(
         order = tie_orders(chosen, inputs[0, 0].numel(), removal.seed, removal.ties).to(device)
         scans = make_scans(methods, make, sources, order, orders)
         shape = (len(block), len(methods), 1 + noise_maps, len(orders))
+        operator = removal.make_operator(Pictures.of(inputs, chosen, description, removal.seed))
         passes, count = 0, math.prod(shape)
         label = f"{reader.identity['network']} {reader.identity['variant']} {kind}"
         with ProgressBar(label, count, "scan") as bar:
@@ -93,10 +94,11 @@ def main(
                 passes += grid if flip.step == NEVER else flip.step
                 bar.advance(1, describe_speed(passes / bar.elapsed(), count / len(block), bar.done + 1, decide))
 
-            measured = measure(decide, inputs, targets, scans, shape, paths, removal, batch, advance, orders)
+            measured = measure(decide, inputs, targets, scans, shape, paths, removal, operator, batch, advance, orders)
         if summary := decide.summary():
             print(summary)
-        settings = {**reader.identity, "upsampling": upsampling, "method": method, "layers": layers, **asdict(removal)}
+        settings = {**reader.identity, "upsampling": upsampling, "method": method, "layers": layers}
+        settings |= removal.describe()
         settings["orders"] = list(orders)
     arrays = {"image": np.array(chosen), "label": np.array([row.label for row in block]), **measured}
     write_measurements(output, list(map(str, methods)), arrays, settings)

@@ -14,7 +14,7 @@ from explanations.files.measurements import NEVER
 from explanations.networks import inference
 from explanations.networks.decisions import Decisions, ExactDecisions, FastDecisions, decide_in
 from explanations.networks.files import build_network
-from explanations.removal.operators import Fill, Operator
+from explanations.removal.operators.base import replace_by
 from explanations.removal.scans import LogitsError, Scan, find_flips
 
 
@@ -24,14 +24,14 @@ def flips(
     targets: list[int],
     ranks: list,
     grid: int,
-    operator: Operator | None = None,
     fill: float = 0.0,
     batch: int = 64,
 ) -> dict:
     """{key: (step, e)} of scans given as (key, image, rank)."""
     scans = [Scan(key, image, torch.as_tensor(rank, dtype=torch.int32)) for key, image, rank in ranks]
     decisions = decide if isinstance(decide, Decisions) else ExactDecisions(decide)
-    ends = list(find_flips(decisions, images, torch.tensor(targets), scans, grid, operator or Fill(fill), batch))
+    operator = replace_by(images, torch.tensor(fill))
+    ends = list(find_flips(decisions, images, torch.tensor(targets), scans, grid, operator, batch))
     assert len(ends) == len(scans)
     return {flip.key: (flip.step, flip.signal) for flip in ends}
 

@@ -10,12 +10,13 @@ from explanations.errors import InputError, make_again
 from explanations.files.hdf5 import read_hdf5, set_attributes, write_dataset, write_hdf5
 from explanations.files.orders import ORDERS
 
+PAPERS_OPERATOR = "fill"  # what removes pixels in files that name no operator
 NEVER = -1  # the grid index of a decision that never flips
 STORED = ("e_minus", "e_plus", "e_minus_noise", "e_plus_noise")
 MEASURES = (*STORED, "e_delta", "e_delta_noise", "delta_e_minus", "delta_e_plus", "delta_e_delta")
 SETTINGS = (
     *("experiment", "network", "variant", "weights", "upsampling"),
-    *("grid", "noise_maps", "fill", "ties", "never_flips"),
+    *("grid", "noise_maps", "ties", "never_flips"),
 )
 
 
@@ -141,7 +142,7 @@ def read_measurements(paths: Sequence[Path]) -> Measurements:
     settings: dict = {}
     for path in paths:
         arrays, methods, held = _read_file(Path(path))
-        for key in SETTINGS:
+        for key in (*SETTINGS, "operator", "setting"):
             if settings.setdefault(key, held[key]) != held[key]:
                 raise InputError(f"{path}: {key} is {held[key]}; {paths[0]} has {settings[key]}")
         measured = tuple(held["orders"])
@@ -189,6 +190,8 @@ def _read_file(path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...], dict
     kind, keys = "file of removal results", ("methods", "orders", *SETTINGS)
     arrays, attributes = read_hdf5(path, kind, ("image", "label"), keys)
     methods, settings = tuple(attributes["methods"]), {key: attributes[key] for key in ("orders", *SETTINGS)}
+    settings["operator"] = operator = attributes.get("operator", PAPERS_OPERATOR)
+    settings["setting"] = attributes.get(operator)  # the operator's own, of the same name
     absent = [name for name in stored_of(settings["orders"]) if name not in arrays]
     if absent:
         raise InputError(f"{path}: not a {kind}; it lacks {', '.join(absent)}")

@@ -1,11 +1,13 @@
 """The settings of a removal measurement, which check themselves, and how it is computed."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from explanations.errors import check_choice, check_range
+from explanations.files.measurements import PAPERS_OPERATOR
 from explanations.flags import flag
 from explanations.networks.decisions import AUTO, DECIDED_IN
-from explanations.removal.operators import OPERATORS, Operator
+from explanations.removal.operators.base import Operator, Pictures
+from explanations.removal.operators.registry import OPERATORS, load_operator
 
 TIES = ("random", "raster")
 NEVER_FLIPS = ("one", "exclude")
@@ -20,7 +22,10 @@ class RemovalSettings:
     """
 
     grid: int = flag("steps from no pixel removed to all", 100)
+    operator: str = flag("what removed pixels become", PAPERS_OPERATOR, choices=tuple(OPERATORS))
     fill: float = flag("a removed pixel's value, in the network's input space", 0.0)
+    blur: float = flag("σ of the blurred copy's Gaussian filter, as a share of the image's side", 0.05)
+    road: float = flag("deviation of imputation's noise, of pixels from 0 to 1", 0.01)
     noise_maps: int = flag("maps ξ of other images, for each image", 1)
     ties: str = flag("order of pixels of equal saliency", "random", choices=TIES)
     never_flips: str = flag("e of a decision that never flips", "one", choices=NEVER_FLIPS)
@@ -28,14 +33,22 @@ class RemovalSettings:
 
     def __post_init__(self):
         check_range("removal.grid", self.grid, low=2)
+        check_choice("removal.operators", self.operator, tuple(OPERATORS))
         check_range("removal.fill", self.fill, low=-LARGEST, high=LARGEST)
+        check_range("removal.blur", self.blur, low=0, high=1, open_low=True)
+        check_range("removal.road", self.road, low=0, high=1)
         check_choice("removal.ties", self.ties, TIES)
         check_choice("removal.never_flips", self.never_flips, NEVER_FLIPS)
 
-    @property
-    def operator(self) -> Operator:
-        """What removed pixels become."""
-        return OPERATORS["fill"](self.fill)
+    def make_operator(self, pictures: Pictures) -> Operator:
+        """What removed pixels of some images become."""
+        return load_operator(self.operator).make(pictures, getattr(self, self.operator, None))
+
+    def describe(self) -> dict:
+        """What results depend on, by name: without other operators' settings; the paper's operator is not named."""
+        others = [name for name in OPERATORS if name != self.operator]
+        unnamed = [*others, *(["operator"] if self.operator == PAPERS_OPERATOR else [])]
+        return {name: value for name, value in asdict(self).items() if name not in unnamed}
 
 
 @dataclass(frozen=True)
