@@ -38,8 +38,18 @@ from explanations.methods.registry import METHODS, method_file
 from explanations.methods.sources.registry import source_module
 from explanations.networks.sources.registry import SOURCES, source_file
 from explanations.networks.trained import list_trials, describe_decay, describe_training, find_taken, training_seed
-from explanations.plan import GROUPS, PAPERS_GROUPS, VARIANTS, Plan, check_plan, leave_out_networks, methods_of
+from explanations.plan import (
+    GROUPS,
+    PAPERS_GROUPS,
+    VARIANTS,
+    Plan,
+    check_plan,
+    leave_out_networks,
+    methods_of,
+    suffix_of,
+)
 from explanations.files.orders import ORDERS
+from explanations.removal.operators.registry import OPERATORS, operator_file
 from explanations.provenance import CONFIGURATION, describe_making
 from explanations.files.writing import describe_size, free_space, unwritable
 
@@ -404,5 +414,6 @@ wildcard_constraints:
     own="|".join(PLAN.own) or "$.",
     group="|".join([*GROUPS, *PLAN.own]),
     shard=r"\d+",
+    further="({})".format("|".join(map(suffix_of, ["", *PLAN.operators]))),
     trial=r"(steps|temperature)-[0-9.e+-]+",
     examples="|".join(EXAMPLES),

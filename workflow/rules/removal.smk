@@ -2,6 +2,7 @@
 
 measure_removal   models, manifest, all shards of a network's variant
                   -> removal/<network>/<variant>-<upsampling>/<method>-<shard>.h5
+                     and of each further operator removal/<network>/<variant>-<upsampling>-<operator>/…
 """
 
 
@@ -12,13 +13,18 @@ rule measure_removal:
         val=generated("val"),
         shards=expand("<results>/attributions/{{network}}/{{variant}}/{shard}.h5", shard=SHARDS),
         maps=maps_measured,
-        code=lambda wildcards: sources("measure_removal.py", source_of(wildcards.network), *code_of_method(wildcards)),
+        code=lambda wildcards: sources(
+            "measure_removal.py",
+            source_of(wildcards.network),
+            operator_file(operator_of(wildcards)),
+            *code_of_method(wildcards),
+        ),
     output:
-        "<results>/removal/{network}/{variant}-{upsampling}/{method}-{shard}.h5",
+        "<results>/removal/{network}/{variant}-{upsampling}{further}/{method}-{shard}.h5",
     log:
-        "<results>/logs/measure_removal/{network}-{variant}-{upsampling}-{method}-{shard}.log",
+        "<results>/logs/measure_removal/{network}-{variant}-{upsampling}{further}-{method}-{shard}.log",
     benchmark:
-        "<results>/benchmarks/measure_removal/{network}-{variant}-{upsampling}-{method}-{shard}.tsv"
+        "<results>/benchmarks/measure_removal/{network}-{variant}-{upsampling}{further}-{method}-{shard}.tsv"
     priority: measuring_priority
     conda:
         "../../envs/torch.yaml"
@@ -31,7 +37,8 @@ rule measure_removal:
         images=read_images("val"),
         layers=lookup("networks/{network}/layers", within=config, default="all"),
         orders=orders_measured,
-        removal=lookup("removal", within=config),
+        removal=settings_of_removal,
+        operator=setting_of_operator,
         seed=lookup("seed", within=config),
         device=lookup("device", within=config),
     shell:
@@ -50,7 +57,7 @@ rule measure_removal:
         " --shard-size={params.removal[shard_size]:q}"
         " --grid={params.removal[grid]:q}"
         " --noise-maps={params.removal[noise_maps]:q}"
-        " --fill={params.removal[fill]:q}"
+        " {params.operator:q}"
         " --ties={params.removal[ties]:q}"
         " --never-flips={params.removal[never_flips]:q}"
         " --seed={params.seed:q}"

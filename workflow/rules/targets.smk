@@ -32,7 +32,7 @@ def removal_files(network):
 
 def statistics_files(network):
     """All statistics of a network that is explained."""
-    tables = [*PLAN.tables(network), *(["leaderboard"] if PLAN.groups(network) else [])]
+    tables = [*PLAN.tables(network), *PLAN.leaderboards(network)]
     return [f"statistics/{network}/{table}.csv" for table in tables]
 
 
@@ -50,11 +50,22 @@ def refuse(figure):
     return say
 
 
+def lacks_operators(wildcards):
+    """An input function that ends the run with one line: there is nothing to compare."""
+    sys.exit(f"removal.operators is {PLAN.operator} alone; to compare several, see config/operators.yaml")
+
+
 def name_nearest(wildcards):
     """An input function that ends the run with one line: there is no such target, but others like it."""
     near = difflib.get_close_matches(wildcards.target, list(dict.fromkeys(["all", "report", *TARGETS, *FIGURES])))
     said = f"nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}; " if near else ""
     sys.exit(f"there is no target {wildcards.target}; {said}`snakemake --list` names all")
+
+
+def operator_files(network):
+    """What compares removal operators, of a network that is explained, if there are several."""
+    tables = ("operators", "operators_pairs", *PLAN.leaderboards(network))
+    return [f"statistics/{network}/{table}.csv" for table in tables] if PLAN.operators and PLAN.groups(network) else []
 
 
 FINDINGS = ["findings.csv", "findings.html"]
@@ -70,4 +81,7 @@ TARGETS = {figure: (figure_title(figure, SHOWN[figure]), figure_files(figure)) f
 for stage, (title, files) in STAGES.items():
     TARGETS[stage] = (title, [file for network in NETWORKS for file in files(network)])
 TARGETS["statistics"][1].extend([*(f"statistics/twins/{pair}.csv" for pair in TWINS), *FINDINGS, *LEADERBOARD])
+if PLAN.operators:
+    compared = [file for network in NETWORKS for file in operator_files(network)]
+    TARGETS["operators"] = ("which conclusions survive the choice of a removal operator", compared)
 TARGETS["figures"] = ("all figures", [file for figure in MADE for file in figure_files(figure)])

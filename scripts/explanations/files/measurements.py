@@ -8,9 +8,9 @@ import numpy as np
 
 from explanations.errors import InputError, make_again
 from explanations.files.hdf5 import read_hdf5, set_attributes, write_dataset, write_hdf5
+from explanations.files.operators import PAPERS_OPERATOR
 from explanations.files.orders import ORDERS
 
-PAPERS_OPERATOR = "fill"  # what removes pixels in files that name no operator
 NEVER = -1  # the grid index of a decision that never flips
 STORED = ("e_minus", "e_plus", "e_minus_noise", "e_plus_noise")
 MEASURES = (*STORED, "e_delta", "e_delta_noise", "delta_e_minus", "delta_e_plus", "delta_e_delta")

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from explanations.errors import InputError
-from explanations.files.measurements import NEVER, PAPERS_OPERATOR
+from explanations.files.measurements import NEVER
+from explanations.files.operators import PAPERS_OPERATOR
 from explanations.files.orders import ORDERS
 from explanations.methods.names import MethodName
 from explanations.networks.decisions import Decisions, relative_errors

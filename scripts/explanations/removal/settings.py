@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 
 from explanations.errors import check_choice, check_range
-from explanations.files.measurements import PAPERS_OPERATOR
+from explanations.files.operators import PAPERS_OPERATOR
 from explanations.flags import flag
 from explanations.networks.decisions import AUTO, DECIDED_IN
 from explanations.removal.operators.base import Operator, Pictures

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from explanations.errors import check_choice
-from explanations.files.measurements import PAPERS_OPERATOR
+from explanations.files.operators import PAPERS_OPERATOR
 
 OPERATORS = {  # titles for tables
     PAPERS_OPERATOR: "a colour",
