@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 from explanations.files.writing import whole_file
 from explanations.networks.decisions import decide_in
 from explanations.networks.files import load_network, preprocess
-from explanations.removal.operators import OPERATORS
+from explanations.removal.operators.base import replace_by
 from explanations.removal.orders import rank_pixels, removed_counts
 from explanations.removal.scans import Scan, find_flips
 from make_digit_images import Material, paint_images
@@ -74,7 +74,7 @@ def list_calls(network: nn.Module, images: Tensor, steps: int, batch: int, preci
     gradient = torch.autograd.grad(logits.gather(1, targets[:, None]).sum(), leaves)[0].abs().sum(1)
     ranks = rank_pixels(gradient, torch.rand(len(images), gradient[0].numel()).argsort(1))
     last = gradient[0].numel() - 1
-    decide, operator = decide_in(precision, network, CPU), OPERATORS["fill"](0.0)
+    decide, operator = decide_in(precision, network, CPU), replace_by(images, torch.zeros(()))
     decide.measure(images[:batch])  # as the step does, of all whole images
 
     def scan(*orders: str) -> int:

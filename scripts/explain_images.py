@@ -119,7 +119,7 @@ def main(
     methods = list(dict.fromkeys(methods or explainer.default_methods()))
     explainer.parse_methods(methods)
     noise = References(explainer.read, others, removal.noise_maps)
-    settings = {**removal.record(), "upsampling": upsampling, "precision": computing.precision, "target": index}
+    settings = {**removal.describe(), "upsampling": upsampling, "precision": computing.precision, "target": index}
     title = network_title(name, None if description.variant == "original" else description.variant)
     failed = 0
     for number, (image, stem) in enumerate(zip(paths, stems, strict=True)):

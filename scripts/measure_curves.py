@@ -36,6 +36,7 @@ def main(output: Path, chosen: BlockSettings, removal: RemovalSettings, computin
                 block.shape,
                 block.paths,
                 removal,
+                block.operator,
                 computing.batch,
                 bar.advance,
             )

@@ -52,6 +52,7 @@ def main(
                 block.shape,
                 block.paths,
                 removal,
+                block.operator,
                 computing.batch,
                 advance,
                 orders,

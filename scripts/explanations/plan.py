@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from explanations.data.sets import find_set
 from explanations.errors import InputError
+from explanations.files.operators import PAPERS_OPERATOR
 from explanations.files.orders import ORDERS
 from explanations.methods.names import MethodName, all_kinds, check_own_name, parse_kind, parse_method
 from explanations.methods.sources.registry import SOURCES, complete_settings
@@ -42,11 +43,12 @@ class Run:
     upsampling: str
     groups: tuple[str, ...]
     compares_orders: bool = False
+    operator: str = ""  # what removed pixels become, if it isn't what the first of `removal.operators` makes of them
 
     @property
     def folder(self) -> str:
         """What its results and statistics are named after."""
-        return f"{self.variant}-{self.upsampling}"
+        return f"{self.variant}-{self.upsampling}{suffix_of(self.operator)}"
 
     @property
     def methods(self) -> list[MethodName]:
@@ -68,6 +70,11 @@ class Twins(NamedTuple):
     def name(self) -> str:
         """What their statistics are named after."""
         return f"{self.poolings}-{self.strides}"
+
+
+def suffix_of(operator: str) -> str:
+    """What is added to names of results of an operator that isn't the first, whose have none."""
+    return f"-{operator}" if operator else ""
 
 
 def methods_of(*groups: str) -> list[MethodName]:
@@ -92,7 +99,9 @@ class Plan:
         self.own: Mapping[str, Mapping] = config.get("methods", {})  # methods with passes of their own
         self.usual, other = config["saliency"]["upsampling"], config["saliency"]["other_upsampling"]
         self.other = "" if other == self.usual else other  # empty: there is no other
-        self.curves = config.get("removal", {}).get("curves", False)
+        removal = config.get("removal", {})
+        self.operator, *self.operators = removal.get("operators", [PAPERS_OPERATOR])  # the first, and further ones
+        self.curves = removal.get("curves", False)
         images = config["images"]  # which say where objects are: their data set, masks or boxes beside them
         self.localised = bool(find_set(images["source"]).masks or images.get("masks") or images.get("boxes"))
         self.explained = [name for name in self.networks if self.groups(name)]
@@ -139,7 +148,8 @@ class Plan:
 
         All of its groups by the original's maps, in both orders unless the network has `orders`. Activities and biases
         with the other upsampling too, if they are compared (fig. S12); single layers and signed maps of the decayed
-        variant, if there are signed ones (figs S9 to S11); both of these by the order of e₋ alone.
+        variant, if there are signed ones (figs S9 to S11); both of these by the order of e₋ alone. The first again by
+        each further operator.
         """
         groups = self.groups(network)
         if not groups:
@@ -150,6 +160,8 @@ class Plan:
             yield Run(network, "original", self.other, ("layers", "biases"))
         if "signed" in groups and "decayed" in self.variants(network):
             yield Run(network, "decayed", self.usual, ("layers", "signed"))
+        for operator in self.operators:
+            yield Run(network, "original", self.usual, groups, both, operator)
 
     def curves_run(self, network: str) -> Run | None:
         """The run in which curves are measured, to the end of each scan; None if there is none.
@@ -167,9 +179,10 @@ class Plan:
         """The runs of all networks."""
         return [run for network in self.networks for run in self.runs(network)]
 
-    def find_run(self, network: str, variant: str, upsampling: str) -> Run | None:
-        """A network's run of a variant and an upsampling, if there is one."""
-        return next((run for run in self.runs(network) if run.folder == f"{variant}-{upsampling}"), None)
+    def find_run(self, network: str, variant: str, upsampling: str, operator: str = "") -> Run | None:
+        """A network's run of a variant and an upsampling, by the first operator or a further one, if there is one."""
+        sought = (variant, upsampling, operator)
+        return next((run for run in self.runs(network) if (run.variant, run.upsampling, run.operator) == sought), None)
 
     def has(self, network: str, *groups: str, variant: str = "original", upsampling: str | None = None) -> bool:
         """Whether pixels are removed by these groups, of a variant's maps with an upsampling, the usual one if None."""
@@ -187,7 +200,7 @@ class Plan:
             f"{group}-{run.folder}"
             for run in self.runs(network)
             for group in ("biases", "aggregates")
-            if {"layers", group} <= set(run.groups)
+            if {"layers", group} <= set(run.groups) and not run.operator
         ]
         if self.has(network, "layers", "signed", variant="decayed"):
             tables.append(f"decayed-{self.usual}")
@@ -197,11 +210,19 @@ class Plan:
         """All tables of a network's statistics but its leaderboard: statistics/<network>/<table>.csv."""
         tables = ["correlations", "gross_sums"] if self.is_compared(network) else []
         tables += [
-            f"{run.folder}-{group}" for run in self.runs(network) for group in run.groups if group not in self.own
+            f"{run.folder}-{group}"
+            for run in self.runs(network)
+            for group in run.groups
+            if group not in self.own and not run.operator
         ]
         tables += ["localisation"] if self.localised and self.groups(network) else []
         tables += ["curves"] if self.curve_methods(network) else []
+        tables += ["operators", "operators_pairs"] if self.operators and self.groups(network) else []
         return tables + self.comparisons(network)
+
+    def leaderboards(self, network: str) -> list[str]:
+        """A network's tables of ranks, one for each operator: statistics/<network>/<table>.csv."""
+        return [f"leaderboard{suffix_of(name)}" for name in ("", *self.operators)] if self.groups(network) else []
 
     def is_compared(self, network: str) -> bool:
         """Whether a network's attributions are compared between variants, of which it needs two."""

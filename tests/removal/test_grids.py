@@ -14,7 +14,7 @@ from torch import Tensor
 from explanations.files.grids import check_shares, count_shares, count_steps
 from explanations.files.measurements import NEVER, read_measurements, write_measurements
 from explanations.networks.decisions import ExactDecisions
-from explanations.removal.operators import Fill, Removal
+from explanations.removal.operators.base import Removal, Replace
 from explanations.removal.orders import removed_counts
 from explanations.removal.scans import Scan, find_flips
 from explanations.removal.settings import RemovalSettings
@@ -52,8 +52,8 @@ def test_each_order_has_its_grid():
     assert [count_steps({"grid": 4, "grid_plus": FINE}, order) for order in ("minus", "plus")] == [4, 10]
     for same in (RemovalSettings(grid=4), RemovalSettings(grid=4, grid_plus=[])):
         assert same.removed_counts(1024, "plus").tolist() == settings.removed_counts(1024, "minus").tolist()
-        assert "grid_plus" not in same.record()
-    assert settings.record() == {**RemovalSettings(grid=4).record(), "grid_plus": FINE}
+        assert "grid_plus" not in same.describe()
+    assert settings.describe() == {**RemovalSettings(grid=4).describe(), "grid_plus": FINE}
     assert count_steps({"grid": 4}, "plus") == count_steps({"grid": 4, "grid_plus": []}, "plus") == 4
 
 
@@ -135,7 +135,7 @@ def test_a_step_takes_as_many_pixels_as_the_widest_under_way():
     """The last step of a fine grid is wide, and makes none of the others so."""
     images, widths = torch.rand(2, 3, 8, 8) + 1, []
 
-    class Watched(Fill):
+    class Watched(Replace):
         def remove(self, removal: Removal, pixels: Tensor) -> None:
             widths.append(pixels.shape[1])
             super().remove(removal, pixels)
@@ -145,7 +145,7 @@ def test_a_step_takes_as_many_pixels_as_the_widest_under_way():
 
     scans = [Scan(image, image, torch.randperm(64).int(), image) for image in range(2)]
     grids = [torch.tensor([0, 1, 3, 6, 64]), torch.tensor([0, 2, 64])]
-    list(find_flips(ExactDecisions(hold), images, torch.tensor([0, 0]), scans, grids, Watched(0.0)))
+    list(find_flips(ExactDecisions(hold), images, torch.tensor([0, 0]), scans, grids, Watched(torch.zeros(2, 64, 3))))
     assert widths == [2, 62, 3, 58]
 
 

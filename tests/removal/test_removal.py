@@ -14,7 +14,7 @@ from explanations.files.measurements import NEVER
 from explanations.networks import inference
 from explanations.networks.decisions import Decisions, ExactDecisions, FastDecisions, decide_in
 from explanations.networks.files import build_network
-from explanations.removal.operators import Fill, Operator
+from explanations.removal.operators.base import replace_by
 from explanations.removal.orders import removed_counts
 from explanations.removal.scans import LogitsError, Scan, find_flips
 
@@ -25,7 +25,6 @@ def flips(
     targets: list[int],
     ranks: list,
     grid: int | list[list[int]],
-    operator: Operator | None = None,
     fill: float = 0.0,
     batch: int = 64,
 ) -> dict:
@@ -34,7 +33,8 @@ def flips(
     pixels = images[0, 0].numel()
     grids = [removed_counts(pixels, grid)] if isinstance(grid, int) else list(map(torch.tensor, grid))
     decisions = decide if isinstance(decide, Decisions) else ExactDecisions(decide)
-    ends = list(find_flips(decisions, images, torch.tensor(targets), scans, grids, operator or Fill(fill), batch))
+    operator = replace_by(images, torch.tensor(fill))
+    ends = list(find_flips(decisions, images, torch.tensor(targets), scans, grids, operator, batch))
     assert len(ends) == len(scans)
     return {flip.key: (flip.step, flip.signal) for flip in ends}
 

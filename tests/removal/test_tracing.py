@@ -18,6 +18,7 @@ from explanations.flags import call_with_flags
 from explanations.networks.decisions import ExactDecisions
 from explanations.networks.files import load_network, save_network
 from explanations.removal.curves import CURVE_MEASURES, derive_curve_measures
+from explanations.removal.operators.base import replace_by
 from explanations.removal.scans import Scan
 from explanations.removal.settings import RemovalSettings
 from explanations.removal.tracing import trace
@@ -47,8 +48,8 @@ def trace_toy(toy, batch: int = 64, scans: list[Scan] | None = None, **settings)
     score, images, targets, all_scans = toy
     removal = RemovalSettings(**{"grid": GRID, "fill": FILL, **settings})
     names = [f"{image}.png" for image in range(5)]
-    chosen = all_scans if scans is None else scans
-    return trace(ExactDecisions(score), images, targets, chosen, (5, 2, 1, 2), names, removal, batch, lambda _: None)
+    chosen, shape, operator = scans or all_scans, (5, 2, 1, 2), replace_by(images, torch.tensor(FILL))
+    return trace(ExactDecisions(score), images, targets, chosen, shape, names, removal, operator, batch, lambda _: None)
 
 
 def test_curves_flips_and_e_are_the_literal_ones(toy):
@@ -83,41 +84,12 @@ def test_all_batches_are_full_and_every_scan_starts_from_one_pass_of_its_image(t
 
     passes = []
     removal = RemovalSettings(grid=GRID, fill=FILL)
-    names = list("abcde")
-    found = trace(ExactDecisions(watched), images, targets, scans, (5, 2, 1, 2), names, removal, 3, passes.append)
+    names, shape, operator = list("abcde"), (5, 2, 1, 2), replace_by(images, torch.tensor(FILL))
+    found = trace(ExactDecisions(watched), images, targets, scans, shape, names, removal, operator, 3, passes.append)
     assert set(seen) == {3} and len(seen) == 2 + 7 * GRID  # five images, and twenty scans
     assert sum(passes) == len(scans) * GRID  # copies aren't counted
     for name, values in trace_toy(toy).items():
         np.testing.assert_allclose(found[name], values, atol=1e-6)
-
-
-class Halves:
-    """A removal operator that leaves pixels half of their values, all of which is the image's signal."""
-
-    def remove(self, removal, pixels):
-        index = pixels[..., None].expand(-1, -1, removal.images.shape[2])
-        removal.images.scatter_(1, index, removal.whole[removal.rows].gather(1, index) / 2)
-
-    def signal_left(self, removal):
-        return removal.images.double().square().sum(2)
-
-
-def test_other_operators_have_their_own_e(toy, monkeypatch):
-    score, images, targets, scans = toy
-    monkeypatch.setattr(RemovalSettings, "operator", property(lambda _: Halves()))
-    traced = trace_toy(toy)
-    flipped = 0
-    for scan in scans:
-        flip = traced["flip"][scan.key]
-        if flip == NEVER:
-            continue
-        flipped += 1
-        left = images[scan.image].clone().flatten(1)
-        left[:, scan.rank < 5 * flip] /= 2
-        assert score(left.view(1, 3, 5, 6)).argmax() != targets[scan.image]
-        norm = (left.double().norm() / images[scan.image].double().norm()).item()
-        assert traced["e"][scan.key] == pytest.approx(1 - norm)
-    assert flipped
 
 
 def test_logits_that_overflow_are_refused_with_the_image_and_the_pixels_removed(toy):
@@ -141,9 +113,9 @@ def trace_world(world, name, output, **changes):
     return output
 
 
-@pytest.mark.parametrize(("method", "fill"), [("activity", 0.3), ("gradient", -2.0)])
-def test_flips_and_e_are_those_of_removal(world, tmp_path, method, fill):
-    settings = {"method": method, "noise_maps": 2, "fill": fill, "layers": "stages"}
+@pytest.mark.parametrize(("method", "operator"), [("activity", {"fill": 0.3}), ("gradient", {"operator": "blur"})])
+def test_flips_and_e_are_those_of_removal(world, tmp_path, method, operator):
+    settings = {"method": method, "noise_maps": 2, "layers": "stages", **operator}
     removed = read_measurements([remove(world, "vgg16", tmp_path / "removal.h5", **settings)])
     curves = read_curves([trace_world(world, "vgg16", tmp_path / "curves.h5", **settings)])
     assert list(curves.values) == removed.methods

@@ -12,7 +12,7 @@ from explanations.decomposition.decomposition import Attributions, Decomposition
 from explanations.files.measurements import NEVER
 from explanations.networks.decisions import FastDecisions, decide_in
 from explanations.networks.devices import place_network, use_device
-from explanations.removal.operators import Fill
+from explanations.removal.operators.base import replace_by
 from explanations.removal.orders import removed_counts
 from explanations.removal.scans import Scan, find_flips
 
@@ -89,7 +89,9 @@ def find(decide, images: Tensor, targets: Tensor, scans: list[Scan], grid: int, 
     """{key: (step, e)} of scans on a device."""
     moved = [Scan(scan.key, scan.image, scan.rank.to(device)) for scan in scans]
     counts = [removed_counts(SIZE**2, grid)]
-    found = find_flips(decide, images.to(device), targets.to(device), moved, counts, Fill(0.0), batch=32)
+    images = images.to(device)
+    operator = replace_by(images, torch.zeros(()))
+    found = find_flips(decide, images, targets.to(device), moved, counts, operator, batch=32)
     return {flip.key: (flip.step, flip.signal) for flip in found}
 
 

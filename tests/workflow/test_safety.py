@@ -21,6 +21,7 @@ from explanations.errors import InputError
 from explanations.methods.registry import load_method
 from explanations.networks.files import build_network
 from explanations.networks.sources.registry import find_source
+from explanations.removal.operators.registry import load_operator
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 EMBEDDED = yaml.safe_load((ROOT / "config/config.yaml").read_text())
@@ -84,7 +85,10 @@ def test_rules_give_a_value_after_an_equals_sign():
         assert value.startswith("input.") or flag in LISTS, flag
 
 
-NAMED_REGISTRIES = ("methods/registry.py", "methods/sources/registry.py", "networks/sources/registry.py")
+NAMED_REGISTRIES = (
+    *("methods/registry.py", "methods/sources/registry.py", "networks/sources/registry.py"),
+    "removal/operators/registry.py",
+)
 REGISTRIES = [ROOT / "scripts/explanations" / name for name in NAMED_REGISTRIES]
 
 
@@ -182,7 +186,9 @@ FREE = {  # where any text of one line is allowed
 }
 
 
-@pytest.mark.parametrize(("load", "name"), [(load_method, "registry"), (load_method, "..os"), (find_source, "base")])
+@pytest.mark.parametrize(
+    ("load", "name"), [(load_method, "registry"), (load_method, "..os"), (find_source, "base"), (load_operator, "base")]
+)
 def test_registries_import_what_they_list_alone(load, name):
     assert f" is {name}; allowed are " in refused(load, name)
 

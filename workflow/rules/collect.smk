@@ -3,7 +3,7 @@
 report   figures, findings, leaderboard -> report.html
 """
 
-NAMES = {"all", "report", "curves", *TARGETS, *FIGURES}
+NAMES = {"all", "report", "curves", "operators", *TARGETS, *FIGURES}
 for network in NETWORKS:
     if network in NAMES or rules.has(network):
         raise WorkflowError(f"configuration: networks.{network} has the name of a rule; allowed is any other name")
@@ -39,6 +39,14 @@ if "curves" not in TARGETS:
         """curves can't be made: removal.curves is false, or no network is explained with both orders of removal"""
         input:
             say_no_curves,
+
+
+if "operators" not in TARGETS:
+
+    rule operators:
+        """(needs removal.operators of several names, as config/operators.yaml has them)"""
+        input:
+            lacks_operators,
 
 
 if workflow.modifier.is_main_snakefile():  # another workflow may have such files

@@ -40,8 +40,18 @@ from explanations.methods.sources.registry import check_extra, source_module
 from explanations.networks.builders import check_configured, constructor_of
 from explanations.networks.sources.registry import OWN_CODE, SOURCES, source_file, takes_weights
 from explanations.networks.trained import list_trials, describe_decay, describe_training, find_taken, training_seed
-from explanations.plan import GROUPS, PAPERS_GROUPS, VARIANTS, Plan, check_plan, leave_out_networks, methods_of
+from explanations.plan import (
+    GROUPS,
+    PAPERS_GROUPS,
+    VARIANTS,
+    Plan,
+    check_plan,
+    leave_out_networks,
+    methods_of,
+    suffix_of,
+)
 from explanations.files.orders import ORDERS
+from explanations.removal.operators.registry import OPERATORS, operator_file
 from explanations.provenance import CONFIGURATION, describe_making
 from explanations.files.writing import describe_size, free_space, unwritable
 
@@ -428,5 +438,6 @@ wildcard_constraints:
     own="|".join(PLAN.own) or "$.",
     group="|".join([*GROUPS, *PLAN.own]),
     shard=r"\d+",
+    further="({})".format("|".join(map(suffix_of, ["", *PLAN.operators]))),
     trial=r"(steps|temperature)-[0-9.e+-]+",
     examples="|".join(EXAMPLES),

@@ -112,15 +112,44 @@ def measurements(variant, *groups):
 TWINS = {twins.name: twins for twins in PLAN.twins}
 
 
-def measurements_ranked(wildcards):
-    """The results of removal by all methods of a rule's network, by the original's usual maps."""
-    run = PLAN.find_run(wildcards.network, "original", PLAN.usual)
+def measurements_by(operator, network):
+    """The results of removal by all methods of a network, by the original's usual maps and an operator, if not the first."""
+    run = PLAN.find_run(network, "original", PLAN.usual, operator)
     return expand(
-        "<results>/removal/{{network}}/{folder}/{method}-{shard}.h5",
+        "<results>/removal/{network}/{folder}/{method}-{shard}.h5",
+        network=network,
         folder=run.folder,
         method=run.methods,
         shard=REMOVAL_SHARDS,
     )
+
+
+def measurements_ranked(wildcards):
+    """Those of a rule's network and operator."""
+    return measurements_by(wildcards.further.removeprefix("-"), wildcards.network)
+
+
+def measurements_of_operators(wildcards):
+    """Those of a rule's network by all operators."""
+    return [file for name in ("", *PLAN.operators) for file in measurements_by(name, wildcards.network)]
+
+
+def operator_of(wildcards):
+    """A rule's removal operator: the first, unless its results are those of a further one."""
+    return wildcards.get("further", "").removeprefix("-") or PLAN.operator
+
+
+def settings_of_removal(wildcards):
+    """The settings of removal that a rule's results may depend on: none of operators, nor whether there are curves."""
+    others = ("operators", "curves", *OPERATORS)
+    return {key: value for key, value in config["removal"].items() if key not in others}
+
+
+def setting_of_operator(wildcards):
+    """The flags of a rule's operator: its name, and its setting, if the configuration has one."""
+    name = operator_of(wildcards)
+    flags = [f"--operator={name}"]
+    return [*flags, f"--{name}={config['removal'][name]}"] if name in config["removal"] else flags
 
 
 def measurements_of_twin(kind):
@@ -134,11 +163,9 @@ def measurements_of_twin(kind):
 
 def orders_measured(wildcards):
     """The orders in which a rule's kind of method removes pixels; both if it is none of the plan's."""
-    run = PLAN.find_run(wildcards.network, wildcards.variant, wildcards.upsampling)
+    further = wildcards.further.removeprefix("-")
+    run = PLAN.find_run(wildcards.network, wildcards.variant, wildcards.upsampling, further)
     return run.orders(PLAN.kind(wildcards.method)) if run else ORDERS
-
-
-REMOVAL = {key: value for key, value in config["removal"].items() if key != "curves"}  # which changes no result of it
 
 
 def curves_measured(wildcards):
@@ -162,6 +189,11 @@ def maps_measured(wildcards):
     """The files of maps of a rule's method, if it has passes of its own; others' are made where they are measured."""
     own = wildcards.method in PLAN.own
     return expand("<results>/maps/{{network}}/{{variant}}/{{method}}-{shard}.h5", shard=SHARDS) if own else []
+
+
+def code_of_removal(wildcards):
+    """As code_of_method, and the module of a rule's removal operator."""
+    return [operator_file(operator_of(wildcards)), *code_of_method(wildcards)]
 
 
 def code_of_method(wildcards):

@@ -4,6 +4,7 @@ measure_removal   models, manifest, all shards of a network's variant
                   -> removal/<network>/<variant>-<upsampling>/<method>-<shard>.h5
 measure_curves    the same, to the end of each scan
                   -> curves/<network>/<variant>-<upsampling>/<method>-<shard>.h5
+                     and of each further operator removal/<network>/<variant>-<upsampling>-<operator>/…
 """
 
 
@@ -14,13 +15,13 @@ rule measure_removal:
         val=generated("val"),
         shards=expand("<results>/attributions/{{network}}/{{variant}}/{shard}.h5", shard=SHARDS),
         maps=maps_measured,
-        code=sources_of("measure_removal.py", code_of_method),
+        code=sources_of("measure_removal.py", code_of_removal),
     output:
-        "<results>/removal/{network}/{variant}-{upsampling}/{method}-{shard}.h5",
+        "<results>/removal/{network}/{variant}-{upsampling}{further}/{method}-{shard}.h5",
     log:
-        "<results>/logs/measure_removal/{network}-{variant}-{upsampling}-{method}-{shard}.log",
+        "<results>/logs/measure_removal/{network}-{variant}-{upsampling}{further}-{method}-{shard}.log",
     benchmark:
-        "<results>/benchmarks/measure_removal/{network}-{variant}-{upsampling}-{method}-{shard}.tsv"
+        "<results>/benchmarks/measure_removal/{network}-{variant}-{upsampling}{further}-{method}-{shard}.tsv"
     priority: measuring_priority
     conda:
         "../../envs/torch.yaml"
@@ -34,8 +35,9 @@ rule measure_removal:
         images=read_images("val"),
         layers=lookup("networks/{network}/layers", within=config, default="all"),
         orders=orders_measured,
-        removal=REMOVAL,
+        removal=settings_of_removal,
         grid_plus=lookup("removal/grid_plus", within=config, default=[]),
+        operator=setting_of_operator,
         seed=lookup("seed", within=config),
         device=lookup("device", within=config),
     shell:
@@ -56,7 +58,7 @@ rule measure_removal:
         " --grid={params.removal[grid]:q}"
         " --grid-plus {params.grid_plus:q}"
         " --noise-maps={params.removal[noise_maps]:q}"
-        " --fill={params.removal[fill]:q}"
+        " {params.operator:q}"
         " --ties={params.removal[ties]:q}"
         " --never-flips={params.removal[never_flips]:q}"
         " --seed={params.seed:q}"
@@ -74,7 +76,7 @@ rule measure_curves:
         val=generated("val"),
         shards=expand("<results>/attributions/{{network}}/{{variant}}/{shard}.h5", shard=SHARDS),
         maps=maps_measured,
-        code=sources_of("measure_curves.py", code_of_method),
+        code=sources_of("measure_curves.py", code_of_removal),
     output:
         "<results>/curves/{network}/{variant}-{upsampling}/{method}-{shard}.h5",
     log:
@@ -93,7 +95,8 @@ rule measure_curves:
         builder=flag_of_builder,
         images=read_images("val"),
         layers=lookup("networks/{network}/layers", within=config, default="all"),
-        removal=REMOVAL,
+        removal=settings_of_removal,
+        operator=setting_of_operator,
         precision=precision_of_curves,
         seed=lookup("seed", within=config),
         device=lookup("device", within=config),
@@ -113,7 +116,7 @@ rule measure_curves:
         " --shard-size={params.removal[shard_size]:q}"
         " --grid={params.removal[grid]:q}"
         " --noise-maps={params.removal[noise_maps]:q}"
-        " --fill={params.removal[fill]:q}"
+        " {params.operator:q}"
         " --ties={params.removal[ties]:q}"
         " --never-flips={params.removal[never_flips]:q}"
         " --seed={params.seed:q}"

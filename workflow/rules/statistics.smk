@@ -9,6 +9,8 @@ compare_attributions  shards of the variants -> statistics/<network>/correlation
 measure_localisation  shards, files of maps, masks -> statistics/<network>/localisation.csv: how well maps say where objects are
 compare_twins         removal by layers and aggregates of two networks -> statistics/twins/<pair>.csv
 rank_methods          removal by all methods of a network, files of maps -> statistics/<network>/leaderboard.csv, not_applicable.csv
+                      (of each further operator leaderboard-<operator>.csv, not_applicable-<operator>.csv)
+compare_operators     removal by all methods and operators -> statistics/<network>/operators.csv, operators_pairs.csv
 leaderboard           these, of all networks -> leaderboard.html
 findings              all of these -> findings.csv, findings.html
 """
@@ -297,12 +299,12 @@ rule rank_methods:
         maps=maps_made,
         code=sources("rank_methods.py"),
     output:
-        ranks="<results>/statistics/{network}/leaderboard.csv",
-        reasons="<results>/statistics/{network}/not_applicable.csv",
+        ranks="<results>/statistics/{network}/leaderboard{further}.csv",
+        reasons="<results>/statistics/{network}/not_applicable{further}.csv",
     log:
-        "<results>/logs/rank_methods/{network}.log",
+        "<results>/logs/rank_methods/{network}{further}.log",
     benchmark:
-        "<results>/benchmarks/rank_methods/{network}.tsv"
+        "<results>/benchmarks/rank_methods/{network}{further}.tsv"
     priority: LATER
     conda:
         "../../envs/statistics.yaml"
@@ -327,6 +329,32 @@ rule rank_methods:
         " --region={params.region:q}"
         " --seed={params.seed:q}"
         " --zeros={params.zeros:q}"
+        " >{log:q} 2>&1"
+
+
+rule compare_operators:
+    input:
+        measurements=measurements_of_operators,
+        code=sources("compare_operators.py"),
+    output:
+        operators="<results>/statistics/{network}/operators.csv",
+        pairs="<results>/statistics/{network}/operators_pairs.csv",
+    log:
+        "<results>/logs/compare_operators/{network}.log",
+    benchmark:
+        "<results>/benchmarks/compare_operators/{network}.tsv"
+    priority: LATER
+    conda:
+        "../../envs/statistics.yaml"
+    threads: 1
+    resources:
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(20),
+    shell:
+        "python {input.code[0]:q}"
+        " --measurements {input.measurements:q}"
+        " --operators={output.operators:q}"
+        " --pairs={output.pairs:q}"
         " >{log:q} 2>&1"
 
 

@@ -43,7 +43,7 @@ def curve_files(network):
 
 def statistics_files(network):
     """All statistics of a network that is explained."""
-    tables = [*PLAN.tables(network), *(["leaderboard"] if PLAN.groups(network) else [])]
+    tables = [*PLAN.tables(network), *PLAN.leaderboards(network)]
     return [f"statistics/{network}/{table}.csv" for table in tables]
 
 
@@ -73,11 +73,22 @@ def say_no_curves(wildcards):
     sys.exit("there are no curves: removal.curves is true, and no network is explained with both orders of removal")
 
 
+def lacks_operators(wildcards):
+    """An input function that ends the run with one line: there is nothing to compare."""
+    sys.exit(f"removal.operators is {PLAN.operator} alone; to compare several, see config/operators.yaml")
+
+
 def name_nearest(wildcards):
     """An input function that ends the run with one line: there is no such target, but others like it."""
     near = difflib.get_close_matches(wildcards.target, list(dict.fromkeys(["all", "report", *TARGETS, *FIGURES])))
     said = f"nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}; " if near else ""
     sys.exit(f"there is no target {wildcards.target}; {said}`snakemake --list` names all")
+
+
+def operator_files(network):
+    """What compares removal operators, of a network that is explained, if there are several."""
+    tables = ("operators", "operators_pairs", *PLAN.leaderboards(network))
+    return [f"statistics/{network}/{table}.csv" for table in tables] if PLAN.operators and PLAN.groups(network) else []
 
 
 FINDINGS = ["findings.csv", "findings.html"]
@@ -97,4 +108,7 @@ for stage, (title, files) in STAGES.items():
 if not TARGETS["curves"][1]:  # a target that says so, in place of one that makes nothing
     del TARGETS["curves"]
 TARGETS["statistics"][1].extend([*(f"statistics/twins/{pair}.csv" for pair in TWINS), *FINDINGS, *LEADERBOARD])
+if PLAN.operators:
+    compared = [file for network in NETWORKS for file in operator_files(network)]
+    TARGETS["operators"] = ("which conclusions survive the choice of a removal operator", compared)
 TARGETS["figures"] = ("all figures", [file for figure in MADE for file in figure_files(figure)])

@@ -34,6 +34,7 @@ from explanations.networks.decisions import decide_in
 from explanations.networks.devices import place_network, use_device
 from explanations.networks.files import preprocess
 from explanations.removal.measuring import check_whole_images, make_scans, measure
+from explanations.removal.operators.base import Pictures
 from explanations.removal.orders import rank_pixels, tie_orders
 from explanations.removal.scans import Flip
 from explanations.removal.settings import Computing, RemovalSettings
@@ -173,6 +174,7 @@ class Explainer:
             shape=(1, len(parsed), len(sources), len(ORDERS)),
             names=[image.name],
             settings=settings,
+            operator=settings.make_operator(Pictures.of(image.inputs, [FIRST], self.description, settings.seed)),
             batch=batch,
             advance=advance,
         )

@@ -12,7 +12,7 @@ import numpy as np
 
 from explanations.errors import InputError, make_again
 from explanations.files.hdf5 import read_hdf5, set_attributes, write_dataset, write_hdf5
-from explanations.files.measurements import NEVER, SETTINGS
+from explanations.files.measurements import NEVER, SETTINGS, read_operator
 from explanations.files.orders import ORDERS
 
 KIND = "file of curves"
@@ -64,9 +64,10 @@ def read_curves(paths: Sequence[Path]) -> Curves:
     blocks: dict[str, list[dict[str, np.ndarray]]] = {}  # of images, by method
     for path in paths:
         arrays, attributes = read_hdf5(path, KIND, ("image", "label", *CURVES, *ENDS), ("methods", *IDENTITY))
-        for key in IDENTITY:
-            if settings.setdefault(key, attributes[key]) != attributes[key]:
-                raise InputError(f"{path}: {key} is {attributes[key]}; {paths[0]} has {settings[key]}")
+        held = {**attributes, **read_operator(attributes)}
+        for key in (*IDENTITY, "operator", "setting"):
+            if settings.setdefault(key, held[key]) != held[key]:
+                raise InputError(f"{path}: {key} is {held[key]}; {paths[0]} has {settings[key]}")
         if fault := find_fault(arrays, attributes["methods"], attributes):
             raise InputError(f"{path}: {fault}; {make_again(path)}")
         for column, method in enumerate(attributes["methods"]):

@@ -1,6 +1,6 @@
 """Files of removal results: one (image × method) array per measure, and the measures derived from them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 from explanations.errors import InputError, make_again
 from explanations.files.grids import count_steps
 from explanations.files.hdf5 import read_hdf5, set_attributes, write_dataset, write_hdf5
+from explanations.files.operators import PAPERS_OPERATOR
 from explanations.files.orders import ORDERS
 
 NEVER = -1  # the grid index of a decision that never flips
@@ -16,7 +17,7 @@ STORED = ("e_minus", "e_plus", "e_minus_noise", "e_plus_noise")
 MEASURES = (*STORED, "e_delta", "e_delta_noise", "delta_e_minus", "delta_e_plus", "delta_e_delta")
 SETTINGS = (
     *("experiment", "network", "variant", "weights", "upsampling"),
-    *("grid", "noise_maps", "fill", "ties", "never_flips"),
+    *("grid", "noise_maps", "ties", "never_flips"),
 )
 GRID_PLUS = "grid_plus"  # the setting that results have where the order "plus" goes by a grid of its own
 
@@ -143,7 +144,7 @@ def read_measurements(paths: Sequence[Path]) -> Measurements:
     settings: dict = {}
     for path in paths:
         arrays, methods, held = _read_file(Path(path))
-        for key in (*SETTINGS, GRID_PLUS):
+        for key in (*SETTINGS, GRID_PLUS, "operator", "setting"):
             if settings.setdefault(key, held[key]) != held[key]:
                 raise InputError(f"{path}: {key} is {held[key]}; {paths[0]} has {settings[key]}")
         measured = tuple(held["orders"])
@@ -187,11 +188,18 @@ def _stack(arrays: list[dict[str, np.ndarray]], path: Path) -> dict[str, np.ndar
     return {name: values[order] for name, values in stacked.items()}
 
 
+def read_operator(attributes: Mapping) -> dict:
+    """What a file's attributes say of the removal operator: its name, and its own setting, which has the same name."""
+    operator = attributes.get("operator", PAPERS_OPERATOR)
+    return {"operator": operator, "setting": attributes.get(operator)}
+
+
 def _read_file(path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...], dict]:
     kind, keys = "file of removal results", ("methods", "orders", *SETTINGS)
     arrays, attributes = read_hdf5(path, kind, ("image", "label"), keys)
     methods, settings = tuple(attributes["methods"]), {key: attributes[key] for key in ("orders", *SETTINGS)}
     settings[GRID_PLUS] = np.asarray(attributes.get(GRID_PLUS, [])).tolist()
+    settings |= read_operator(attributes)
     absent = [name for name in stored_of(settings["orders"]) if name not in arrays]
     if absent:
         raise InputError(f"{path}: not a {kind}; it lacks {', '.join(absent)}")

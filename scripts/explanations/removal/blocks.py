@@ -23,6 +23,7 @@ from explanations.networks.decisions import Decisions, decide_in
 from explanations.networks.devices import use_device
 from explanations.networks.files import load_network, preprocess
 from explanations.removal.measuring import check_whole_images, make_scans
+from explanations.removal.operators.base import Operator, Pictures
 from explanations.removal.orders import noise_partners, tie_orders
 from explanations.removal.scans import Scan
 from explanations.removal.settings import Computing, RemovalSettings
@@ -66,6 +67,7 @@ class Block:
     inputs: Tensor  # (n, C, H, W)
     targets: Tensor  # (n,): the decisions
     decide: Decisions
+    operator: Operator
     methods: list[MethodName]
     scans: Iterator[Scan]
     shape: tuple[int, int, int, int]  # (n, methods, 1 + noise maps, orders)
@@ -114,11 +116,12 @@ def open_block(
             inputs=inputs,
             targets=torch.from_numpy(reader.read("target", chosen)).to(device),
             decide=decide,
+            operator=removal.make_operator(Pictures.of(inputs, chosen, description, removal.seed)),
             methods=methods,
             scans=make_scans(methods, make, sources, ties, orders),
             shape=(len(block), len(methods), 1 + noise_maps, len(orders)),
             title=f"{reader.identity['network']} {reader.identity['variant']} {kind}",
-            about={**reader.identity, **kept, **removal.record(), "orders": list(orders)},
+            about={**reader.identity, **kept, **removal.describe(), "orders": list(orders)},
         )
 
 

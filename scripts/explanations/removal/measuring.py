@@ -9,9 +9,11 @@ from torch import Tensor
 
 from explanations.errors import InputError
 from explanations.files.measurements import NEVER
+from explanations.files.operators import PAPERS_OPERATOR
 from explanations.files.orders import ORDERS
 from explanations.methods.names import MethodName
 from explanations.networks.decisions import Decisions, relative_errors
+from explanations.removal.operators.base import Operator
 from explanations.removal.orders import rank_pixels
 from explanations.removal.scans import Flip, LogitsError, Scan, find_flips
 from explanations.removal.settings import RemovalSettings
@@ -69,6 +71,7 @@ def measure(
     shape: tuple[int, ...],
     names: Sequence[str],
     settings: RemovalSettings,
+    operator: Operator,
     batch: int,
     advance: Callable[[Flip], None],
     orders: Sequence[str] = ORDERS,
@@ -78,12 +81,12 @@ def measure(
     Arrays are (image, method): e_minus, e_plus and, the mean over noise maps, e_minus_noise, e_plus_noise; flip_minus,
     flip_plus, and (image, method, noise map) flip_minus_noise, flip_plus_noise; those of `orders` alone. `advance` is
     told of every end.
-    InputError, with an image's name of `names`, if the fill makes logits that aren't finite.
+    InputError, with an image's name of `names`, if the operator makes logits that aren't finite.
     """
     steps, signal = np.full(shape, NEVER), np.full(shape, np.nan)
     grids = [settings.removed_counts(inputs[0, 0].numel(), order) for order in orders]
     try:
-        for flip in find_flips(decide, inputs, targets, scans, grids, settings.operator, batch):
+        for flip in find_flips(decide, inputs, targets, scans, grids, operator, batch):
             steps[flip.key], signal[flip.key] = flip.step, flip.signal
             advance(flip)
     except LogitsError as error:
@@ -103,6 +106,10 @@ def explain_overflow(error: LogitsError, inputs: Tensor, names: Sequence[str], s
     """The line for logits that aren't finite once pixels of an image are removed, with its name of `names`."""
     lost = f"{names[error.image]} with {error.removed} pixels removed"
     usual = f"its pixels are {inputs.min():.3g} to {inputs.max():.3g} in the network's input space"
+    if settings.operator != PAPERS_OPERATOR:
+        return InputError(
+            f"removal.operators has {settings.operator}; the logits of {lost} are NaN or infinite ({usual})"
+        )
     return InputError(
         f"removal.fill is {settings.fill:g}; the logits of {lost} are NaN or infinite; allowed is a value "
         f"with which they are finite ({usual})"

@@ -1,7 +1,7 @@
 """Pixel removal (§4): how much of an image's signal goes, in a map's order, before the network's decision flips.
 
-e = 1 − ‖x_s‖₂ / ‖x‖₂ (Eq. 17), where x_s is what is left of the image's signal; what a removal operator puts in place
-of removed pixels is no signal, unless it is still the image's. So e is in [0, 1] with any operator.
+e = 1 − ‖x_s‖₂ / ‖x‖₂ (Eq. 17), where x_s is the image's signal in the pixels that are left; what a removal operator
+puts in place of the others is none of it. So e is in [0, 1] with any operator, and compares between them.
 """
 
 from collections import deque
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from explanations.files.measurements import NEVER
 from explanations.networks.decisions import Decisions, fetch
-from explanations.removal.operators import Operator, Removal
+from explanations.removal.operators.base import Operator, Removal
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class ScansUnderWay:
         """e (Eq. 17) of the scans in some slots, as far as their pixels are removed, (n,) f8."""
         rows, count = self.rows[slots], self.counts[self.steps[slots]][:, None]
         removal = self._removal(self.images[slots], rows, self.order[slots], count)
-        left = self.operator.signal_left(removal).sum(1) / self.total[rows]
+        left = (self.energy[rows] * ~removal.removed()).sum(1) / self.total[rows]
         # sums of other shapes may round otherwise: 1 + 2e-16 if pixels without signal made the decision flip
         return 1 - left.clamp_(max=1).sqrt()
 
@@ -154,7 +154,7 @@ class ScansUnderWay:
         return self.step[slot] - self.starts[self.scans[slot].grid]
 
     def _removal(self, images: Tensor, rows: Tensor, order: Tensor, count: Tensor) -> Removal:
-        return Removal(images, rows, order, count, self.whole, self.energy, tuple(self.size))
+        return Removal(images, rows, order, count, tuple(self.size))
 
 
 def judge(logits: Tensor, own: Tensor) -> Tensor:

@@ -8,9 +8,11 @@ from torch import Tensor
 
 from explanations.errors import check_choice, check_range
 from explanations.files.grids import check_shares, count_shares
+from explanations.files.operators import PAPERS_OPERATOR
 from explanations.flags import flag
 from explanations.networks.decisions import AUTO, DECIDED_IN
-from explanations.removal.operators import OPERATORS, Operator
+from explanations.removal.operators.base import Operator, Pictures
+from explanations.removal.operators.registry import OPERATORS, load_operator
 from explanations.removal.orders import removed_counts
 
 TIES = ("random", "raster")
@@ -28,7 +30,10 @@ class RemovalSettings:
 
     grid: int = flag("steps from no pixel removed to all", 100)
     grid_plus: Sequence[float] = flag(PLUS, (), type=float, nargs="*")
+    operator: str = flag("what removed pixels become", PAPERS_OPERATOR, choices=tuple(OPERATORS))
     fill: float = flag("a removed pixel's value, in the network's input space", 0.0)
+    blur: float = flag("σ of the blurred copy's Gaussian filter, as a share of the image's side", 0.05)
+    road: float = flag("deviation of imputation's noise, of pixels from 0 to 1", 0.01)
     noise_maps: int = flag("maps ξ of other images, for each image", 1)
     ties: str = flag("order of pixels of equal saliency", "random", choices=TIES)
     never_flips: str = flag("e of a decision that never flips", "one", choices=NEVER_FLIPS)
@@ -37,14 +42,26 @@ class RemovalSettings:
     def __post_init__(self):
         check_range("removal.grid", self.grid, low=2)
         check_shares(self.grid_plus)
+        check_choice("removal.operators", self.operator, tuple(OPERATORS))
         check_range("removal.fill", self.fill, low=-LARGEST, high=LARGEST)
+        check_range("removal.blur", self.blur, low=0, high=1, open_low=True)
+        check_range("removal.road", self.road, low=0, high=1)
         check_choice("removal.ties", self.ties, TIES)
         check_choice("removal.never_flips", self.never_flips, NEVER_FLIPS)
 
-    @property
-    def operator(self) -> Operator:
-        """What removed pixels become."""
-        return OPERATORS["fill"](self.fill)
+    def make_operator(self, pictures: Pictures) -> Operator:
+        """What removed pixels of some images become."""
+        return load_operator(self.operator).make(pictures, getattr(self, self.operator, None))
+
+    def describe(self) -> dict:
+        """What results depend on, by name: without other operators' settings.
+
+        The paper's operator is not named, nor `grid_plus` where it is the grid of both orders.
+        """
+        unnamed = [name for name in OPERATORS if name != self.operator]
+        unnamed += ["operator"] if self.operator == PAPERS_OPERATOR else []
+        unnamed += [] if self.grid_plus else ["grid_plus"]
+        return {name: value for name, value in asdict(self).items() if name not in unnamed}
 
     def removed_counts(self, pixels: int, order: str) -> Tensor:
         """How many of `pixels` are removed at each grid index of an order, from 0 to all of them, (steps + 1,) int32.
@@ -54,11 +71,6 @@ class RemovalSettings:
         if order == "plus" and self.grid_plus:
             return torch.tensor(count_shares(pixels, self.grid_plus), dtype=torch.int32)
         return removed_counts(pixels, self.grid)
-
-    def record(self) -> dict:
-        """The settings as results keep them: `grid_plus` where there is one."""
-        kept = asdict(self)
-        return kept if self.grid_plus else {key: value for key, value in kept.items() if key != "grid_plus"}
 
 
 @dataclass(frozen=True)

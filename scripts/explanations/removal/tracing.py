@@ -14,6 +14,7 @@ from explanations.files.measurements import NEVER
 from explanations.files.orders import ORDERS
 from explanations.networks.decisions import Decisions
 from explanations.removal.measuring import explain_overflow
+from explanations.removal.operators.base import Operator
 from explanations.removal.orders import removed_counts
 from explanations.removal.scans import LogitsError, Scan, ScansUnderWay, judge
 from explanations.removal.settings import RemovalSettings
@@ -28,6 +29,7 @@ def trace(
     shape: tuple[int, ...],
     names: Sequence[str],
     settings: RemovalSettings,
+    operator: Operator,
     batch: int,
     advance: Callable[[int], None],
 ) -> dict[str, np.ndarray]:
@@ -45,7 +47,7 @@ def trace(
     arrays = {score: np.empty((*shape, settings.grid + 1), np.float32) for score in ("logit", "probability")}
     arrays |= {"flip": np.full(shape, NEVER), "e": np.full(shape, np.nan)}
     grid = removed_counts(inputs[0, 0].numel(), settings.grid)  # of both orders: their curves are subtracted
-    under_way = ScansUnderWay(inputs, [grid] * len(ORDERS), settings.operator, batch)
+    under_way = ScansUnderWay(inputs, [grid] * len(ORDERS), operator, batch)
     whole = compute_whole(decide, inputs, batch)
     scans = iter(scans)
     while part := list(islice(scans, batch)):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -11,6 +12,13 @@ from explanations.statistics.tests import WILCOX, adjust_holm, signed_rank_test
 
 STABLE = 0.9  # Spearman's ρ of an order that counts as stable
 SMALLER_IS_BETTER = ("e_plus", "delta_e_plus")
+
+
+class PairTest(NamedTuple):
+    """The test of one method against another: of positive effect size, it has larger values."""
+
+    effect_size: float
+    log10_p_holm: float  # adjusted over all pairs
 
 
 def is_equivalent(low: float, high: float, region: float) -> bool:
@@ -31,10 +39,15 @@ def order_methods(values: Mapping[str, np.ndarray], measure: str) -> list[str]:
 
 def compare_all(values: Mapping[str, np.ndarray], zeros: str = WILCOX) -> dict[frozenset[str], float]:
     """log10 p of every pair of methods, adjusted over all pairs (Wilcoxon's signed rank test, Holm)."""
-    pairs = [frozenset(pair) for pair in combinations(values, 2)]
-    tests = [signed_rank_test(_difference(values, *sorted(pair)), zeros) for pair in pairs]
-    adjusted = adjust_holm(np.array([test.log10_p for test in tests]))
-    return dict(zip(pairs, adjusted.tolist(), strict=True))
+    return {frozenset(pair): test.log10_p_holm for pair, test in compare_pairs(values, zeros).items()}
+
+
+def compare_pairs(values: Mapping[str, np.ndarray], zeros: str = WILCOX) -> dict[tuple[str, str], PairTest]:
+    """The tests of every pair of methods, the first less the second, by their names in order."""
+    pairs = [tuple(sorted(pair)) for pair in combinations(values, 2)]
+    tests = [signed_rank_test(_difference(values, *pair), zeros) for pair in pairs]
+    adjusted = adjust_holm(np.array([test.log10_p for test in tests])).tolist()
+    return {pair: PairTest(test.effect_size, p) for pair, test, p in zip(pairs, tests, adjusted, strict=True)}
 
 
 def _difference(values: Mapping[str, np.ndarray], first: str, second: str) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Removal operators: what a removed pixel becomes (§4)."""
