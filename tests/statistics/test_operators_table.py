@@ -47,7 +47,9 @@ def test_pairs_are_tested_as_by_scipy_and_holm():
     for rank, pair in enumerate(sorted(p, key=p.get)):  # Holm's steps, one by one
         largest = max(largest, min(1, (len(p) - rank) * p[pair]))
         assert 10 ** found[pair].log10_p_holm == pytest.approx(largest)
-    assert all((test.effect_size > 0) == (np.median(values[a] - values[b]) > 0) for (a, b), test in found.items())
+    clear = {pair: test for pair, test in found.items() if test.log10_p_holm < -2}
+    assert len(clear) > 1
+    assert all((test.effect_size > 0) == (np.median(values[a] - values[b]) > 0) for (a, b), test in clear.items())
     assert compare_all(values) == {frozenset(pair): test.log10_p_holm for pair, test in found.items()}
 
 

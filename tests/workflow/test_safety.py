@@ -152,6 +152,7 @@ SAMPLE = {  # every key
         },
     },
     "survey": {**EMBEDDED["survey"], "images": "test"},
+    "removal": {**EMBEDDED["removal"], "operators": ["fill", "road"], "blur": 0.1, "road": 0.01},
     "figures": {**EMBEDDED["figures"], "figP": {"images": [0], "methods": {"mine": ["input"]}}},
     "linear": {**EMBEDDED["linear"], "source": "mnist", "folder": "a"},
 }
