@@ -81,7 +81,7 @@ def test_the_tables(tmp_path):
     flags = {"operators": tmp_path / "operators.csv", "pairs": tmp_path / "pairs.csv"}
     compare_operators.main([path for paths in files.values() for path in paths], **flags)
     table, pairs = (pd.read_csv(flags[key], comment="#") for key in ("operators", "pairs"))
-    assert table[["measure", "operator", "other"]].values.tolist() == [
+    assert table[["measure", "operator", "other_operator"]].values.tolist() == [
         [measure, *pair] for measure in ("delta_e_minus", "e_minus") for pair in combinations(files, 2)
     ]
     same, opposite = table.iloc[0], table.iloc[1]
@@ -89,8 +89,8 @@ def test_the_tables(tmp_path):
     assert same.significant == same.same == opposite.significant == opposite.opposite == 6
     assert (same.undecided, same.opposite, opposite.same, opposite.undecided) == (0, 0, 0, 0)
     assert len(pairs) == 2 * 6 * 2 and set(pairs.operator) == {"fill"}
-    assert set(pairs[pairs.other == "mean"].survives) == {"same"}
-    assert set(pairs[pairs.other == "road"].survives) == {"opposite"}
+    assert set(pairs[pairs.other_operator == "mean"].survives) == {"same"}
+    assert set(pairs[pairs.other_operator == "road"].survives) == {"opposite"}
     assert (pairs.effect_size * pairs.other_effect_size > 0).eq(pairs.survives == "same").all()
 
 
