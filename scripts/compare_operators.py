@@ -24,10 +24,10 @@ from explanations.statistics.significance import ALPHA
 
 MEASURES = ("delta_e_minus", "e_minus")
 IDENTITY = ("experiment", "network", "variant", "upsampling")
-COLUMNS = ("measure", "operator", "other", "methods", "rho", "significant", "same", "undecided", "opposite")
+COLUMNS = ("measure", "operator", "other_operator", "methods", "rho", "significant", "same", "undecided", "opposite")
 PAIR_COLUMNS = (
-    *("measure", "method", "other_method", "operator", "effect_size", "log10_p_holm"),
-    *("other", "other_effect_size", "other_log10_p_holm", "survives"),
+    *("measure", "method_a", "method_b", "operator", "effect_size", "log10_p_holm"),
+    *("other_operator", "other_effect_size", "other_log10_p_holm", "survives"),
 )
 
 
@@ -45,7 +45,7 @@ def main(measurements: list[Path], operators: Path, pairs: Path) -> None:
         values = {name: {method: each.measure(measure, method) for method in methods} for name, each in results.items()}
         tests = {name: compare_pairs(each) for name, each in values.items()}
         for one, other in combinations(results, 2):
-            row = {"measure": measure, "operator": one, "other": other, "methods": len(methods)}
+            row = {"measure": measure, "operator": one, "other_operator": other, "methods": len(methods)}
             row |= {"rho": correlate_orders(values[one], values[other])}
             rows.append(row | count_survivors(tests[one], tests[other])._asdict())
         pair_rows += [{"measure": measure, **row} for row in describe_pairs(tests)]
@@ -71,8 +71,8 @@ def describe_pairs(tests: dict[str, dict[tuple[str, str], PairTest]]) -> Iterato
         for other in others:
             found = tests[other][pair]
             yield {
-                **{"method": pair[0], "other_method": pair[1], "operator": first, **test._asdict(), "other": other},
-                **{f"other_{key}": value for key, value in found._asdict().items()},
+                **{"method_a": pair[0], "method_b": pair[1], "operator": first, **test._asdict()},
+                **{"other_operator": other, **{f"other_{key}": value for key, value in found._asdict().items()}},
                 "survives": judge_pair(test, found),
             }
 

@@ -104,8 +104,8 @@ def describe_maps(config: dict, facts: dict[str, NetworkFacts]) -> str:
     evaluated = config["images"]["classes"] * config["images"]["per_class"]
     rows: dict[tuple[str, str], list[int]] = {}
     for run in Plan(config).all_runs():
-        by = f", by {run.operator}" if run.operator else ""
-        row = rows.setdefault((run.network, run.variant + by), [0, 0])
+        variant = f"{run.variant}, by {run.operator}" if run.operator else run.variant
+        row = rows.setdefault((run.network, variant), [0, 0])
         row[0] += count_methods(facts[run.network], run)
         row[1] += count_scans(config, facts[run.network], run) * evaluated
     lines = [(name, variant, f"{maps:,}", f"{scans:,}") for (name, variant), (maps, scans) in rows.items()]

@@ -78,6 +78,26 @@ def test_the_most_salient_first_is_measured_where_it_is_shown_alone():
             assert run.orders(kind) == (("minus", "plus") if both else ("minus",)), (run, kind)
 
 
+def test_further_operators_remove_by_the_usual_maps():
+    config = copy.deepcopy(EMBEDDED)
+    config["removal"]["operators"] = ["black", "fill", "road"]
+    plan, one = Plan(config), Plan(EMBEDDED)
+    assert (plan.operator, plan.operators, one.operator, one.operators) == ("black", ["fill", "road"], "fill", [])
+    for network in ("vgg16", "resnet50", "vit"):
+        runs = list(plan.runs(network))
+        assert runs[:-2] == list(one.runs(network))  # whatever the first is
+        usual = runs[0]
+        for run, name in zip(runs[-2:], ("fill", "road"), strict=True):
+            assert run == Run(network, "original", "bilinear", usual.groups, usual.compares_orders, name)
+            assert run.folder == f"original-bilinear-{name}"
+            assert plan.find_run(network, "original", "bilinear", name) == run
+        assert plan.find_run(network, "original", "bilinear") == usual
+        assert plan.leaderboards(network) == ["leaderboard", "leaderboard-fill", "leaderboard-road"]
+        assert plan.comparisons(network) == one.comparisons(network)
+        assert set(plan.tables(network)) == {*one.tables(network), "operators", "operators_pairs"}
+    assert one.leaderboards("vit") == ["leaderboard"] and not plan.leaderboards("alexnet")
+
+
 @pytest.mark.parametrize(
     ("network", "groups", "variants"),
     [

@@ -47,7 +47,9 @@ def test_pairs_are_tested_as_by_scipy_and_holm():
     for rank, pair in enumerate(sorted(p, key=p.get)):  # Holm's steps, one by one
         largest = max(largest, min(1, (len(p) - rank) * p[pair]))
         assert 10 ** found[pair].log10_p_holm == pytest.approx(largest)
-    assert all((test.effect_size > 0) == (np.median(values[a] - values[b]) > 0) for (a, b), test in found.items())
+    clear = {pair: test for pair, test in found.items() if test.log10_p_holm < -2}
+    assert len(clear) > 1
+    assert all((test.effect_size > 0) == (np.median(values[a] - values[b]) > 0) for (a, b), test in clear.items())
     assert compare_all(values) == {frozenset(pair): test.log10_p_holm for pair, test in found.items()}
 
 
@@ -79,7 +81,7 @@ def test_the_tables(tmp_path):
     flags = {"operators": tmp_path / "operators.csv", "pairs": tmp_path / "pairs.csv"}
     compare_operators.main([path for paths in files.values() for path in paths], **flags)
     table, pairs = (pd.read_csv(flags[key], comment="#") for key in ("operators", "pairs"))
-    assert table[["measure", "operator", "other"]].values.tolist() == [
+    assert table[["measure", "operator", "other_operator"]].values.tolist() == [
         [measure, *pair] for measure in ("delta_e_minus", "e_minus") for pair in combinations(files, 2)
     ]
     same, opposite = table.iloc[0], table.iloc[1]
@@ -87,8 +89,8 @@ def test_the_tables(tmp_path):
     assert same.significant == same.same == opposite.significant == opposite.opposite == 6
     assert (same.undecided, same.opposite, opposite.same, opposite.undecided) == (0, 0, 0, 0)
     assert len(pairs) == 2 * 6 * 2 and set(pairs.operator) == {"fill"}
-    assert set(pairs[pairs.other == "mean"].survives) == {"same"}
-    assert set(pairs[pairs.other == "road"].survives) == {"opposite"}
+    assert set(pairs[pairs.other_operator == "mean"].survives) == {"same"}
+    assert set(pairs[pairs.other_operator == "road"].survives) == {"opposite"}
     assert (pairs.effect_size * pairs.other_effect_size > 0).eq(pairs.survives == "same").all()
 
 

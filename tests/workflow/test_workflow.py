@@ -89,9 +89,22 @@ def test_every_network_is_a_target(fresh):
     assert planned_jobs(fresh, "vit")["measure_removal"] == 8
 
 
+def test_operators_are_compared_where_there_are_several(fresh):
+    said = snakemake(fresh, "--dry-run", "operators", check=False)
+    message = "removal.operators is fill alone; to compare several, see config/operators.yaml"
+    assert message in said.stdout + said.stderr
+    config = fresh / "several.yaml"
+    config.write_text(yaml.safe_dump({"only": ["vit"], "removal": {"operators": ["fill", "road", "blur"]}}))
+    plan = snakemake(fresh, "--dry-run", "--configfile", str(config), "--", "operators").stdout
+    for folder in ("original-bilinear", "original-bilinear-road", "original-bilinear-blur"):
+        assert len(set(re.findall(rf"output: (results/\w+/removal/vit/{folder}/\w+-0\.h5)", plan))) == 8
+    jobs = planned_jobs(fresh, "--configfile", str(config), "--", "operators")
+    assert (jobs["measure_removal"], jobs["rank_methods"], jobs["compare_operators"]) == (24, 3, 1)
+
+
 def test_a_network_may_not_be_called_as_a_rule(fresh):
     config = fresh / "names.yaml"
-    for name in ("figures", "fig3", "train", "report", "all"):
+    for name in ("figures", "fig3", "train", "report", "all", "operators"):
         config.write_text(yaml.safe_dump({"networks": {name: NETWORKS["alexnet"]}}))
         said = snakemake(fresh, "--dry-run", "--configfile", str(config), check=False).stdout
         assert f"configuration: networks.{name} has the name of a rule; allowed is any other name" in said
@@ -100,10 +113,11 @@ def test_a_network_may_not_be_called_as_a_rule(fresh):
 def test_every_target_is_listed_with_a_line(fresh):
     listed = dict(re.findall(r"^(\w+) \((.+)\)$", snakemake(fresh, "--list").stdout, re.MULTILINE))
     stages = ["networks", "survey", "attributions", "removal", "statistics", "figures", "report"]
-    assert listed.keys() == {"all", "cost", "curves", *stages, *FIGURES, "figP", *NETWORKS}
+    further = ["curves", "operators", "measures", "sanity"]  # beside what `all` makes
+    assert listed.keys() == {"all", "cost", *further, *stages, *FIGURES, "figP", *NETWORKS}
     described = re.findall(r"^\| ([^|]*) \| `(\w+)` \|.* \| \d+ (?:s|min) \|$", PARTS, re.MULTILINE)
     assert {target: line for line, target in described}.items() <= listed.items()
-    assert {target for _, target in described} >= {*FIGURES, *stages}
+    assert {target for _, target in described} >= {*FIGURES, *stages} - {"operators"}
 
 
 def test_curves_are_made_where_they_are_switched_on_alone(fresh):

@@ -16,6 +16,7 @@ TEXT_COLUMNS = (  # a network may be called NA, 101 or 1e5
     *("network_a", "network_b", "variant_a", "variant_b", "method_a", "method_b"),
     *("normalisation", "profile", "image", "class", "name", "result"),
     *("title", "source", "ties", "best", "reason", "test", "lowest", "zeros"),
+    *("operator", "other_operator", "survives"),
 )
 MISSING = ("", "nan", "NaN")  # in columns of numbers
 MAY_BE_MISSING = (  # a measure of no image, what a test does not have, deviation of one image, what is constant, x / 0
@@ -26,7 +27,7 @@ MAY_BE_MISSING = (  # a measure of no image, what a test does not have, deviatio
     *("e_minus", "e_plus", "delta_e_minus", "delta_e_plus"),
     *("best_effect_size", "best_log10_p_holm", "best_class_p", "best_difference", "best_ci_low", "best_ci_high"),
     *("best_equivalent", "gradient_effect_size", "gradient_log10_p_holm", "gradient_class_p"),
-    *("stable_images", "class_p", "completeness"),
+    *("stable_images", "class_p", "completeness", "rho"),
 )
 ROUNDING = 1e-9
 SHOWN = 40  # characters of a value in a message
@@ -36,9 +37,9 @@ RANGES = {  # of columns of numbers; others may hold any that is finite
         ("p", "r_squared", "negative_share", "factor", "class_p", "best_class_p", "gradient_class_p"), (0, 1)
     ),
     **dict.fromkeys(("accuracy", "brute_force_accuracy", "original", "zeroed"), (0, 1)),
-    **dict.fromkeys(("effect_size", "correlation", "difference"), (-1, 1)),
+    **dict.fromkeys(("effect_size", "other_effect_size", "correlation", "rho", "difference"), (-1, 1)),
     **dict.fromkeys(("best_effect_size", "gradient_effect_size"), (-1, 1)),
-    **dict.fromkeys(("log10_p", "log10_p_holm", "friedman_log10_p"), (-math.inf, 0)),
+    **dict.fromkeys(("log10_p", "log10_p_holm", "other_log10_p_holm", "friedman_log10_p"), (-math.inf, 0)),
     **dict.fromkeys(("best_log10_p_holm", "gradient_log10_p_holm"), (-math.inf, 0)),
 }
 SUMMARY_COLUMNS = ("network", "variant", "upsampling", "method", "measure", "n", "q25", "median", "q75", "ci_low")
