@@ -48,7 +48,7 @@ def try_methods(known: list[dict[str, str]]) -> Iterator[dict[str, str]]:
     """The rows of all methods, source by source; of a source whose library is absent, those that are `known`."""
     networks = small_networks()
     for source, entry in SOURCES.items():
-        if entry.path:  # of the user's own, of which nobody knows
+        if entry.taken:  # of the user's own, or of another method
             continue
         try:
             check_extra(source)

@@ -16,7 +16,10 @@ COUNTS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight"
 
 PAPERS = "decomposition"  # the source of methods that read it
 EACH = {"": "", "channel": " a channel", "stage": " a size of maps"}  # what a method takes passes for each of
-NAMED = {"rise": "RISE", "file": "your function", "maps": "your maps"}  # methods of sources with one alone
+NAMED = {  # methods of sources with one alone
+    **{"fullgrad": "FullGrad", "cam": "CAM", "mean": "the mean map", "rise": "RISE"},
+    **{"file": "your function", "maps": "your maps"},
+}
 
 MARKS = {"supported": "+", "undecided": "?", "not supported": "−"}  # of verdicts, in a table of many
 
@@ -262,10 +265,11 @@ def list_own_methods(applies: list[dict]) -> list[dict[str, str]]:
     for source, entry in SOURCES.items():
         for name, known in entry.names.items():
             settings = ", ".join(f"{key}: {value}" for key, value in known.settings.items() if value != "")
-            asked = {"source": source} | ({"name": name} if name else {}) | ({"path": "x"} if entry.path else {})
+            settings = ", ".join([*entry.taken, *filter(None, [settings])])
+            asked = {"source": source} | ({"name": name} if name else {}) | dict.fromkeys(entry.taken, "x")
             tried = [row for row in applies if (row["source"], row["method"]) == (source, name)]
             row = {"name": name or NAMED[source], "source": f"`{source}`", "needs": known.needs}
-            row |= {"settings": settings or ("path" if entry.path else ""), "explains": describe_networks(tried)}
+            row |= {"settings": settings, "explains": describe_networks(tried)}
             passes = "its own" if entry.free else f"{count_passes(asked, 224):,}{EACH[known.each]}"
             rows.append(row | {"passes": passes})
     return rows

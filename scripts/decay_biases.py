@@ -46,11 +46,12 @@ def main(
     device: str,
     threads: int,
     recipe: dict | None = None,
+    builder: Path | None = None,
 ) -> None:
     check_range("decay.record_images", record_images, low=1)
     check_range("--checkpoint-seconds", checkpoint_seconds, low=0)
     chosen = use_device(device, threads)
-    classifier, description = load_network(network)
+    classifier, description = load_network(network, builder)
     place_network(classifier, chosen, settings.precision)
     pictures = [row.picture(tuning, tuning_images) for row in read_manifest(tuning_images)]
     if settings.batch > len(pictures):
@@ -81,6 +82,7 @@ def main(
 if __name__ == "__main__":
     parser = step_parser(__doc__)
     parser.add_argument("--network", type=Path, required=True, help="network file")
+    parser.add_argument("--builder", type=Path, help="your own file that builds the network, if it is of source file")
     parser.add_argument("--name", required=True, help="the network's name in the record")
     parser.add_argument("--tuning-images", type=Path, required=True, help="manifest of images to tune on")
     parser.add_argument("--tuning", type=Path, required=True, help="folder that its paths are below")

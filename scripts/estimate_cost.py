@@ -15,6 +15,7 @@ from explanations.command import run_command, step_parser
 from explanations.cost.projection import (
     NetworkFacts,
     Step,
+    count_curve_bytes,
     count_methods,
     count_planned_bytes,
     count_removal_bytes,
@@ -93,6 +94,8 @@ def describe_images(config: dict, facts: dict[str, NetworkFacts]) -> str:
         ("disk: networks", describe_size(weights)),
         ("disk: removal's results", describe_size(count_removal_bytes(config, facts))),
     ]
+    if curves := count_curve_bytes(config, facts):
+        lines.append(("disk: curves", describe_size(curves)))
     return table([("", ""), *lines])
 
 

@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
@@ -42,13 +42,13 @@ from explanations.figures.page import check_dpi
 from explanations.files.classes import find_class
 from explanations.files.descriptions import NetworkDescription
 from explanations.files.hashes import file_hash
+from explanations.files.orders import ORDERS
 from explanations.files.writing import check_writable
 from explanations.flags import flag
 from explanations.methods.transform import UPSAMPLINGS
 from explanations.networks.files import load_network
 from explanations.networks.named import find_network
 from explanations.progress import ProgressBar
-from explanations.removal.orders import removed_counts
 from explanations.removal.settings import Computing, RemovalSettings
 
 ROOT = Path(explanations.__file__).parents[2]
@@ -94,6 +94,7 @@ def main(
     dpi: float,
     removal: PictureRemoval,
     computing: PictureComputing,
+    builder: Path | None = None,
 ) -> None:
     check_dpi(dpi, "--dpi")
     check_range("--tolerance", tolerance, low=0, open_low=True)
@@ -101,12 +102,15 @@ def main(
     paths = find_images(images, output)
     others = find_images(references or [Path(name) for name in load_sample_images().filenames], output)
     cache = Path(torch.hub.get_dir(), "explanations") if cache is None else cache
-    path = find_network(network, read_networks(config or [CONFIG] * CONFIG.is_file()), cache)
-    classifier, description = load_network(path)
-    name = description.constructor if path == Path(network) else network
+    networks = read_networks(config or [CONFIG] * CONFIG.is_file())
+    path = find_network(network, networks, cache)
+    own = networks.get(network, {}).get("path")  # which the configuration names, so that it may be run
+    classifier, description = load_network(path, builder or (Path(own) if own else None))
+    name = Path(description.constructor).stem if path == Path(network) else network
     known = {"name": name, "file": str(path), "sha256": file_hash(path)}
     index = None if target is None else find_class(target, description.classes)
-    removed_counts(description.size**2, removal.grid)  # refuses a grid of more steps than pixels
+    for order in ORDERS:
+        removal.removed_counts(description.size**2, order)  # refuses a grid that has a step without a pixel
     labels = [label_network(name, description), "" if index is None else description.classes[index]]
     questions = [Question(str(each), hash_if_there(each), str(path), known["sha256"], index) for each in paths]
     stems = name_results(output, questions, labels, [*paths, *others, path])
@@ -115,7 +119,7 @@ def main(
     methods = list(dict.fromkeys(methods or explainer.default_methods()))
     explainer.parse_methods(methods)
     noise = References(explainer.read, others, removal.noise_maps)
-    settings = {**asdict(removal), "upsampling": upsampling, "precision": computing.precision, "target": index}
+    settings = {**removal.record(), "upsampling": upsampling, "precision": computing.precision, "target": index}
     title = network_title(name, None if description.variant == "original" else description.variant)
     failed = 0
     for number, (image, stem) in enumerate(zip(paths, stems, strict=True)):
@@ -233,6 +237,7 @@ if __name__ == "__main__":
         default=NETWORK,
         help="network file, torchvision:<constructor>[.<weights>], timm:<constructor>[.<tag>], or one of --config",
     )
+    parser.add_argument("--builder", type=Path, help="your own file that builds the network, if it is of source file")
     parser.add_argument(
         "--config",
         type=Path,

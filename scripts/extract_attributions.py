@@ -40,6 +40,7 @@ def main(
     tolerance: float,
     device: str,
     threads: int,
+    builder: Path | None = None,
 ) -> None:
     check_range("attributions.shard_size", shard_size, low=1)
     check_range("attributions.batch", batch, low=1)
@@ -47,7 +48,7 @@ def main(
     device = use_device(device, threads)
     listed = read_manifest(manifest)
     rows = choose_block(listed, shard, shard_size, manifest)
-    classifier, description = load_network(network)
+    classifier, description = load_network(network, builder)
     check_labels(listed, len(description.classes), manifest)
     classifier = place_network(classifier, device).requires_grad_(False)
     example = torch.zeros(1, *description.shape, device=device)
@@ -81,6 +82,7 @@ def main(
 if __name__ == "__main__":
     parser = step_parser(__doc__)
     parser.add_argument("--network", type=Path, required=True, help="network file")
+    parser.add_argument("--builder", type=Path, help="your own file that builds the network, if it is of source file")
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--images", type=Path, required=True, help="folder that the manifest's paths are below")
     parser.add_argument("--output", type=Path, required=True, help="shard to write")

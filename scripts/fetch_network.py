@@ -57,8 +57,8 @@ def describe(values: tuple[float, ...]) -> str:
 
 if __name__ == "__main__":
     parser = step_parser(__doc__)
-    parser.add_argument("--source", required=True, help="where its constructor is from: torchvision or timm")
-    parser.add_argument("--constructor", required=True, help="the network's constructor, e.g. vgg16")
+    parser.add_argument("--source", required=True, help="where its constructor is from: torchvision, timm or file")
+    parser.add_argument("--constructor", required=True, help="the network's, as vgg16; of source file, the path")
     parser.add_argument("--arguments", type=dictionary, default={}, help="its keyword arguments, as a dictionary")
     parser.add_argument("--weights", default="", help="the weights' name: IMAGENET1K_V1, or a tag of timm's")
     parser.add_argument("--url", default="", help="file or http address of the weights, in place of the published")

@@ -65,7 +65,7 @@ def main(
         write_dataset(file, "maps", found)
         write_dataset(file, "probabilities", probabilities)
         if masks:
-            inside = np.stack([read_mask(rows[index], masks, found.shape[-2:]) for index in chosen])
+            inside = np.stack([read_mask(rows[index], masks, description.framing) for index in chosen])
             write_dataset(file, "masks", inside.astype(np.uint8))
         texts = {"classes": [rows[index].class_name for index in chosen], "methods": methods, "network": name}
         texts |= {"target_classes": [classes[target] for target in targets]}

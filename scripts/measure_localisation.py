@@ -1,15 +1,14 @@
-"""Measure how much of a network's saliency maps lies inside the objects' masks, which removal never sees.
+"""Measure how well a network's saliency maps say where objects are, by masks, which removal never sees.
 
-In:  the attribution shards of one network and variant, the manifest, the folder of masks: grey images at the manifest's
-     paths, as large as the saliency maps, 128 and above where the object is.
+In:  a network file, its attribution shards, the manifest; files of maps of methods with passes of their own; a folder
+     of masks at the manifest's paths, as explanations.data.masks reads them.
 Out: tidy CSV, one row per method and measure: n, mean, quartiles, the median's bootstrap interval, which resamples
-     classes, and `chance`, the mean of a map without structure. Measures:
-     relative_energy  the share of a map's sum inside the mask, relative to the mask's share of the image;
-     pointing_game    the share of a map's maxima inside the mask: 1 or 0 if there is one maximum (Zhang et al., 2016,
-                      without a tolerance).
-     A map that is 0 everywhere has no energy: n is smaller then.
+     classes, and `chance`, the mean of a constant map. The measures are those of explanations.localisation.measures. n
+     is smaller where an image's object lies outside what the network sees, and for relative_energy where a map has
+     nothing positive. Methods that can't explain the network are left out.
 """
 
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,21 +17,31 @@ import pandas as pd
 from explanations.command import run_command, step_parser
 from explanations.data.masks import read_mask
 from explanations.errors import check_range
+from explanations.files.descriptions import read_description
+from explanations.files.hashes import file_hash
+from explanations.files.hdf5 import read_hdf5
+from explanations.files.made_maps import MadeMaps
 from explanations.files.manifests import read_manifest
 from explanations.files.shards import ShardReader
 from explanations.files.tables import write_table
+from explanations.localisation.measures import MEASURES, find_marked, measure_all
 from explanations.methods.maps import ShardMaps
-from explanations.methods.names import MethodName, parse_kind
+from explanations.methods.names import parse_kind
 from explanations.methods.saliency import list_methods, saliency_maps
 from explanations.methods.transform import UPSAMPLINGS
 from explanations.progress import progress
 from explanations.statistics.tests import summarise
 
 BLOCK = 100  # images whose maps are in memory at a time
+FIRST = ("relative_energy", "pointing_game")  # their intervals' draws come one after the other, others' apart
+
+Maker = Callable[[Sequence[int]], np.ndarray]  # a method's maps (n, H, W) of images of the manifest
 
 
 def main(
+    network: Path,
     shards: list[Path],
+    maps: list[Path],
     manifest: Path,
     masks: Path,
     output: Path,
@@ -42,55 +51,65 @@ def main(
     seed: int,
 ) -> None:
     check_range("statistics.resamples", resamples, low=100)
-    kinds = [parse_kind(name) for name in methods]
-    rows = read_manifest(manifest)
-    with ShardReader(shards) as reader:
+    rows, description = read_manifest(manifest), read_description(network)
+    with ShardReader(shards, file_hash(network)) as reader:
         reader.check_manifest(rows, manifest)
         images = reader.images
-        inside = np.stack([read_mask(rows[image], masks, reader.size) for image in images])
-        energy, pointing = {}, {}
-        maps = ShardMaps(reader, images)
-        names = [name for kind in kinds for name in list_methods(kind, maps)]
-        for method in progress(names, f"localisation {reader.identity['network']}", unit="method"):
-            maps = make_maps(method, reader, upsampling)
-            energy[method], pointing[method] = relative_energy(maps, inside), pointing_game(maps, inside)
+        inside = np.stack([read_mask(rows[image], masks, description.framing) for image in images])
+        marked = find_marked(inside)
+        for image in np.array(images)[~marked]:
+            print(f"left out: {rows[image].path}, whose object lies outside what the network sees")
         labels = np.array([rows[image].label for image in images])
+        chances = {name: measure.chance(inside[marked]) for name, measure in MEASURES.items()}
+        rng = np.random.default_rng(seed)
+        (apart,) = rng.spawn(1)
+        table = []
+        for method, make in list_makers(reader, methods, maps, upsampling):
+            for measure, values in measure_method(make, images, inside).items():
+                spread = summarise(values, labels, resamples, rng if measure in FIRST else apart)
+                mean = np.nan if np.isnan(values).all() else np.nanmean(values)
+                table.append({"method": method, "measure": measure, "chance": chances[measure], "mean": mean, **spread})
         about = {key: reader.identity[key] for key in ("experiment", "network", "variant")}
-    chance = {"relative_energy": 1.0, "pointing_game": inside.mean()}
-    rng = np.random.default_rng(seed)
-    table = []
-    for method in energy:
-        for measure, values in (("relative_energy", energy[method]), ("pointing_game", pointing[method])):
-            spread = summarise(values, labels, resamples, rng)
-            mean = np.nan if np.isnan(values).all() else np.nanmean(values)
-            table.append({"method": str(method), "measure": measure, "chance": chance[measure], "mean": mean, **spread})
     write_table(output, pd.DataFrame(table), {**about, "upsampling": upsampling})
 
 
-def make_maps(method: MethodName, reader: ShardReader, upsampling: str) -> np.ndarray:
-    """A method's saliency maps of all images, (n, H, W)."""
-    blocks = (reader.images[start : start + BLOCK] for start in range(0, len(reader.images), BLOCK))
-    return np.concatenate([saliency_maps(method, ShardMaps(reader, block), upsampling).numpy() for block in blocks])
+def list_makers(
+    reader: ShardReader, kinds: Sequence[str], maps: Sequence[Path], upsampling: str
+) -> Iterator[tuple[str, Maker]]:
+    """Each method's name, and what makes its maps: those of some kinds from shards, then those from files of maps."""
+    held, own = ShardMaps(reader, []), group_by_method(maps)
+    names = [name for kind in kinds for name in list_methods(parse_kind(kind), held)]
+    for name in progress(names, f"localisation {reader.identity['network']}", unit="method"):
+        yield str(name), lambda block, name=name: saliency_maps(name, ShardMaps(reader, block), upsampling).numpy()
+    for name, files in own.items():
+        made = MadeMaps(files, reader.identity["weights"])
+        if made.not_applicable:
+            print(f"left out: {name} is not applicable, because {made.not_applicable}")
+        else:
+            yield name, made.choose
 
 
-def relative_energy(maps: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Σ_inside s / Σ s, over the mask's share of the image, (n,), of maps and masks (n, H, W); NaN where Σ s is 0."""
-    total = maps.sum((1, 2), dtype=float)
-    share = np.divide(
-        maps.sum((1, 2), dtype=float, where=inside), total, out=np.full(len(maps), np.nan), where=total > 0
-    )
-    return share / inside.mean((1, 2))
+def group_by_method(paths: Sequence[Path]) -> dict[str, list[Path]]:
+    """Files of maps by the method that made them, in the order given."""
+    groups: dict[str, list[Path]] = {}
+    for path in paths:
+        method = read_hdf5(path, "file of maps", (), ("method",))[1]["method"]
+        groups.setdefault(str(method), []).append(path)
+    return groups
 
 
-def pointing_game(maps: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """The share of each map's maxima that lie inside, (n,), of maps and masks (n, H, W)."""
-    largest = maps == maps.max((1, 2), keepdims=True)
-    return (largest & inside).sum((1, 2)) / largest.sum((1, 2))
+def measure_method(make: Maker, images: Sequence[int], inside: np.ndarray) -> dict[str, np.ndarray]:
+    """All measures of a method's maps of images, each (n,), against masks (n, H, W)."""
+    starts = range(0, len(images), BLOCK)
+    parts = [measure_all(make(images[k : k + BLOCK]), inside[k : k + BLOCK]) for k in starts]
+    return {name: np.concatenate([part[name] for part in parts]) for name in MEASURES}
 
 
 if __name__ == "__main__":
     parser = step_parser(__doc__)
+    parser.add_argument("--network", type=Path, required=True, help="network file")
     parser.add_argument("--shards", type=Path, nargs="+", required=True, help="attribution shards of the network")
+    parser.add_argument("--maps", type=Path, nargs="*", default=[], help="files of maps of methods of their own")
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--masks", type=Path, required=True, help="folder that the manifest's paths are below")
     parser.add_argument("--output", type=Path, required=True, help="CSV to write")

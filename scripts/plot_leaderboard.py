@@ -18,7 +18,7 @@ from explanations.command import run_command
 from explanations.errors import InputError
 from explanations.figures.names import count_images, letter_panels, name_measure, network_title
 from explanations.figures.page import DOUBLE_COLUMN, figure_parser, journal_figure
-from explanations.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE
+from explanations.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE
 from explanations.files.tables import read_tables
 from explanations.methods.names import MethodName, parse_method
 from explanations.statistics.layers import read_layers
@@ -41,6 +41,7 @@ COLUMNS = (
 SOURCES = {  # colours and names of methods' sources
     "decomposition": (BLUE, "from the decomposition"),
     "controls": (GREY, "knows nothing of the network"),
+    "mean": (PURPLE, "knows nothing of the image"),
     "file": (GREEN, "one's own"),
     "maps": (GREEN, "one's own"),
 }

@@ -47,9 +47,10 @@ def main(
     outputs: Path,
     fits_table: Path,
     robustness: Path,
+    builder: Path | None = None,
 ) -> None:
     chosen = use_device(device, threads)
-    classifier, description = load_network(network)
+    classifier, description = load_network(network, builder)
     additions = find_biases(classifier, description)
     place_network(classifier, chosen, settings.precision)
     zeroed = copy.deepcopy(classifier)
@@ -83,6 +84,7 @@ def main(
 if __name__ == "__main__":
     parser = step_parser(__doc__)
     parser.add_argument("--network", type=Path, required=True, help="network file")
+    parser.add_argument("--builder", type=Path, help="your own file that builds the network, if it is of source file")
     parser.add_argument("--name", required=True, help="the network's name in the tables")
     parser.add_argument("--test-images", type=Path, nargs="+", required=True, help="manifests of images to test on")
     parser.add_argument("--images", type=Path, action="append", required=True, help="folder of one's paths, for each")

@@ -91,11 +91,13 @@ def main(
     rows = read_manifest(train_images)
     classes = name_classes(rows, train_images)
     check_classes(classes, train, arguments)
-    arguments = {**find_source(source).training_arguments(constructor, arguments), "num_classes": len(classes)}
+    library = find_source(source)
+    arguments = {**library.training_arguments(constructor, arguments), "num_classes": len(classes)}
     channels = count_channels(source, arguments)
     network = build_network(source, constructor, arguments)
     normalisation = adapt_normalisation(MEAN, STD, channels)
-    description = NetworkDescription(source, constructor, arguments, tuple(classes), size, *normalisation, size)
+    made = source, constructor, arguments, tuple(classes), size, *normalisation, size
+    description = NetworkDescription(*made, constructor_hash=library.hash_constructor(constructor))
     check_outputs(network, constructor, channels, size, len(classes), "images.size")
     check_training(network, constructor, channels, size, len(classes))
     test = LabelledImages.read(test_images, images, description, threads)
@@ -213,7 +215,7 @@ if __name__ == "__main__":
     parser.add_argument("--images", type=Path, required=True, help="folder that the manifest's paths are below")
     parser.add_argument("--output", type=Path, required=True, help="network file to write")
     parser.add_argument("--source", default="narrow", help=f"where its constructor is from: {', '.join(SOURCES)}")
-    parser.add_argument("--constructor", required=True, help="the network's constructor, e.g. vgg16")
+    parser.add_argument("--constructor", required=True, help="the network's, as vgg16; of source file, the path")
     parser.add_argument("--arguments", type=dictionary, default={}, help="its keyword arguments, as a dictionary")
     parser.add_argument("--size", type=int, default=48, help="height and width of the input in pixels")
     parser.add_argument("--epochs", type=int, default=8)

@@ -15,8 +15,8 @@ from explanations.networks.biases import count_biases, find_biases, zero_biases
 from explanations.networks.files import load_network, save_network
 
 
-def main(network: Path, output: Path) -> None:
-    classifier, description = load_network(network)
+def main(network: Path, output: Path, builder: Path | None = None) -> None:
+    classifier, description = load_network(network, builder)
     additions = find_biases(classifier, description)
     zero_biases(classifier, additions.biases)
     record = {"zeroed_biases": count_biases(classifier, additions.biases)}
@@ -32,5 +32,6 @@ def main(network: Path, output: Path) -> None:
 if __name__ == "__main__":
     parser = step_parser(__doc__)
     parser.add_argument("--network", type=Path, required=True, help="network file")
+    parser.add_argument("--builder", type=Path, help="your own file that builds the network, if it is of source file")
     parser.add_argument("--output", type=Path, required=True, help="network file to write")
     run_command(parser, main)

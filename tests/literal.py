@@ -1,6 +1,8 @@
 """The paper's formulas written out: slow loops that share no code with scripts/explanations."""
 
+import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -140,17 +142,22 @@ def removal(
     image: Tensor,
     target: int,
     order: list[int],
-    grid: int,
+    grid: int | list[float],
     fill: float = 0.0,
 ) -> tuple[int, float]:
     """The grid index of the first flip and e there (Eq. 17) of one (C, H, W) image, pixels removed in `order`.
 
-    e is of the signal that is left: the norm of the pixels that are still the image's. What was filled in is not.
+    The grid has so many equal steps, or is a list of shares of pixels. e is of the signal that is left: the norm of the
+    pixels that are still the image's. What was filled in is not.
     """
     height, width = image.shape[1:]
-    for step in range(1, grid + 1):
+    if isinstance(grid, list):
+        counts = [round(share * height * width) for share in grid]
+    else:
+        counts = [round(step * height * width / grid) for step in range(1, grid + 1)]
+    for step, count in enumerate(counts, start=1):
         perturbed, left = image.clone(), image.clone()
-        for pixel in order[: round(step * height * width / grid)]:
+        for pixel in order[:count]:
             perturbed[:, pixel // width, pixel % width] = fill
             left[:, pixel // width, pixel % width] = 0
         if decide(perturbed[None]).argmax(1).item() != target:
@@ -165,9 +172,12 @@ def ascending(values: np.ndarray, tie_order: list[int]) -> list[int]:
     return sorted(range(values.size), key=lambda pixel: (values.flat[pixel], place[pixel]))
 
 
-def signed_ranks(differences: list[float]) -> tuple[float, float, float]:
-    """W₊, W₋ and z (normal approximation with the correction for ties) of Wilcoxon's test, zeros left out."""
-    kept = [d for d in differences if d != 0]
+def signed_ranks(differences: list[float], zeros: str = "wilcox") -> tuple[float, float, float]:
+    """W₊, W₋ and z (normal approximation with the correction for ties) of Wilcoxon's test.
+
+    Zeros are left out; or, with "pratt", ranked too, and their ranks dropped (mean, variance: Cureton 1967).
+    """
+    kept = [d for d in differences if d != 0 or zeros == "pratt"]
     sizes = [abs(d) for d in kept]
     ranks = []
     for size in sizes:
@@ -175,10 +185,22 @@ def signed_ranks(differences: list[float]) -> tuple[float, float, float]:
         ranks.append(smaller + (equal + 1) / 2)
     positive = sum(r for r, d in zip(ranks, kept, strict=True) if d > 0)
     negative = sum(r for r, d in zip(ranks, kept, strict=True) if d < 0)
-    n = len(kept)
-    ties = sum(sizes.count(size) ** 3 - sizes.count(size) for size in set(sizes))
-    variance = n * (n + 1) * (2 * n + 1) / 24 - ties / 48
-    return positive, negative, (min(positive, negative) - n * (n + 1) / 4) / variance**0.5
+    n, none = len(kept), kept.count(0)
+    ties = sum(sizes.count(size) ** 3 - sizes.count(size) for size in set(sizes) - {0})
+    mean = (n * (n + 1) - none * (none + 1)) / 4
+    variance = (n * (n + 1) * (2 * n + 1) - none * (none + 1) * (2 * none + 1)) / 24 - ties / 48
+    return positive, negative, (min(positive, negative) - mean) / variance**0.5
+
+
+def exact_signed_ranks(differences: list[float], zeros: str) -> float:
+    """The two-sided p of Wilcoxon's test by all signs that the differences that aren't 0 could have."""
+    kept = [d for d in differences if d != 0 or zeros == "pratt"]
+    sizes = [abs(d) for d in kept]
+    signed = [(sum(s < abs(d) for s in sizes) + (sizes.count(abs(d)) + 1) / 2, d > 0) for d in kept if d != 0]
+    ranks = [rank for rank, _ in signed]
+    observed = abs(sum(rank for rank, positive in signed if positive) - sum(ranks) / 2)
+    sums = [sum(rank for k, rank in enumerate(ranks) if signs >> k & 1) for signs in range(2 ** len(ranks))]
+    return sum(abs(value - sum(ranks) / 2) >= observed for value in sums) / len(sums)
 
 
 def holm(p: list[float]) -> list[float]:
@@ -188,3 +210,54 @@ def holm(p: list[float]) -> list[float]:
         smaller = [other for other in sorted(p) if other <= mine]
         adjusted.append(min(1.0, max((len(p) - k) * other for k, other in enumerate(smaller))))
     return adjusted
+
+
+def curve(
+    score: Callable[[Tensor], Tensor], image: Tensor, order: list[int], grid: int, fill: float = 0.0
+) -> list[list[float]]:
+    """All of a network's scores of one (C, H, W) image after each step of the grid, pixels removed in `order`."""
+    height, width = image.shape[1:]
+    scores = []
+    for step in range(grid + 1):
+        perturbed = image.clone()
+        for pixel in order[: round(step * height * width / grid)]:
+            perturbed[:, pixel // width, pixel % width] = fill
+        scores.append(score(perturbed[None])[0].tolist())
+    return scores
+
+
+def insertion(
+    score: Callable[[Tensor], Tensor], image: Tensor, order: list[int], grid: int, fill: float = 0.0
+) -> list[list[float]]:
+    """The scores as pixels are put back onto an image of which all are removed, in `order`."""
+    height, width = image.shape[1:]
+    scores = []
+    for step in range(grid + 1):
+        revealed = torch.full_like(image, fill)
+        for pixel in order[: round(step * height * width / grid)]:
+            revealed[:, pixel // width, pixel % width] = image[:, pixel // width, pixel % width]
+        scores.append(score(revealed[None])[0].tolist())
+    return scores
+
+
+def softmax(logits: list[float]) -> list[float]:
+    """The probabilities of logits."""
+    powers = [math.exp(value - max(logits)) for value in logits]
+    return [power / sum(powers) for power in powers]
+
+
+def auc(values: list[float]) -> float:
+    """The area under a curve by trapezoids, over an axis of length 1 (Petsiuk et al., 2018)."""
+    width = 1 / (len(values) - 1)
+    return sum(width * (before + after) / 2 for before, after in pairwise(values))
+
+
+def aopc(most_relevant_first: list[float]) -> float:
+    """AOPC of one image (Samek et al., 2017): 1/(L + 1) Σ_{k=0…L} f(x⁰) − f(xᵏ)."""
+    return sum(most_relevant_first[0] - value for value in most_relevant_first) / len(most_relevant_first)
+
+
+def abpc(least_relevant_first: list[float], most_relevant_first: list[float]) -> float:
+    """ABPC of one image (the same): 1/(L + 1) Σ_{k=0…L} f(xᵏ_LeRF) − f(xᵏ_MoRF)."""
+    pairs = list(zip(least_relevant_first, most_relevant_first, strict=True))
+    return sum(least - most for least, most in pairs) / len(pairs)

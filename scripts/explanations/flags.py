@@ -23,11 +23,17 @@ def add_flags(parser: argparse.ArgumentParser, main: Callable) -> None:
 
 
 def call_with_flags(main: Callable, flags: dict[str, Any]) -> None:
-    """Call `main` with flags by name; each of its settings is one object, made of the flags of its fields."""
+    """Call `main` with flags by name; each of its settings is one object, made of the flags of its fields.
+
+    A flag that isn't given is its field's default.
+    """
     settings = find_settings(main)
     gathered = {each.name for kind in settings.values() for each in fields(kind)}
     others = {name: value for name, value in flags.items() if name not in gathered}
-    made = {name: kind(**{each.name: flags[each.name] for each in fields(kind)}) for name, kind in settings.items()}
+    made = {
+        name: kind(**{each.name: flags[each.name] for each in fields(kind) if each.name in flags})
+        for name, kind in settings.items()
+    }
     main(**others, **made)
 
 

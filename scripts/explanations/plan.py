@@ -14,8 +14,8 @@ from typing import NamedTuple
 from explanations.data.sets import find_set
 from explanations.errors import InputError
 from explanations.files.orders import ORDERS
-from explanations.methods.names import MethodName, all_kinds, check_own_name, parse_kind
-from explanations.methods.sources.registry import complete_settings
+from explanations.methods.names import MethodName, all_kinds, check_own_name, parse_kind, parse_method
+from explanations.methods.sources.registry import SOURCES, complete_settings
 
 PAPERS_GROUPS = {  # what the paper's figures and claims compare, in the order of results
     "layers": ("gradient", "input", "activity"),
@@ -26,6 +26,7 @@ PAPERS_GROUPS = {  # what the paper's figures and claims compare, in the order o
 GROUPS = PAPERS_GROUPS | {  # what a network's explain names: any other method is a group by itself
     str(kind): (str(kind),) for kind in all_kinds() if str(kind) not in chain(*PAPERS_GROUPS.values())
 }
+LOCALISED = ("layers", "biases", "aggregates")  # what is held against masks, whatever a network is explained by
 VARIANTS = ("original", "zeroed", "decayed")
 
 
@@ -91,7 +92,9 @@ class Plan:
         self.own: Mapping[str, Mapping] = config.get("methods", {})  # methods with passes of their own
         self.usual, other = config["saliency"]["upsampling"], config["saliency"]["other_upsampling"]
         self.other = "" if other == self.usual else other  # empty: there is no other
-        self.localised = find_set(config["images"]["source"]).masks
+        self.curves = config["removal"].get("curves", False)
+        images = config["images"]  # which say where objects are: their data set, masks or boxes beside them
+        self.localised = bool(find_set(images["source"]).masks or images.get("masks") or images.get("boxes"))
         self.explained = [name for name in self.networks if self.groups(name)]
         self.twins = [
             twins for twins in list_twins(config) if all(self.has(name, "layers", "aggregates") for name in twins)
@@ -108,6 +111,11 @@ class Plan:
     def own_methods(self, network: str) -> list[str]:
         """The methods with passes of their own that a network is explained by."""
         return [name for name in self.groups(network) if name in self.own]
+
+    def localised_methods(self, network: str) -> list[MethodName]:
+        """The kinds of methods whose maps are held against masks, but for those with passes of their own."""
+        others = (group for group in self.groups(network) if group not in (*LOCALISED, *self.own))
+        return methods_of(*LOCALISED, *others)
 
     def kind(self, name: str) -> MethodName:
         """A kind of method by its name, or a method with passes of its own; InputError if there is none."""
@@ -138,6 +146,18 @@ class Plan:
             yield Run(network, "original", self.other, ("layers", "biases"))
         if "signed" in groups and "decayed" in self.variants(network):
             yield Run(network, "decayed", self.usual, ("layers", "signed"))
+
+    def curves_run(self, network: str) -> Run | None:
+        """The run in which curves are measured, to the end of each scan; None if there is none.
+
+        That of the original's usual maps, if it is in both orders: areas take both.
+        """
+        return next((run for run in self.runs(network) if self.curves and run.compares_orders), None)
+
+    def curve_methods(self, network: str) -> list[MethodName]:
+        """The kinds of methods of which curves are measured: those by which that run removes pixels in both orders."""
+        run = self.curves_run(network)
+        return [kind for kind in run.methods if run.orders(kind) == ORDERS] if run else []
 
     def all_runs(self) -> list[Run]:
         """The runs of all networks."""
@@ -176,6 +196,7 @@ class Plan:
             f"{run.folder}-{group}" for run in self.runs(network) for group in run.groups if group not in self.own
         ]
         tables += ["localisation"] if self.localised and self.groups(network) else []
+        tables += ["curves"] if self.curve_methods(network) else []
         return tables + self.comparisons(network)
 
     def is_compared(self, network: str) -> bool:
@@ -214,6 +235,9 @@ def check_plan(config: Mapping) -> None:
         except InputError as error:
             raise InputError(f"methods.{name}.{error}") from None
         check_own_name(name, GROUPS)
+    for name, method in own.items():
+        if is_mean(method):
+            check_mean(name, method["of"], own)
     for name, network in config["networks"].items():
         asked = network.get("explain", False)
         for place, group in enumerate(asked if isinstance(asked, list) else ()):
@@ -223,6 +247,39 @@ def check_plan(config: Mapping) -> None:
         if "decayed" in network.get("variants", ()) and "decay" not in network:
             raise InputError(f"networks.{name}.variants names decayed; networks.{name}.decay is missing")
     check_twins(config)
+    plan = Plan(config)
+    for network in plan.explained:
+        check_averaged(plan, network)
+
+
+def is_mean(method: Mapping) -> bool:
+    """Whether a method with passes of its own is made of another's maps."""
+    return SOURCES[method["source"]].of
+
+
+def check_mean(name: str, of: str, own: Mapping[str, Mapping]) -> None:
+    """InputError, naming the key, unless a mean is of a method that has maps, and is no mean itself."""
+    said = f"methods.{name}.of is {of}"
+    if of in own:
+        if is_mean(own[of]):
+            raise InputError(f"{said}, which is a mean itself; allowed is any other method")
+        return
+    try:
+        parse_method(of)
+    except InputError as error:
+        others = [other for other, method in own.items() if not is_mean(method)]
+        allowed = ", ".join([*others, str(error).partition("allowed are ")[2]])
+        raise InputError(f"{said}; allowed are {allowed}") from None
+
+
+def check_averaged(plan: Plan, network: str) -> None:
+    """InputError, naming the key, for a mean of a method that the network isn't explained by."""
+    measured = methods_of(*plan.groups(network))
+    for name in plan.own_methods(network):
+        of = plan.own[name].get("of") if is_mean(plan.own[name]) else None
+        if of is not None and (MethodName(of) if of in plan.own else parse_method(of).all_layers) not in measured:
+            said = f"networks.{network}.explain has {name}, the mean of {of}"
+            raise InputError(f"{said}, by which the network isn't explained; allowed is a mean beside its method")
 
 
 def check_twins(config: Mapping) -> None:

@@ -22,6 +22,7 @@ from explanations.cost.projection import (
     NetworkFacts,
     Step,
     count_checks,
+    count_curve_bytes,
     count_planned_bytes,
     count_removal_bytes,
     count_scans,
@@ -30,10 +31,12 @@ from explanations.cost.projection import (
     expected_share,
     list_steps,
     removed_share,
+    share_of_grid,
 )
 from explanations.cost.throughput import GPUS, TRAINING, Operation, count_flop
 from explanations.data.sets import count_test_images
 from explanations.errors import InputError
+from explanations.files.curves import write_curves
 from explanations.files.locks import STEPS_LOCK
 from explanations.files.measurements import write_measurements
 from explanations.files.shards import ShardReader
@@ -162,6 +165,39 @@ def test_re_checks_are_those_of_the_engine():
     assert not [step for step in list_steps(exact, facts_of(exact), 0.1) if step.name == "re-checks"]
 
 
+def test_curves_by_hand():
+    """To the end of the grid, in both orders, by own and noise maps; the whole images once in each job."""
+    config = json.loads(json.dumps(CONFIGS["config"]))
+    assert not [step for step in list_steps(config, facts_of(config), 0.5) if step.name == "curves"]
+    config["removal"] |= {"curves": True, "noise_maps": 2}
+    steps = [step for step in list_steps(config, facts_of(config), 0.5) if step.name == "curves"]
+    maps, kinds = 1 + 1 + 13 + 12 + 4 + 6, 3 + 5 + 6
+    assert [step.network for step in steps] == ["vgg16", "resnet50"]
+    assert steps[1].passes == 100 * (maps * 3 * 2 * config["removal"]["grid"] + kinds)
+    assert {step.precision for step in steps} == {"float32"} and config["removal"]["precision"] == "auto"
+    config["removal"]["precision"] = "bfloat16"
+    steps = [step for step in list_steps(config, facts_of(config), 0.5) if step.name == "curves"]
+    assert {step.precision for step in steps} == {"bfloat16"}
+
+
+def test_curves_are_as_large_as_said(tmp_path):
+    config = json.loads(json.dumps(CONFIGS["config"]))
+    config["images"] |= {"classes": 2, "per_class": 5}
+    config["removal"] |= {"curves": True, "noise_maps": 3, "grid": 4}
+    total, plan = 0, Plan(config)
+    for name in ("vgg16", "resnet50"):
+        for kind in map(str, plan.curve_methods(name)):
+            methods = [f"method_{k}" for k in range(FACTS.methods.get(kind, 1))]
+            shape = (10, len(methods), 4, 2)
+            arrays = {"image": np.arange(10), "label": np.arange(10), "flip": np.ones(shape, int), "e": np.zeros(shape)}
+            arrays |= {score: np.zeros((*shape, 5), np.float32) for score in ("probability", "logit")}
+            write_curves(tmp_path / f"{name}-{kind}.h5", methods, arrays, config["removal"])
+            with h5py.File(tmp_path / f"{name}-{kind}.h5") as file:
+                total += sum(dataset.size * dataset.dtype.itemsize for dataset in file.values())
+    assert count_curve_bytes(config, facts_of(config)) == total
+    assert count_curve_bytes(CONFIGS["config"], facts_of(CONFIGS["config"])) == 0
+
+
 def test_signal_and_share_of_pixels():
     """Of 100 equal pixels 36 keep 80% of the norm."""
     image = np.ones(100)
@@ -176,9 +212,11 @@ def test_planned_bytes_are_those_of_the_jobs():
     config = CONFIGS["config"]
     planned = [["train", "vgg16", None, 1], ["zero_biases", "vgg16", None, 1], ["draw_fig1", None, None, 1]]
     planned += [["extract_attributions", "vgg16", None, 3], ["measure_removal", "vgg16", "activity", 2]]
+    planned += [["measure_curves", "vgg16", "gradient", 1]]
     facts = examine(config["networks"]["vgg16"], config["images"]["size"], config["images"]["classes"], explained=True)
     result = 100 * ((4 + 2 + 2) * 8 * facts.methods["activity"] + 16)  # e and flips of one map and a noise map
-    assert count_planned_bytes(config, planned) == 2 * facts.weights + 3 * 100 * facts.shard + 2 * result
+    curves = 100 * (2 * 2 * (2 * 51 * 4 + 2 * 8) + 16)  # two scores at 51 points, flip and e, of both orders
+    assert count_planned_bytes(config, planned) == 2 * facts.weights + 3 * 100 * facts.shard + 2 * result + curves
     assert count_planned_bytes(config, [["findings", None, None, 1]]) == 0
 
 
@@ -247,6 +285,36 @@ def test_scans_end_where_the_paper_has_it_or_where_it_was_measured():
         assert once and both
         wanted = (both * (first + second) + once * first) / (2 * both + once)
         assert expected_share(config, facts) == round(wanted, 2)
+
+
+FINE = [0.01, 0.02, 0.04, 0.1, 0.3, 1]
+
+
+def test_a_grid_of_its_own_by_hand():
+    """25% of the pixels are three quarters of the way from step 4, 10%, to step 5, 30%, of six."""
+    removal = {"grid": 50, "grid_plus": FINE}
+    assert share_of_grid(removal, "plus", 0.25) == pytest.approx(4.75 / 6)
+    assert [share_of_grid(removal, "plus", share) for share in (0, 0.02, 1)] == pytest.approx([0, 2 / 6, 1])
+    assert share_of_grid(removal, "minus", 0.25) == share_of_grid({"grid": 50}, "plus", 0.25) == 0.25
+    assert share_of_grid({"grid": 4, "grid_plus": [0.25, 0.5, 0.75, 1]}, "plus", 0.3) == pytest.approx(0.3)
+
+
+def test_passes_are_of_each_orders_grid():
+    """Where scans end half of the way; and where they do by what was measured, each order's on its own grid."""
+    config, own = CONFIGS["config"], json.loads(json.dumps(CONFIGS["config"]))
+    own["removal"]["grid_plus"] = FINE
+    facts, images = facts_of(config), config["images"]["classes"] * config["images"]["per_class"]
+    runs = [(run, FACTS.methods.get(str(kind), 1), kind) for run in Plan(config).all_runs() for kind in run.methods]
+    plus = images * sum(2 * count for run, count, kind in runs if "plus" in run.orders(kind))
+    minus = images * sum(2 * count for run, count, kind in runs if "minus" in run.orders(kind))
+
+    def passes(settings: dict, share: float) -> float:
+        return sum(step.passes for step in list_steps(settings, facts, share) if step.name == "removal")
+
+    assert passes(config, 0.5) == 0.5 * 50 * (minus + plus)
+    assert passes(own, 0.5) == 0.5 * (50 * minus + 6 * plus)
+    ends = MEASURED_SHARES["minus"] * 50 * minus + 4.75 * plus  # of e₊, a quarter of the pixels
+    assert expected_share(own, facts) == round(ends / (50 * minus + 6 * plus), 2)
 
 
 def test_rows_that_differ_by_the_network_are_one():

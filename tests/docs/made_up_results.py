@@ -70,7 +70,8 @@ def make_results(world: SimpleNamespace, folder: Path) -> Path:
         write_statistics(folder / "statistics" / network, network)
         table = folder / "statistics" / network / "localisation.csv"
         maps = ["activity", "activity_from"]
-        measure_localisation.main([path], world.manifest, world.masks, table, maps, "bilinear", 100, 0)
+        places = ([path], [], world.manifest, world.masks, table)
+        measure_localisation.main(world.networks[network], *places, maps, "bilinear", 100, 0)
         write_removal(folder / "removal" / network / "original-bilinear", network)
         write_decays(folder / "decay" / network)
     leave_behind(folder)

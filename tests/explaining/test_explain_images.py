@@ -527,6 +527,20 @@ def test_results_stay_beside_those_of_other_questions(pictures, network, tmp_pat
     assert table["e_minus"].tolist() == pytest.approx(expected)
 
 
+def test_the_most_salient_first_may_have_a_grid_of_its_own(explained, pictures, network, tmp_path):
+    fine = [step / 1000 for step in range(1, 21)] + [0.1, 0.3, 1.0]
+    output = explain(pictures[:1], network, tmp_path / "out", references=pictures[1:], grid_plus=fine)
+    found, usual = read_only(output), read_only(explained)
+    assert found["settings"] == usual["settings"] | {"grid_plus": fine} and "grid_plus" not in usual["settings"]
+    for method, measures in usual["methods"].items():
+        for name in ("e_minus", "e_minus_noise", "flip_minus"):
+            assert found["methods"][method][name] == measures[name]
+    steps = [measures["flip_plus"] for measures in found["methods"].values()]
+    assert {*filter(None, steps)} and all(step is None or 1 <= step <= len(fine) for step in steps)
+    message = refused(explain, pictures[:1], network, tmp_path, grid_plus=[0.0001, 1.0])
+    assert message.startswith("removal.grid_plus.0 is 0.0001, 0 of the ")
+
+
 @pytest.mark.parametrize(
     ("name", "variant", "label"),
     [
@@ -590,6 +604,43 @@ def test_a_damaged_file_in_the_cache_is_made_anew(own, tmp_path, capsys):
     path.write_bytes(whole[:100])
     assert named.find_network("mine", {"mine": own}, tmp_path / "cache") == path and path.read_bytes() == whole
     assert f"fetched again: {path}: truncated" in capsys.readouterr().out
+
+
+OWN = """
+from torch import nn
+def build(width, num_classes):
+    return nn.Sequential(nn.Conv2d(3, width, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(225 * width, num_classes))
+"""
+
+
+def test_a_network_that_is_code_of_ones_own(pictures, tmp_path):
+    """By its file and --builder, or by a configuration's name, which says what builds it; a changed one is another."""
+    path = tmp_path / "my_network.py"
+    path.write_text(OWN)
+    arguments = {"width": 2, "num_classes": 10}
+    network = build_network("file", str(path), arguments)
+    made = {"source": "file", "constructor": str(path), "arguments": arguments, "constructor_hash": file_hash(path)}
+    save_network(tmp_path / "n.safetensors", network, describe("linear", **made))
+    flags = {"methods": ["input"], "references": pictures[1:], "grid": 4}
+    assert "--builder=" in refused(explain, pictures[:1], tmp_path / "n.safetensors", tmp_path / "explained", **flags)
+    explain(pictures[:1], tmp_path / "n.safetensors", tmp_path / "explained", **flags, builder=path)
+    by_file = read_numbers(tmp_path / "explained/picture 0-my_network.json")
+    torch.save(network.state_dict(), tmp_path / "w.pth")
+    entry = {
+        "source": "file",
+        "path": str(path),
+        "arguments": {"width": 2},
+        "weights": {"url": str(tmp_path / "w.pth")},
+    }
+    entry |= {"classes": 10, "preprocessing": {"size": SIZE, "mean": 0.5, "std": 0.25}}
+    config = [write_config(tmp_path, **entry)]
+    explain(pictures[:1], "mine", tmp_path / "explained", **flags, config=config)
+    by_name = read_numbers(tmp_path / "explained/picture 0-mine.json")
+    assert by_name["layers"] == by_file["layers"]
+    kept = named.find_network("mine", {"mine": entry}, tmp_path / "explained/cache")
+    assert kept.name.startswith("my_network-") and by_name["network"]["file"] == str(kept)
+    path.write_text(OWN + "# changed")
+    assert named.find_network("mine", {"mine": entry}, tmp_path / "explained/cache") != kept
 
 
 @pytest.mark.parametrize(

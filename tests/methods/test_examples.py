@@ -71,7 +71,7 @@ def test_example_maps(world, tmp_path):
         for k, index in enumerate((7, 2)):
             image = load_image(Picture(world.images / rows[index].path), Framing(32, 32))
             assert np.array_equal(file["rgb"][k], image.transpose(1, 2, 0))
-            assert np.array_equal(file["masks"][k], read_mask(rows[index], world.masks, (32, 32)))
+            assert np.array_equal(file["masks"][k], read_mask(rows[index], world.masks, Framing(32, 32)))
             assert attributes["classes"][k] == rows[index].class_name
             target = reader.read("target", [index])[0]
             assert attributes["target_classes"][k] == str(target)
@@ -93,6 +93,7 @@ def test_objects_are_outlined_where_their_masks_are_known(tmp_path):
     corners = np.array(corners)
     assert corners.min(0).tolist() == [0.5, -0.5] and corners.max(0).tolist() == [2.5, 0.5]
     outline_mask(ax, replace(shown, masks=None), 0)
+    outline_mask(ax, replace(shown, masks=0 * mask), 0)  # it lies outside what the network sees
     assert len(ax.collections) == 2
 
 

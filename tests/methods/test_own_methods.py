@@ -35,6 +35,7 @@ SHAPE = (SIZE, SIZE)
 NAMES = ["a/0.png", "a/1.png", "b/2.png"]
 # a few samples, so that tests are fast
 FEW = {"n_steps": 4, "n_samples": 60, "noise_samples": 3, "masks": 60, "window": 16, "stride": 16, "patch": 16}
+FEW["segments"] = "squares"  # those that these tests cut by themselves; superpixels: test_superpixels.py
 RANDOM = ("GradientShap", "KernelShap", "Lime")
 
 
@@ -155,7 +156,7 @@ def test_methods_that_do_not_apply_say_why(name, method, reason, images):
 
 
 @pytest.mark.parametrize("name", ["vgg16", "resnet50", "efficientnet", "convnext", "vit"])
-@pytest.mark.parametrize("source", ["captum", "controls", "rise"])
+@pytest.mark.parametrize("source", ["captum", "fullgrad", "controls", "rise"])
 def test_every_method_gives_maps_of_every_network_or_says_why_not(name, source, images):
     network, reasons = build(name, seed=3).requires_grad_(False), []
     methods = [{"source": source} | ({"name": method} if method else {}) for method in SOURCES[source].names]
@@ -388,6 +389,23 @@ def test_settings_that_are_wrong_name_their_key(world, tmp_path):
         ({"source": "file", "path": "{a}"}, "path is {a}; allowed is a path without { and }"),
         ({"source": "captum", "name": "Occlusion", "window": 2}, "stride is 4; allowed is at most window, 2"),
         ({"source": "file"}, "path is missing; allowed is the path of a file or folder"),
+        ({"source": "mean"}, "of is missing; allowed is the name of another method"),
+        ({"source": "mean", "of": 3}, "of is missing; allowed is the name of another method"),
+        ({"source": "fullgrad", "normalise": "max"}, "normalise is max; allowed are image, batch"),
+        ({"source": "cam", "of": "x"}, "of is not a known key of cam; allowed are source, title"),
+        (
+            {"source": "captum", "name": "Lime", "segments": "cells"},
+            "segments is cells; allowed are superpixels, squares",
+        ),
+        ({"source": "captum", "name": "Lime", "patch": 4}, "patch is of squares; segments is superpixels"),
+        (
+            {"source": "captum", "name": "KernelShap", "segments": "squares", "n_segments": 9},
+            "n_segments is of superpixels; segments is squares",
+        ),
+        (
+            {"source": "captum", "name": "FeatureAblation", "segments": "squares"},
+            "segments is not a known key of FeatureAblation; allowed are source, title, name, patch",
+        ),
         (
             {"source": "maps", "path": "x", "more": 1},
             "more is not a known key of maps; allowed are source, title, path",
@@ -453,6 +471,8 @@ def test_passes_are_counted(name, noise, network, images):
 
 def test_passes_of_others():
     assert count_passes({"source": "rise", "masks": 7}, SIZE) == 7
+    assert count_passes({"source": "fullgrad"}, SIZE) == 3 and count_passes({"source": "cam"}, SIZE) == 1
+    assert count_passes({"source": "mean", "of": "x"}, SIZE) == 0
     assert count_passes({"source": "controls", "name": "random"}, SIZE) == 0
     assert count_passes({"source": "captum", "name": "Occlusion", "window": 8, "stride": 4}, 32) == 7**2 + 1
     assert count_passes({"source": "captum", "name": "FeatureAblation", "patch": 5}, 32) == 7**2 + 1

@@ -15,7 +15,7 @@ from explanations.dependencies import find_sources
 from explanations.networks.channels import count_channels
 from explanations.networks.files import LOADING
 from explanations.networks.sources.base import Source
-from explanations.networks.sources.registry import SOURCES, find_source, source_file
+from explanations.networks.sources.registry import OWN_CODE, SOURCES, find_source, source_file, takes_weights
 
 SCRIPTS = ROOT / "scripts"
 NETWORK = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())["$defs"]["network"]["properties"]
@@ -37,11 +37,17 @@ def test_the_schema_refuses_arguments_that_load_weights():
 def test_one_face(name):
     source = find_source(name)
     assert isinstance(source, Source) and source.name == name
+    assert (type(source).look_up is not Source.look_up) == takes_weights(name)
+    assert source.runs_code == (name == OWN_CODE)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_constructors_by_name(name):
+    source = find_source(name)
     assert BUILDERS[name] in source.constructors()
-    assert source.check_constructor(BUILDERS[name]) is None
+    assert source.check_constructor(BUILDERS[name]) is None and source.hash_constructor(BUILDERS[name]) == ""
     assert refused(source.check_constructor, "vgg99").startswith("constructor is vgg99; ")
     assert source.training_arguments(BUILDERS[name], {"a": 1}) == {"a": 1}
-    assert (type(source).look_up is not Source.look_up) == SOURCES[name]
 
 
 def test_channels_are_an_argument_of_constructors_that_have_it():
@@ -50,7 +56,7 @@ def test_channels_are_an_argument_of_constructors_that_have_it():
 
 
 def test_an_unknown_source():
-    assert refused(find_source, "caffe") == "source is caffe; allowed are narrow, torchvision, timm"
+    assert refused(find_source, "caffe") == "source is caffe; allowed are narrow, torchvision, timm, file"
 
 
 @pytest.mark.parametrize("script", ["fetch_network.py", "train_network.py", "extract_attributions.py"])

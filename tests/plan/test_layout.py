@@ -16,10 +16,11 @@ ORDER = [  # of packages and of modules beside them: each imports only what stan
     *("errors", "text", "progress", "run_messages", "provenance", "dependencies"),
     *("files", "flags", "command", "downloads"),
     *("configuration", "data"),
-    *("decomposition", "methods", "plan", "statistics", "networks", "removal", "explaining", "figures", "cost"),
+    *("decomposition", "methods", "plan", "statistics", "networks", "removal", "localisation"),
+    *("explaining", "sanity", "figures", "cost"),
 ]
 WITHOUT_TORCH = sorted(path.stem for path in SCRIPTS.glob("plot_*.py"))
-WITHOUT_TORCH += ["compare_methods", "summarise_removal", "report_findings", "make_manifest"]
+WITHOUT_TORCH += ["compare_methods", "summarise_removal", "summarise_curves", "report_findings", "make_manifest"]
 
 
 def module_name(path: Path) -> str:

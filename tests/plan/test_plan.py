@@ -55,6 +55,19 @@ def test_the_papers_measurement():
     assert plan.comparisons("resnet50") == ["aggregates-original-bilinear", "decayed-bilinear"]
 
 
+def test_curves_are_of_maps_that_are_removed_in_both_orders():
+    """By the original's usual maps; not of signed ones, and of no network with `orders: [minus]`; none by default."""
+    config = copy.deepcopy(EMBEDDED)
+    assert not any(Plan(config).curve_methods(name) for name in config["networks"])
+    config["removal"]["curves"] = True
+    plan = Plan(config)
+    assert [name for name in config["networks"] if plan.curve_methods(name)] == list(PAPERS)
+    wanted = [*GROUPS["layers"], *GROUPS["aggregates"], *EMBEDDED["methods"]]
+    assert list(map(str, plan.curve_methods("resnet50"))) == wanted
+    assert plan.curves_run("resnet50").folder == "original-bilinear" and plan.curves_run("vit") is None
+    assert "curves" in plan.tables("vgg16") and "curves" not in plan.tables("vit")
+
+
 def test_the_most_salient_first_is_measured_where_it_is_shown_alone():
     """Figures S13 to S16 show it, of unsigned maps with the usual upsampling; S9 to S12 show e₋ alone."""
     plan = Plan(EMBEDDED)
@@ -278,6 +291,29 @@ def test_networks_to_take_that_are_none():
     assert refused(leave_out_networks, config) == "only.1 is x; allowed are a"
 
 
+@pytest.mark.parametrize(
+    ("images", "localised"),
+    [
+        ({"source": "digits"}, True),
+        ({"source": "folder"}, False),
+        ({"source": "folder", "masks": "a"}, True),
+        ({"source": "imagenet", "masks": "", "boxes": "a"}, True),
+        ({"source": "imagenet", "masks": "", "boxes": ""}, False),
+    ],
+)
+def test_maps_are_held_against_masks_where_there_are_some(images, localised):
+    config = configuration(a={"explain": ["layers"]}, b={}) | {"images": images}
+    assert ("localisation" in Plan(config).tables("a")) is localised and "localisation" not in Plan(config).tables("b")
+
+
+def test_all_methods_are_held_against_masks():
+    """The paper's whatever a network is explained by, first; then those that it is explained by beside them."""
+    config = configuration(a={"explain": ["layers", "mine"]}, b={"explain": ["layers", "signed"]}) | {"methods": OWN}
+    papers = methods_of("layers", "biases", "aggregates")
+    assert Plan(config).localised_methods("a") == papers
+    assert Plan(config).localised_methods("b") == [*papers, *methods_of("signed")]
+
+
 OWN = {"ig": {"source": "captum", "name": "IntegratedGradients"}, "mine": {"source": "file", "path": "mine.py"}}
 
 
@@ -312,3 +348,56 @@ def test_a_method_that_is_not_declared():
     config = configuration(a={"explain": ["layers", "yours"]}) | {"methods": OWN}
     allowed = "layers, biases, aggregates, signed, ig, mine"
     assert refused(check_plan, config) == f"networks.a.explain.1 is yours; allowed are {allowed}"
+
+
+def with_methods(explain: object, **methods: dict) -> dict:
+    return configuration(a={"explain": explain}) | {"methods": {**OWN, **methods}}
+
+
+@pytest.mark.parametrize("of", ["ig", "gradient", "activity_3", "activity_from_2"])
+def test_means_beside_their_methods(of):
+    config = with_methods(["layers", "aggregates", "ig", "mean"], mean={"source": "mean", "of": of})
+    check_plan(config)
+    assert Plan(config).own_methods("a") == ["ig", "mean"]
+
+
+@pytest.mark.parametrize(
+    ("explain", "methods", "message"),
+    [
+        (True, {"m": {"source": "mean"}}, "methods.m.of is missing; allowed is the name of another method"),
+        (
+            True,
+            {"m": {"source": "mean", "of": "gig"}},
+            "methods.m.of is gig; allowed are ig, mine, gradient, input, gradcam, ",
+        ),
+        (True, {"m": {"source": "mean", "of": "activity"}}, "methods.m.of is activity; allowed are ig, mine, "),
+        (
+            True,
+            {"m": {"source": "mean", "of": "k"}, "k": {"source": "mean", "of": "ig"}},
+            "methods.m.of is k, which is a mean itself; allowed is any other method",
+        ),
+        (True, {"m": {"source": "mean", "of": "m"}}, "methods.m.of is m, which is a mean itself"),
+        (
+            ["layers", "m"],
+            {"m": {"source": "mean", "of": "ig"}},
+            "networks.a.explain has m, the mean of ig, by which the network isn't explained; "
+            "allowed is a mean beside its method",
+        ),
+        (
+            ["layers", "m"],
+            {"m": {"source": "mean", "of": "activity_from_1"}},
+            "networks.a.explain has m, the mean of activity_from_1, by which the network isn't explained",
+        ),
+        (
+            ["layers", "m"],
+            {"m": {"source": "mean", "of": "signed_activity_1"}},
+            "networks.a.explain has m, the mean of signed_activity_1, by which the network isn't explained",
+        ),
+    ],
+)
+def test_means_that_can_not_be(explain, methods, message):
+    assert refused(check_plan, with_methods(explain, **methods)).startswith(message)
+
+
+def test_a_mean_that_no_network_is_explained_by_needs_no_method():
+    check_plan(with_methods(["layers"], mean={"source": "mean", "of": "ig"}))

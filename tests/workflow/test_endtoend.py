@@ -140,6 +140,12 @@ def test_another_trial_of_decay_is_all_that_runs(finished):
     assert jobs == {"decay_trial": 1, "draw_figS7": 1}
 
 
+def test_curves_leave_removal_as_it_is(finished):
+    jobs = planned_with(finished, {"removal": {"curves": True}})
+    assert jobs["measure_curves"] and jobs["summarise_curves"] == 2
+    assert not jobs.keys() & {"measure_removal", "extract_attributions", "summarise_removal"}
+
+
 @pytest.mark.parametrize("override", [{"removal": {"grid": 6}}, {"removal": {"noise_maps": 2}}])
 def test_removals_keys_extract_nothing(finished, override):
     jobs = planned_with(finished, override)

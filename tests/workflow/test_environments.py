@@ -15,7 +15,10 @@ from workflow_copy import ROOT
 
 from explanations.figures.catalogue import FIGURES
 
-PACKAGES = {"sklearn": "scikit-learn", "PIL": "pillow", "matplotlib": "matplotlib-base", "torch": "pytorch"}
+PACKAGES = {
+    **{"sklearn": "scikit-learn", "skimage": "scikit-image", "PIL": "pillow"},
+    **{"matplotlib": "matplotlib-base", "torch": "pytorch"},
+}
 ENVIRONMENT = re.compile(r"envs/(\w+\.yaml)")
 RULE = re.compile(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
 

@@ -43,7 +43,7 @@ TEXTS = (
 PLACEHOLDER = re.compile(r"(?<!{){([^{}]*)}(?!})")
 LISTS = (
     *("--chosen", "--methods", "--orders", "--digits", "--scales", "--shifts", "--measures", "--reverse"),
-    *("--fullgrad", "--note"),
+    *("--fullgrad", "--note", "--grid-plus"),
 )
 
 
@@ -92,16 +92,17 @@ def test_nothing_is_evaluated_as_code():
     """No function that runs text as code or by a shell is called; pickles of torch are read as tensors alone.
 
     Modules are imported by name where the name is one of a registry's. A file of code is imported where the
-    configuration names one as a method's (`source: file`), and nowhere else.
+    configuration names one, as a method's or a network's (`source: file`), and nowhere else.
     """
-    called, of_files = set(), set()
+    called, of_files, importing = set(), set(), set()
     for path in (ROOT / "scripts").rglob("*.py"):
         for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
             name, keywords = ast.unparse(call.func), {keyword.arg for keyword in call.keywords}
             if path not in REGISTRIES or name != "importlib.import_module":
                 called.add(name)
-            if name.endswith("exec_module"):
-                of_files.add(path.relative_to(ROOT / "scripts/explanations").as_posix())
+            for users, function in ((of_files, "exec_module"), (importing, "import_file")):
+                if name.endswith(function):
+                    users.add(path.relative_to(ROOT / "scripts/explanations").as_posix())
             assert "shell" not in keywords, path
             assert name != "torch.load" or "weights_only" in keywords, path
             assert not (name.startswith("pickle.") and "load" in name.lower()), path
@@ -114,7 +115,8 @@ def test_nothing_is_evaluated_as_code():
         "os.system",
         "os.popen",
     }
-    assert {"ast.literal_eval", "torch.load"} <= called and of_files == {"methods/sources/file.py"}
+    assert {"ast.literal_eval", "torch.load"} <= called and of_files == {"files/code.py"}
+    assert importing == {"methods/sources/file.py", "networks/sources/file.py"}
 
 
 # --- the schema --------------------------------------------------------------------------------------------------
@@ -146,22 +148,30 @@ SAMPLE = {  # every key
                 **{"package": "a", "version": "1.0", "file": "a", "names": "order"},
             },
         },
+        "own": {"source": "file", "path": "a", "arguments": {}, "training": {**TRAINING}},
     },
     "survey": {**EMBEDDED["survey"], "images": "test"},
     "figures": {**EMBEDDED["figures"], "figP": {"images": [0], "methods": {"mine": ["input"]}}},
+    "removal": {**EMBEDDED["removal"], "grid_plus": [0.5, 1]},
+    "statistics": {**EMBEDDED["statistics"], "zeros": "pratt"},
     "linear": {**EMBEDDED["linear"], "source": "mnist", "folder": "a"},
 }
-METHOD = {"source": "file", "name": "a", "path": "a", "title": "a", "free": "a"}
-ALL_KEYS = {**SAMPLE, "only": ["vgg16"], "methods": {"mine": METHOD}}  # those too that a run of the sample can't have
+METHOD = {"source": "file", "name": "a", "path": "a", "of": "a", "title": "a", "free": "a"}
+PLACES = {**SAMPLE["images"], "masks": "a", "boxes": "a"}
+# those too that a run of the sample can't have
+ALL_KEYS = {**SAMPLE, "only": ["vgg16"], "methods": {"mine": METHOD}, "images": PLACES}
 FREE = {  # where any text of one line is allowed
     *(
         "trained",
         "images.folder",
         "images.tuning",
+        "images.masks",
+        "images.boxes",
         "linear.folder",
         "methods.mine.path",
         "methods.mine.title",
         "methods.mine.free",
+        "networks.own.path",
         "networks.mine.classes.0",
         "networks.mine.classes.1",
     ),
@@ -307,7 +317,7 @@ def test_a_text_arrives_as_it_is(workflow, monkeypatch, text):
         Image.new("RGB", (4, 4)).save(workflow / text / split / "a/1.png")
     config = {**SAMPLE, "experiment": experiment}
     del config["pathvars"]
-    for name in (name for name in FREE if not name.startswith("methods.")):
+    for name in (name for name in FREE if not name.startswith(("methods.", "images.masks", "images.boxes"))):
         key = None if name.endswith("(key)") else name.rpartition(".")[2]
         way = [int(part) if part.isdecimal() else part for part in name.split(".")[:-1]]
         config = put(config, (*way, int(key) if key and key.isdecimal() else key), text)
@@ -318,10 +328,12 @@ def test_a_text_arrives_as_it_is(workflow, monkeypatch, text):
     config["networks"]["packed"] = {**mine, "weights": packed}  # one place is allowed, an address or a package
     places["url"] = f"{text}.pth"
     (workflow / f"{text}.pth").write_bytes(b"")
+    config["networks"]["own"]["path"] = f"{text}.py"
+    (workflow / f"{text}.py").write_text("def build(num_classes): return None")
     monkeypatch.setenv("PATH", str(workflow / "bin"), prepend=os.pathsep)
     monkeypatch.setenv("SAID", str(workflow / f"{experiment}.txt"))
     files = ["test_images.csv", "train_images.csv", "tuning_images.csv", "mnist.npz", "linear.h5"]
-    files += [f"models/{name}/original.safetensors" for name in ("mine", "packed")]
+    files += [f"models/{name}/original.safetensors" for name in ("mine", "packed", "own")]
     targets = [f"results/{experiment}/{file}" for file in files]
     arguments = [*targets, "cost", "--cores", "2", "--configfile", "given.yaml"]
     (workflow / "given.yaml").write_text(yaml.safe_dump(config, allow_unicode=True))
@@ -334,6 +346,11 @@ def test_a_text_arrives_as_it_is(workflow, monkeypatch, text):
         assert f"networks.mine.weights.url is {text}.pth; allowed is a path without {{ and }}" in said
         places["url"] = "a.pth"
         (workflow / "a.pth").write_bytes(b"")
+        (workflow / "given.yaml").write_text(yaml.safe_dump(config, allow_unicode=True))
+        said = snakemake(workflow, *arguments, check=False).stdout
+        assert f"networks.own.path is {text}.py; allowed is a path without {{ and }}" in said
+        (workflow / "a.py").write_text((workflow / f"{text}.py").read_text())
+        config["networks"]["own"]["path"] = "a.py"
         (workflow / "given.yaml").write_text(yaml.safe_dump(config, allow_unicode=True))
     snakemake(workflow, *arguments)
     steps = [json.loads(line) for line in (workflow / f"{experiment}.txt").read_text().splitlines()]
@@ -351,6 +368,8 @@ def test_a_text_arrives_as_it_is(workflow, monkeypatch, text):
     fetched = values("fetch_network", "models/mine/original.safetensors")
     assert fetched["--url"] == places["url"]
     assert values("fetch_network", "models/packed/original.safetensors")["--file"] == text
+    trained = values("train_network", "models/own/original.safetensors")
+    assert trained["--constructor"] == config["networks"]["own"]["path"]
     assert ast.literal_eval(fetched["--arguments"]) == mine["arguments"]
     assert ast.literal_eval(fetched["--classes"]) == mine["classes"]
     assert json.loads(values("estimate_cost")["--config"]) == config

@@ -100,10 +100,30 @@ def test_a_network_may_not_be_called_as_a_rule(fresh):
 def test_every_target_is_listed_with_a_line(fresh):
     listed = dict(re.findall(r"^(\w+) \((.+)\)$", snakemake(fresh, "--list").stdout, re.MULTILINE))
     stages = ["networks", "survey", "attributions", "removal", "statistics", "figures", "report"]
-    assert listed.keys() == {"all", "cost", *stages, *FIGURES, "figP", *NETWORKS}
+    assert listed.keys() == {"all", "cost", "curves", *stages, *FIGURES, "figP", *NETWORKS}
     described = re.findall(r"^\| ([^|]*) \| `(\w+)` \|.* \| \d+ (?:s|min) \|$", PARTS, re.MULTILINE)
     assert {target: line for line, target in described}.items() <= listed.items()
     assert {target for _, target in described} >= {*FIGURES, *stages}
+
+
+def test_curves_are_made_where_they_are_switched_on_alone(fresh):
+    said = snakemake(fresh, "--dry-run", "curves", check=False).stdout
+    assert "there are no curves: removal.curves is false; with config/curves.yaml it is true" in said
+    assert not planned_jobs(fresh).keys() & {"measure_curves", "summarise_curves"}
+    jobs = planned_jobs(fresh, "curves", "--configfile", "config/curves.yaml")
+    assert jobs["measure_curves"] == 2 * (8 + 3) and jobs["summarise_curves"] == 2 and "measure_removal" not in jobs
+
+
+def test_removal_does_not_depend_on_whether_there_are_curves(fresh):
+    """Else the switch would measure all removal again."""
+    plans = []
+    for said in ("false", "true"):
+        extra = fresh / "curves.yaml"
+        extra.write_text(f"removal: {{curves: {said}}}")
+        options = ("--dry-run", "--printshellcmds", "removal", "--configfile", str(extra))
+        plans.append(re.findall(r"^python .*measure_removal.*$", snakemake(fresh, *options).stdout, re.MULTILINE))
+    assert plans[0] == plans[1] and len(plans[0]) > 50
+    assert "removal=REMOVAL," in (fresh / "workflow/rules/removal.smk").read_text()
 
 
 def test_fig1_needs_its_classifier_alone(fresh):
@@ -236,6 +256,13 @@ def test_shards_follow_the_configuration(fresh):
         ({"removal": {"gird": 9}}, "configuration: removal.gird is not a known key; allowed are shard_size, grid, "),
         ({"removal": {"grid": 1}}, "configuration: removal.grid is 1; allowed is a whole number of at least 2"),
         ({"removal": {"grid": "many"}}, "configuration: removal.grid is 'many'; allowed is a whole number"),
+        ({"removal": {"grid_plus": [0, 1]}}, "removal.grid_plus.0 is 0; allowed is a number above 0 and at most 1"),
+        ({"removal": {"grid_plus": [0.2, 0.1, 1]}}, "removal.grid_plus.1 is 0.1; allowed is more than 0.2, before it"),
+        ({"removal": {"grid_plus": [0.1, 0.5]}}, "removal.grid_plus ends at 0.5; allowed is an end at 1, with all"),
+        (
+            {"removal": {"grid_plus": [0.0001, 0.00011, 1]}},
+            "configuration: removal.grid_plus.1 is 0.00011, 1 of the 9216 pixels of an image, as many as the step",
+        ),
         ({"removal": {"ties": "first"}}, "configuration: removal.ties is 'first'; allowed is random or raster"),
         ({"saliency": {"upsampling": "linear"}}, "saliency.upsampling is 'linear'; allowed is bilinear, nearest or"),
         (

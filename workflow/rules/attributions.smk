@@ -1,7 +1,8 @@
 """Attributions.
 
 extract_attributions   models/<network>/<variant>, manifest -> attributions/<network>/<variant>/<shard>.h5
-make_maps              the same, and its shards -> maps/<network>/<variant>/<method>-<shard>.h5: methods with passes of their own
+make_maps              the same, and its shards -> maps/<network>/<variant>/<method>-<shard>.h5: methods with passes of their own;
+                       for the mean of another of these, its maps too
 example_maps           attributions/<network>/original -> examples/<figure>-<network>.h5: the saliency maps of figures 7 and P
 """
 
@@ -27,6 +28,7 @@ rule extract_attributions:
         runtime=per_attempt(60),
         gpu=int(GPUS > 0),
     params:
+        builder=flag_of_builder,
         experiment=lookup("experiment", within=config),
         images=read_images("val"),
         attributions=lookup("attributions", within=config),
@@ -34,6 +36,7 @@ rule extract_attributions:
     shell:
         "python {input.code[0]:q}"
         " --network={input.network:q}"
+        " {params.builder:q}"
         " --manifest={input.manifest:q}"
         " --images={params.images:q}"
         " --output={output:q}"
@@ -55,9 +58,8 @@ rule make_maps:
         val=generated("val"),
         shards=expand("<results>/attributions/{{network}}/{{variant}}/{shard}.h5", shard=SHARDS),
         own=files_of_method,
-        code=lambda wildcards: sources(
-            "make_maps.py", source_of(wildcards.network), source_module(PLAN.own[wildcards.own]["source"])
-        ),
+        of=maps_averaged,
+        code=sources_of("make_maps.py", code_of_maps),
     output:
         "<results>/maps/{network}/{variant}/{own}-{shard}.h5",
     log:
@@ -73,20 +75,25 @@ rule make_maps:
         runtime=per_attempt(120),
         gpu=int(GPUS > 0),
     params:
+        builder=flag_of_builder,
         images=read_images("val"),
         settings=lambda wildcards: str(dict(PLAN.own[wildcards.own])),
+        upsampling=lookup("saliency/upsampling", within=config),
         attributions=lookup("attributions", within=config),
         seed=lookup("seed", within=config),
         device=lookup("device", within=config),
     shell:
         "python {input.code[0]:q}"
         " --network={input.network:q}"
+        " {params.builder:q}"
         " --manifest={input.manifest:q}"
         " --images={params.images:q}"
         " --shards {input.shards:q}"
         " --output={output:q}"
         " --method={wildcards.own:q}"
         " --settings={params.settings:q}"
+        " --of {input.of:q}"
+        " --upsampling={params.upsampling:q}"
         " --shard={wildcards.shard:q}"
         " --shard-size={params.attributions[shard_size]:q}"
         " --batch={params.attributions[batch]:q}"
@@ -101,7 +108,7 @@ rule example_maps:
         network="<results>/models/{network}/original.safetensors",
         manifest="<results>/manifest.csv",
         val=generated("val"),
-        masks="<results>/masks/val" if PLAN.localised else [],
+        masks=masks_folder() if PLAN.localised else [],
         shards=expand("<results>/attributions/{{network}}/original/{shard}.h5", shard=SHARDS),
         code=lambda wildcards: sources(
             "make_example_maps.py", *methods_of_examples(wildcards.examples, wildcards.network)

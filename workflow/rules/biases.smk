@@ -25,8 +25,14 @@ rule zero_biases:
     resources:
         mem_mb=need(1000, 4000),
         runtime=per_attempt(20),
+    params:
+        builder=flag_of_builder,
     shell:
-        "python {input.code[0]:q}" " --network={input.network:q}" " --output={output:q}" " >{log:q} 2>&1"
+        "python {input.code[0]:q}"
+        " --network={input.network:q}"
+        " {params.builder:q}"
+        " --output={output:q}"
+        " >{log:q} 2>&1"
 
 
 rule decay_biases:
@@ -56,6 +62,7 @@ rule decay_biases:
         runtime=need(60, 1440),
         gpu=int(GPUS > 0),
     params:
+        builder=flag_of_builder,
         decay=lookup("networks/{network}/decay", within=config),
         recipe=recipe_of_decay,
         tuning=read_tuning,
@@ -65,6 +72,7 @@ rule decay_biases:
     shell:
         "python {input.code[0]:q}"
         " --network={input.network:q}"
+        " {params.builder:q}"
         " --name={wildcards.network:q}"
         " --tuning-images={input.tuning_images:q}"
         " --tuning={params.tuning:q}"
@@ -101,6 +109,7 @@ use rule decay_biases as decay_trial with:
         network=networks_with("decay"),
     priority: LATER
     params:
+        builder=flag_of_builder,
         decay=trial_settings,
         recipe=recipe_of_trial,
         tuning=read_tuning,

@@ -3,7 +3,7 @@
 report   figures, findings, leaderboard -> report.html
 """
 
-NAMES = {"all", "report", *TARGETS, *FIGURES}
+NAMES = {"all", "report", "curves", *TARGETS, *FIGURES}
 for network in NETWORKS:
     if network in NAMES or rules.has(network):
         raise WorkflowError(f"configuration: networks.{network} has the name of a rule; allowed is any other name")
@@ -31,6 +31,14 @@ for figure in FIGURES.keys() - set(MADE):
             refuse(figure),
 
     getattr(rules, figure).rule.docstring = say_what_lacks(figure, config["figures"])
+
+
+if "curves" not in TARGETS:
+
+    rule curves:
+        """curves can't be made: removal.curves is false, or no network is explained with both orders of removal"""
+        input:
+            say_no_curves,
 
 
 if workflow.modifier.is_main_snakefile():  # another workflow may have such files

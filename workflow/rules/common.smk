@@ -17,9 +17,10 @@ from snakemake_interface_executor_plugins.settings import DeploymentMethod
 # the library's modules that need nothing but Python and what Snakemake brings along
 from explanations.errors import CONFIGURED, InputError
 from explanations.configuration import check_argument, check_config, check_folder
-from explanations.data.fingerprints import fingerprint
-from explanations.data.folders import holds_images
+from explanations.data.fingerprints import fingerprint, sum_states
+from explanations.data.folders import ImageFile, holds_images
 from explanations.data.sets import DOWNLOADED, GENERATED, GIVEN, PACKAGED, configured_set
+from explanations.files.grids import check_shares, count_shares
 from explanations.files.locks import STEPS_LOCK, take_lock
 from explanations.dependencies import find_sources
 from explanations.figures.catalogue import (
@@ -36,7 +37,8 @@ from explanations.figures.names import network_title
 from explanations.methods.names import all_kinds, parse_kind, parse_method
 from explanations.methods.registry import METHODS, method_file
 from explanations.methods.sources.registry import check_extra, source_module
-from explanations.networks.sources.registry import SOURCES, source_file
+from explanations.networks.builders import check_configured, constructor_of
+from explanations.networks.sources.registry import OWN_CODE, SOURCES, source_file, takes_weights
 from explanations.networks.trained import list_trials, describe_decay, describe_training, find_taken, training_seed
 from explanations.plan import GROUPS, PAPERS_GROUPS, VARIANTS, Plan, check_plan, leave_out_networks, methods_of
 from explanations.files.orders import ORDERS
@@ -79,20 +81,30 @@ def sources(script, *named):
     return [local(str(path)) for path in files]  # neither in a storage nor below a module's prefix
 
 
-def sources_of(script):
-    """As sources, of a step that builds a job's network: the module of the network's source is among them."""
-    return lambda wildcards: sources(script, source_of(wildcards.network))
+def sources_of(script, named=lambda wildcards: []):
+    """As sources, of a step that builds a job's network: what builds it is among them, and modules that `named` gives.
+
+    A network is built by the module of its source, and by the user's own file, if it is code of the user's.
+    """
+
+    def list_sources(wildcards):
+        network = config["networks"][wildcards.network]
+        own = [local(os.path.expanduser(network["path"]))] if "path" in network else []
+        return [*sources(script, source_file(network["source"]), *named(wildcards)), *own]
+
+    return list_sources
 
 
-def source_of(network):
-    """The module of the source that a network is of."""
-    return source_file(config["networks"][network]["source"])
+def flag_of_builder(wildcards):
+    """The flag of the user's own file that builds a job's network, if it is code of the user's."""
+    network = config["networks"][wildcards.network]
+    return [f"--builder={network['path']}"] if "path" in network else []
 
 
 def expand_folders(config):
     """Bring the folders that a configuration names to paths without ~, as a shell has it."""
-    for section, key in (("images", "folder"), ("images", "tuning"), ("linear", "folder")):
-        if key in config[section]:
+    for section, keys in {"images": ("folder", "tuning", "masks", "boxes"), "linear": ("folder",)}.items():
+        for key in config[section].keys() & set(keys):
             config[section][key] = os.path.expanduser(config[section][key])
 
 
@@ -310,13 +322,24 @@ def check_choices():
     if noise_maps >= held:
         others = "since noise maps are other images'"
         raise WorkflowError(f"configuration: removal.noise_maps is {noise_maps}; it must be below {product}, {others}")
-    # the pixels of networks trained here; of others, the step itself knows how many
-    grid, pixels = config["removal"]["grid"], config["images"].get("size", math.inf) ** 2
-    if grid > pixels and set(PLAN.explained) & set(trained_here()):
-        each = f"images have {pixels} pixels, images.size², and each step removes at least one"
-        raise WorkflowError(f"configuration: removal.grid is {grid}; {each}")
     for name, network in config["networks"].items():
         check_trials(name, network.get("decay"), network.get("decay_trials", {}))
+
+
+def check_grids():
+    """Stop with one line unless every step of removal's grids removes a pixel, as far as images' size is known."""
+    grid, shares = config["removal"]["grid"], config["removal"].get("grid_plus", [])
+    # that of networks trained here; of others, the step itself knows it
+    size = config["images"].get("size") if set(PLAN.explained) & set(trained_here()) else None
+    if size and grid > size**2:
+        each = f"images have {size**2} pixels, images.size², and each step removes at least one"
+        raise WorkflowError(f"configuration: removal.grid is {grid}; {each}")
+    try:
+        check_shares(shares)
+        if size:
+            count_shares(size**2, shares)
+    except InputError as error:
+        raise WorkflowError(f"configuration: {error}") from None
 
 
 def check_trials(name, decay, trials):
@@ -365,6 +388,7 @@ TAKEN_NETWORKS = {f"{network}/{name}": path for (network, name), path in TAKEN.i
 PLAN, SHOWN = make_plan()
 check_images()
 check_choices()
+check_grids()
 share_gpus()
 URGENT, USUAL, LATER = 20, 10, 0  # priorities: networks that are surveyed, or explained in one variant, delay nothing
 SHARDS = blocks(config["attributions"]["shard_size"])

@@ -5,6 +5,7 @@ test_images       images/val, or the data set's -> test_images.csv: the test ima
 train_images      images/train, or the data set's -> train_images.csv: likewise, of those to train on
 tuning_images     images.tuning -> tuning_images.csv: likewise, of those to tune on, if they are in a folder of their own
 manifest          test_images.csv -> manifest.csv: the images that are evaluated
+make_masks        manifest.csv, images.masks or images.boxes -> masks/evaluated: where their objects are, if that is known
 mnist             nothing, or a folder that holds it -> mnist.npz: scans of digits
 linear_classifier mnist.npz, or nothing -> linear.h5: figure 1's classifier and its decompositions
 """
@@ -187,6 +188,41 @@ rule manifest:
         " --per-class={params.per_class:q}"
         " --short-classes={params.short_classes:q}"
         " --seed={params.seed:q}"
+        " >{log:q} 2>&1"
+
+
+rule make_masks:
+    input:
+        manifest="<results>/manifest.csv",
+        val=generated("val"),
+        code=sources("make_masks.py"),
+    output:
+        directory("<results>/masks/evaluated"),
+    log:
+        "<results>/logs/make_masks.log",
+    benchmark:
+        "<results>/benchmarks/make_masks.tsv"
+    priority: URGENT  # it finds masks that are missing
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=per_attempt(1500),
+        runtime=per_attempt(60),
+    params:
+        images=read_images("val"),
+        masks=lookup("images/masks", within=config, default=""),
+        boxes=lookup("images/boxes", within=config, default=""),
+        # a mask that changes on disk makes them anew
+        state_of_masks=state_of_masks("masks"),
+        state_of_boxes=state_of_masks("boxes"),
+    shell:
+        "python {input.code[0]:q}"
+        " --manifest={input.manifest:q}"
+        " --images={params.images:q}"
+        " --masks={params.masks:q}"
+        " --boxes={params.boxes:q}"
+        " --output={output:q}"
         " >{log:q} 2>&1"
 
 

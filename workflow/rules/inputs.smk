@@ -1,4 +1,4 @@
-"""What rules take by the plan: images to begin and to tune with, shards, results of removal and tables of a network."""
+"""What rules take by the plan: images to begin and to tune with, masks, shards, results of removal and tables of a network."""
 
 
 def easier_images(wildcards):
@@ -50,7 +50,53 @@ def measured_layers(wildcards):
     return [f"--measured={layers}"] if wildcards.examples == "figP" else []
 
 
-LOCALISED = methods_of("layers", "biases", "aggregates")
+ENDINGS_OF_MASKS = {"masks": ".png", "boxes": ".xml"}
+
+
+def masks_folder():
+    """The folder of the masks of the images that are evaluated: the generated images', or one that is made of the user's."""
+    return f"<results>/masks/{DATA_SET.test if DATA_SET.masks else 'evaluated'}"
+
+
+def state_of_masks(key):
+    """What stands for the user's masks or boxes on disk, and changes if they do; nothing if there are none."""
+    folder = config["images"].get(key)
+    return lambda wildcards: sum_states(find_files(Path(folder), ENDINGS_OF_MASKS[key])) if folder else ""
+
+
+def find_files(folder, ending):
+    """The files of an ending in a folder and in all folders in it, in no order; none of a folder that isn't there."""
+    for path in filter(Path.is_file, folder.rglob(f"*{ending}")):
+        yield ImageFile(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns)
+
+
+def check_masks():
+    """Stop with one line unless one folder at most says where objects are, and holds masks, or ImageNet's boxes."""
+    images = config["images"]
+    given = {key: images[key] for key in ("masks", "boxes") if images.get(key)}
+    for key, folder in given.items():
+        said = f"configuration: images.{key} is {folder}"
+        if len(given) > 1:
+            raise WorkflowError(f"{said}, and images.boxes {given['boxes']}; allowed is one of both")
+        if DATA_SET.masks:
+            raise WorkflowError(f"{said}; images.source is {images['source']}, whose images have masks of their own")
+        if key == "boxes" and labels() != "imagenet":
+            raise WorkflowError(f"{said}; images' labels are {labels()}, and boxes are of ImageNet's classes")
+        ending = ENDINGS_OF_MASKS[key]
+        if next(find_files(Path(folder), ending), None) is None:
+            raise WorkflowError(f"{said}; allowed is a folder that holds {ending} files")
+
+
+check_masks()
+
+
+def maps_made(wildcards):
+    """The files of maps of all methods with passes of their own of a rule's network, as trained."""
+    return expand(
+        "<results>/maps/{{network}}/original/{own}-{shard}.h5",
+        own=PLAN.own_methods(wildcards.network),
+        shard=SHARDS,
+    )
 
 
 def measurements(variant, *groups):
@@ -92,6 +138,26 @@ def orders_measured(wildcards):
     return run.orders(PLAN.kind(wildcards.method)) if run else ORDERS
 
 
+REMOVAL = {key: value for key, value in config["removal"].items() if key != "curves"}  # which changes no result of it
+
+
+def curves_measured(wildcards):
+    """The files of curves of a rule's network."""
+    run = PLAN.curves_run(wildcards.network)
+    return expand(
+        "<results>/curves/{{network}}/{folder}/{method}-{shard}.h5",
+        folder=run.folder,
+        method=PLAN.curve_methods(wildcards.network),
+        shard=REMOVAL_SHARDS,
+    )
+
+
+def precision_of_curves(wildcards):
+    """The precision of curves' passes: removal's, or float32 where that is what is fastest on each machine."""
+    precision = config["removal"]["precision"]
+    return "float32" if precision == "auto" else precision
+
+
 def maps_measured(wildcards):
     """The files of maps of a rule's method, if it has passes of its own; others' are made where they are measured."""
     own = wildcards.method in PLAN.own
@@ -104,12 +170,48 @@ def code_of_method(wildcards):
 
 
 def files_of_method(wildcards):
+    """As list_method_files, of a rule's method."""
+    return list_method_files(wildcards.own)
+
+
+def kinds_explained(network):
+    """The kinds of the paper's methods that a network is explained by."""
+    own = PLAN.own_methods(network)
+    return [kind for kind in methods_of(*PLAN.groups(network)) if str(kind) not in own]
+
+
+def code_of_explained(wildcards):
+    """The modules of all methods that a rule's network is explained by."""
+    own = [source_module(PLAN.own[name]["source"]) for name in PLAN.own_methods(wildcards.network)]
+    return [*(method_file(kind.kind) for kind in kinds_explained(wildcards.network)), *own]
+
+
+# how a network is changed to see what maps depend on: images, steps of layers that are shuffled, the images' shift
+SANITY = {"images": 20, "steps": 5, "shift": 0.5} | config.get("sanity", {})
+
+
+def list_method_files(own):
     """The user's own file that a method with passes of its own is made from, which reruns it; of a folder, all in it."""
-    path = Path(PLAN.own[wildcards.own].get("path", "")).expanduser()
-    if "path" not in PLAN.own[wildcards.own]:
+    path = Path(PLAN.own[own].get("path", "")).expanduser()
+    if "path" not in PLAN.own[own]:
         return []
     files = sorted(filter(Path.is_file, path.rglob("*"))) if path.is_dir() else [path]
     return [local(str(file)) for file in files]  # the user's own: neither in a storage nor below a module's prefix
+
+
+def maps_averaged(wildcards):
+    """The files of maps of the method that a rule's method is the mean of; none if it is of the paper's, or no mean."""
+    of = PLAN.own[wildcards.own].get("of")
+    averaged = "<results>/maps/{{network}}/{{variant}}/{of}-{shard}.h5"
+    return expand(averaged, of=of, shard=SHARDS) if of in PLAN.own else []
+
+
+def code_of_maps(wildcards):
+    """The modules that the maps of a method with passes of its own depend on, beside the step's."""
+    method = PLAN.own[wildcards.own]
+    of = method.get("of")
+    averaged = [] if of is None or of in PLAN.own else [method_file(parse_method(of).kind)]
+    return [source_module(method["source"]), *averaged]
 
 
 def check_methods():

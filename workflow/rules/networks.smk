@@ -33,7 +33,7 @@ rule train:
         runtime=per_attempt(60),
     params:
         source=lookup("networks/{network}/source", within=config),
-        constructor=lookup("networks/{network}/constructor", within=config),
+        constructor=lambda wildcards: constructor_of(config["networks"][wildcards.network]),
         arguments=lookup("networks/{network}/arguments", within=config),
         training=lookup("networks/{network}/training", within=config),
         size=lookup("images/size", within=config, default=0),
@@ -138,7 +138,7 @@ rule fetch_network:
         runtime=per_attempt(120),
     params:
         source=lookup("networks/{network}/source", within=config),
-        constructor=lookup("networks/{network}/constructor", within=config),
+        constructor=lambda wildcards: constructor_of(config["networks"][wildcards.network]),
         arguments=lookup("networks/{network}/arguments", within=config),
         classes=flag_of_classes,
         weights=lookup("networks/{network}/weights/name", within=config, default=""),

@@ -2,6 +2,8 @@
 
 measure_removal   models, manifest, all shards of a network's variant
                   -> removal/<network>/<variant>-<upsampling>/<method>-<shard>.h5
+measure_curves    the same, to the end of each scan
+                  -> curves/<network>/<variant>-<upsampling>/<method>-<shard>.h5
 """
 
 
@@ -12,7 +14,7 @@ rule measure_removal:
         val=generated("val"),
         shards=expand("<results>/attributions/{{network}}/{{variant}}/{shard}.h5", shard=SHARDS),
         maps=maps_measured,
-        code=lambda wildcards: sources("measure_removal.py", source_of(wildcards.network), *code_of_method(wildcards)),
+        code=sources_of("measure_removal.py", code_of_method),
     output:
         "<results>/removal/{network}/{variant}-{upsampling}/{method}-{shard}.h5",
     log:
@@ -28,15 +30,18 @@ rule measure_removal:
         runtime=per_attempt(120),
         gpu=int(GPUS > 0),
     params:
+        builder=flag_of_builder,
         images=read_images("val"),
         layers=lookup("networks/{network}/layers", within=config, default="all"),
         orders=orders_measured,
-        removal=lookup("removal", within=config),
+        removal=REMOVAL,
+        grid_plus=lookup("removal/grid_plus", within=config, default=[]),
         seed=lookup("seed", within=config),
         device=lookup("device", within=config),
     shell:
         "python {input.code[0]:q}"
         " --network={input.network:q}"
+        " {params.builder:q}"
         " --manifest={input.manifest:q}"
         " --images={params.images:q}"
         " --shards {input.shards:q}"
@@ -49,6 +54,7 @@ rule measure_removal:
         " --shard={wildcards.shard:q}"
         " --shard-size={params.removal[shard_size]:q}"
         " --grid={params.removal[grid]:q}"
+        " --grid-plus {params.grid_plus:q}"
         " --noise-maps={params.removal[noise_maps]:q}"
         " --fill={params.removal[fill]:q}"
         " --ties={params.removal[ties]:q}"
@@ -56,6 +62,63 @@ rule measure_removal:
         " --seed={params.seed:q}"
         " --batch={params.removal[batch]:q}"
         " --precision={params.removal[precision]:q}"
+        " --device={params.device:q}"
+        " --threads={threads:q}"
+        " >{log:q} 2>&1"
+
+
+rule measure_curves:
+    input:
+        network="<results>/models/{network}/{variant}.safetensors",
+        manifest="<results>/manifest.csv",
+        val=generated("val"),
+        shards=expand("<results>/attributions/{{network}}/{{variant}}/{shard}.h5", shard=SHARDS),
+        maps=maps_measured,
+        code=sources_of("measure_curves.py", code_of_method),
+    output:
+        "<results>/curves/{network}/{variant}-{upsampling}/{method}-{shard}.h5",
+    log:
+        "<results>/logs/measure_curves/{network}-{variant}-{upsampling}-{method}-{shard}.log",
+    benchmark:
+        "<results>/benchmarks/measure_curves/{network}-{variant}-{upsampling}-{method}-{shard}.tsv"
+    priority: LATER
+    conda:
+        "../../envs/torch.yaml"
+    threads: THREADS
+    resources:
+        mem_mb=need(2000, 6000, beside_gpu=4000),
+        runtime=per_attempt(120),
+        gpu=int(GPUS > 0),
+    params:
+        builder=flag_of_builder,
+        images=read_images("val"),
+        layers=lookup("networks/{network}/layers", within=config, default="all"),
+        removal=REMOVAL,
+        precision=precision_of_curves,
+        seed=lookup("seed", within=config),
+        device=lookup("device", within=config),
+    shell:
+        "python {input.code[0]:q}"
+        " --network={input.network:q}"
+        " {params.builder:q}"
+        " --manifest={input.manifest:q}"
+        " --images={params.images:q}"
+        " --shards {input.shards:q}"
+        " --maps {input.maps:q}"
+        " --output={output:q}"
+        " --method={wildcards.method:q}"
+        " --layers={params.layers:q}"
+        " --upsampling={wildcards.upsampling:q}"
+        " --shard={wildcards.shard:q}"
+        " --shard-size={params.removal[shard_size]:q}"
+        " --grid={params.removal[grid]:q}"
+        " --noise-maps={params.removal[noise_maps]:q}"
+        " --fill={params.removal[fill]:q}"
+        " --ties={params.removal[ties]:q}"
+        " --never-flips={params.removal[never_flips]:q}"
+        " --seed={params.seed:q}"
+        " --batch={params.removal[batch]:q}"
+        " --precision={params.precision:q}"
         " --device={params.device:q}"
         " --threads={threads:q}"
         " >{log:q} 2>&1"

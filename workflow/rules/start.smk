@@ -135,7 +135,7 @@ def compare_space():
     if workflow.storage_settings.default_storage_provider:
         return
     jobs = list(workflow.dag.needrun_jobs())
-    long = [job for job in jobs if job.rule.name in ("extract_attributions", "measure_removal")]
+    long = [job for job in jobs if job.rule.name in ("extract_attributions", "measure_removal", "measure_curves")]
     if len(long) < LONG or workflow.touch:
         return
     counted = Counter((job.rule.name, *map(job.wildcards.get, ("network", "method"))) for job in jobs)

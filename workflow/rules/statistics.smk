@@ -1,11 +1,12 @@
 """Statistics: tidy CSV files, and the findings made from them.
 
 summarise_removal     removal by a group's methods -> statistics/<network>/<variant>-<upsampling>-<group>.csv
+summarise_curves      curves of a network -> statistics/<network>/curves.csv: areas by them
 compare_biases        layers, biases -> statistics/<network>/biases-<variant>-<upsampling>.csv
 compare_aggregates    layers, aggregates -> statistics/<network>/aggregates-<variant>-<upsampling>.csv
 compare_variants      decayed and original: layers, signed -> statistics/<network>/decayed-<upsampling>.csv
 compare_attributions  shards of the variants -> statistics/<network>/correlations.csv, gross_sums.csv
-measure_localisation  shards, masks -> statistics/<network>/localisation.csv: how much of the maps lies in objects' masks
+measure_localisation  shards, files of maps, masks -> statistics/<network>/localisation.csv: how well maps say where objects are
 compare_twins         removal by layers and aggregates of two networks -> statistics/twins/<pair>.csv
 rank_methods          removal by all methods of a network, files of maps -> statistics/<network>/leaderboard.csv, not_applicable.csv
 leaderboard           these, of all networks -> leaderboard.html
@@ -42,6 +43,37 @@ rule summarise_removal:
         " >{log:q} 2>&1"
 
 
+rule summarise_curves:
+    input:
+        curves=curves_measured,
+        code=sources("summarise_curves.py"),
+    output:
+        "<results>/statistics/{network}/curves.csv",
+    log:
+        "<results>/logs/summarise_curves/{network}.log",
+    benchmark:
+        "<results>/benchmarks/summarise_curves/{network}.tsv"
+    wildcard_constraints:
+        network="|".join(name for name in NETWORKS if PLAN.curve_methods(name)) or "$.",
+    priority: LATER
+    conda:
+        "../../envs/statistics.yaml"
+    threads: 1
+    resources:
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(20),
+    params:
+        resamples=lookup("statistics/resamples", within=config),
+        seed=lookup("seed", within=config),
+    shell:
+        "python {input.code[0]:q}"
+        " --curves {input.curves:q}"
+        " --output={output:q}"
+        " --resamples={params.resamples:q}"
+        " --seed={params.seed:q}"
+        " >{log:q} 2>&1"
+
+
 rule compare_biases:
     input:
         measurements=measurements("{variant}", "layers", "biases"),
@@ -63,6 +95,7 @@ rule compare_biases:
     params:
         resamples=lookup("statistics/resamples", within=config),
         seed=lookup("seed", within=config),
+        zeros=lookup("statistics/zeros", within=config, default="wilcox"),
     shell:
         "python {input.code[0]:q}"
         " --measurements {input.measurements:q}"
@@ -71,6 +104,7 @@ rule compare_biases:
         " --families bias gradient noise"
         " --resamples={params.resamples:q}"
         " --seed={params.seed:q}"
+        " --zeros={params.zeros:q}"
         " >{log:q} 2>&1"
 
 
@@ -95,6 +129,7 @@ rule compare_aggregates:
     params:
         resamples=lookup("statistics/resamples", within=config),
         seed=lookup("seed", within=config),
+        zeros=lookup("statistics/zeros", within=config, default="wilcox"),
     shell:
         "python {input.code[0]:q}"
         " --measurements {input.measurements:q}"
@@ -103,6 +138,7 @@ rule compare_aggregates:
         " --families gradient noise fullgrad aggregate input single layers all_layers"
         " --resamples={params.resamples:q}"
         " --seed={params.seed:q}"
+        " --zeros={params.zeros:q}"
         " >{log:q} 2>&1"
 
 
@@ -128,6 +164,7 @@ rule compare_variants:
     params:
         resamples=lookup("statistics/resamples", within=config),
         seed=lookup("seed", within=config),
+        zeros=lookup("statistics/zeros", within=config, default="wilcox"),
     shell:
         "python {input.code[0]:q}"
         " --measurements {input.decayed:q}"
@@ -137,6 +174,7 @@ rule compare_variants:
         " --families variant variant_signed variant_signed_from"
         " --resamples={params.resamples:q}"
         " --seed={params.seed:q}"
+        " --zeros={params.zeros:q}"
         " >{log:q} 2>&1"
 
 
@@ -172,10 +210,15 @@ rule compare_attributions:
 
 rule measure_localisation:
     input:
+        network="<results>/models/{network}/original.safetensors",
         shards=shards_of("original"),
+        maps=maps_made,
         manifest="<results>/manifest.csv",
-        masks="<results>/masks/val",
-        code=sources("measure_localisation.py", *(method_file(method.kind) for method in LOCALISED)),
+        masks=masks_folder(),
+        code=lambda wildcards: sources(
+            "measure_localisation.py",
+            *(method_file(method.kind) for method in PLAN.localised_methods(wildcards.network)),
+        ),
     output:
         "<results>/statistics/{network}/localisation.csv",
     log:
@@ -187,16 +230,18 @@ rule measure_localisation:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=per_attempt(1500),
-        runtime=per_attempt(20),
+        mem_mb=need(1500, 4000),
+        runtime=per_attempt(120),
     params:
-        methods=list(map(str, LOCALISED)),
+        methods=lambda wildcards: list(map(str, PLAN.localised_methods(wildcards.network))),
         upsampling=lookup("saliency/upsampling", within=config),
         resamples=lookup("statistics/resamples", within=config),
         seed=lookup("seed", within=config),
     shell:
         "python {input.code[0]:q}"
+        " --network={input.network:q}"
         " --shards {input.shards:q}"
+        " --maps {input.maps:q}"
         " --manifest={input.manifest:q}"
         " --masks={input.masks:q}"
         " --output={output:q}"
@@ -232,6 +277,7 @@ rule compare_twins:
     params:
         resamples=lookup("statistics/resamples", within=config),
         seed=lookup("seed", within=config),
+        zeros=lookup("statistics/zeros", within=config, default="wilcox"),
     shell:
         "python {input.code[0]:q}"
         " --poolings {input.poolings:q}"
@@ -241,17 +287,14 @@ rule compare_twins:
         " --output={output:q}"
         " --resamples={params.resamples:q}"
         " --seed={params.seed:q}"
+        " --zeros={params.zeros:q}"
         " >{log:q} 2>&1"
 
 
 rule rank_methods:
     input:
         measurements=measurements_ranked,
-        maps=lambda wildcards: expand(
-            "<results>/maps/{{network}}/original/{own}-{shard}.h5",
-            own=PLAN.own_methods(wildcards.network),
-            shard=SHARDS,
-        ),
+        maps=maps_made,
         code=sources("rank_methods.py"),
     output:
         ranks="<results>/statistics/{network}/leaderboard.csv",
@@ -272,6 +315,7 @@ rule rank_methods:
         resamples=lookup("statistics/resamples", within=config),
         region=lookup("statistics/equivalent", within=config, default=0.02),
         seed=lookup("seed", within=config),
+        zeros=lookup("statistics/zeros", within=config, default="wilcox"),
     shell:
         "python {input.code[0]:q}"
         " --measurements {input.measurements:q}"
@@ -282,6 +326,7 @@ rule rank_methods:
         " --resamples={params.resamples:q}"
         " --region={params.region:q}"
         " --seed={params.seed:q}"
+        " --zeros={params.zeros:q}"
         " >{log:q} 2>&1"
 
 
@@ -363,6 +408,7 @@ rule findings:
         runtime=per_attempt(10),
     params:
         experiment=lookup("experiment", within=config),
+        zeros=lookup("statistics/zeros", within=config, default="wilcox"),
     shell:
         "python {input.code[0]:q}"
         " --experiment={params.experiment:q}"
@@ -380,6 +426,7 @@ rule findings:
         " --survey-fits {input.fits:q}"
         " --survey-robustness {input.robustness:q}"
         " --test-images={input.test_images:q}"
+        " --zeros={params.zeros:q}"
         " --output={output.table:q}"
         " --page={output.page:q}"
         " >{log:q} 2>&1"

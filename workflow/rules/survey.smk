@@ -29,6 +29,7 @@ rule survey_network:
         runtime=per_attempt(60),
         gpu=int(GPUS > 0),
     params:
+        builder=flag_of_builder,
         survey=lookup("survey", within=config),
         images=lambda wildcards, input: [f"--images={read_images(split)(wildcards, input)}" for split in SURVEYED],
         device=lookup("device", within=config),
@@ -36,6 +37,7 @@ rule survey_network:
     shell:
         "python {input.code[0]:q}"
         " --network={input.network:q}"
+        " {params.builder:q}"
         " --name={wildcards.network:q}"
         " --test-images {input.lists:q}"
         " {params.images:q}"

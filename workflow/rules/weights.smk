@@ -39,6 +39,11 @@ def check_networks():
             raise WorkflowError(
                 f"{where}.layers is {network['layers']}; it is of networks that are explained (explain)"
             )
+        if network["source"] == OWN_CODE:
+            try:
+                check_configured(network)
+            except InputError as error:
+                raise WorkflowError(f"{where}.{error}") from None
         if weights is None:
             if "preprocessing" in network:
                 raise WorkflowError(f"{where}.preprocessing goes with weights; what is trained here has its own")
@@ -47,7 +52,7 @@ def check_networks():
                     f"{where}.classes goes with weights; of what is trained here, folders are the classes"
                 )
             continue
-        if not SOURCES[network["source"]]:
+        if not takes_weights(network["source"]):
             said = f"source is {network['source']}, of which there are no weights; allowed is training"
             raise WorkflowError(f"{where}.{said}")
         try:
@@ -58,7 +63,7 @@ def check_networks():
             raise WorkflowError(
                 f"{where}.weights.url is missing; classes are those of weights of your own, at that url"
             )
-        if not weights.get("name") and classes is None:
+        if not weights.get("name") and classes is None and network["source"] != OWN_CODE:
             raise WorkflowError(f"{where}.weights.name is missing; only weights of your own, with classes, do without")
         for key, path in (("weights.url", weights.get("url", "")), ("classes", classes)):
             try:

@@ -5,16 +5,19 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import torch
 
 from explanations.cost.throughput import GPU, Operation, count_flop, list_operations, passes_per_second
 from explanations.data.sets import count_test_images, count_training_images, count_tuning_images
 from explanations.decomposition.decomposition import Decomposition
 from explanations.decomposition.layers import list_stages
+from explanations.files.grids import count_steps
 from explanations.files.orders import ORDERS
 from explanations.methods.names import MethodName, all_kinds
 from explanations.methods.saliency import list_methods
 from explanations.methods.sources.registry import count_passes
+from explanations.networks.builders import constructor_of
 from explanations.networks.channels import count_channels
 from explanations.networks.decay import plan_phases
 from explanations.networks.decisions import AUTO, SAMPLED
@@ -29,11 +32,15 @@ BACKWARD = 2  # in forward passes
 UNCLEAR = 0.05  # of decisions in bfloat16: 3% of VGG-16 and ConvNeXt, 7% of ResNet-50 in the embedded experiment
 PER_IMAGE_BYTES = 16  # its number and label, in a shard and in removal's results
 RESULT_BYTES = 8  # of each e and each flip in removal's results
+POINT_BYTES = 4  # of a probability or a logit in a curve
 MAKE_NETWORKS = ("train", "fetch_network", "zero_biases", "decay_biases", "decay_trial")  # rules
 # and their sections
-BY_IMAGE = {"extract_attributions": "attributions", "make_maps": "attributions", "measure_removal": "removal"}
+BY_IMAGE = {
+    **{"extract_attributions": "attributions", "make_maps": "attributions"},
+    **{"measure_removal": "removal", "measure_curves": "removal"},
+}
 MAP_BYTES = 4  # of each pixel of a map that a method with passes of its own made
-# Where a scan ends, in shares of the grid, on average: in the embedded experiment; in the paper, by its e (figs 14, 15)
+# Where a scan ends, in shares of pixels, on average: in the embedded experiment; in the paper, by its e (figs 14, 15)
 MEASURED_SHARES = {"minus": 0.56, "plus": 0.25}
 PAPERS_SIGNALS = {"e_minus": 0.30, "e_minus_noise": 0.15, "e_plus": 0.04, "e_plus_noise": 0.12}
 
@@ -99,25 +106,26 @@ class Shape:
 
 def examine(entry: dict, image_size: int, classes: int, explained: bool) -> NetworkFacts:
     """Build a network of the configuration, without its weights, and see what it costs."""
+    built = entry["source"], constructor_of(entry)
     if "weights" in entry:
         weights = entry["weights"]
         placed = bool(weights.get("url") or weights.get("package"))
         own = own_classes(entry.get("classes", ""), entry["arguments"], placed)
-        names = (entry["source"], entry["constructor"], weights.get("name", ""))
+        names = (*built, weights.get("name", ""))
         published = look_up(*names, entry["arguments"], len(own), entry.get("preprocessing"))
         image_size, classes = published.framing.size, published.classes
     source = find_source(entry["source"])
     complete = source.rebuilding_arguments if "weights" in entry else source.training_arguments
-    arguments = complete(entry["constructor"], {**entry["arguments"], "num_classes": classes})
+    arguments = complete(built[1], {**entry["arguments"], "num_classes": classes})
     channels = count_channels(entry["source"], arguments)
     with torch.device("meta"):
-        network = build_network(entry["source"], entry["constructor"], arguments).requires_grad_(False)
+        network = build_network(*built, arguments).requires_grad_(False)
     weights = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
     operations = list_operations(network, image_size, channels)
     if not explained:
         return NetworkFacts(operations, weights)
     folded = list_operations(optimise_for_inference(network, torch.device("meta")), image_size, channels)
-    network = build_network(entry["source"], entry["constructor"], arguments).requires_grad_(False)
+    network = build_network(*built, arguments).requires_grad_(False)
     example = torch.zeros(1, channels, image_size, image_size)
     decomposition = Decomposition(network, example)
     arrays = decomposition(example).to_arrays()
@@ -206,6 +214,20 @@ def removal_bytes(config: dict, facts: NetworkFacts, kind: str, orders: int = le
     return count_maps(facts, kind) * values * RESULT_BYTES + PER_IMAGE_BYTES
 
 
+def curve_bytes(config: dict, facts: NetworkFacts, kind: str) -> int:
+    """Bytes of an image's curves by a kind of method: two scores at each point, and where each scan flips."""
+    removal = config["removal"]
+    scans = count_maps(facts, kind) * (1 + removal["noise_maps"]) * len(ORDERS)
+    return scans * (2 * (removal["grid"] + 1) * POINT_BYTES + 2 * RESULT_BYTES) + PER_IMAGE_BYTES
+
+
+def count_curve_bytes(config: dict, facts: dict[str, NetworkFacts]) -> int:
+    """Bytes of all curves."""
+    evaluated, plan = config["images"]["classes"] * config["images"]["per_class"], Plan(config)
+    kinds = [(name, kind) for name in plan.explained for kind in plan.curve_methods(name)]
+    return evaluated * sum(curve_bytes(config, facts[name], str(kind)) for name, kind in kinds)
+
+
 def count_planned_bytes(config: dict, planned: Sequence[tuple[str, str | None, str | None, int]]) -> int:
     """Bytes that a run writes: of networks, shards and results of removal, which is nearly all.
 
@@ -222,11 +244,17 @@ def count_planned_bytes(config: dict, planned: Sequence[tuple[str, str | None, s
             total += count * facts[name].weights
         elif rule in BY_IMAGE:
             block = min(config[BY_IMAGE[rule]]["shard_size"], evaluated)
-            if rule == "make_maps":
-                total += count * block * MAP_BYTES * facts[name].size ** 2
-            else:
-                total += count * block * (removal_bytes(config, facts[name], kind) if kind else facts[name].shard)
+            total += count * block * result_bytes(config, facts[name], rule, kind)
     return total
+
+
+def result_bytes(config: dict, facts: NetworkFacts, rule: str, kind: str | None) -> int:
+    """Bytes of an image's results by a rule of BY_IMAGE, and by a kind of method if it has one."""
+    if rule == "make_maps":
+        return MAP_BYTES * facts.size**2
+    if kind is None:
+        return facts.shard
+    return (curve_bytes if rule == "measure_curves" else removal_bytes)(config, facts, kind)
 
 
 def removed_share(signal: float) -> float:
@@ -237,8 +265,18 @@ def removed_share(signal: float) -> float:
     return 1 - (1 - signal) ** 2
 
 
+def share_of_grid(removal: dict, order: str, share: float) -> float:
+    """The share of an order's steps by which a share of pixels is removed, by the settings of removal.
+
+    Steps of `grid_plus` differ. Of a grid that is finer at its start, the mean share of pixels is further on than scans
+    are on average: it says about a tenth more passes than there are.
+    """
+    shares = removal.get("grid_plus", []) if order == "plus" else []
+    return float(np.interp(share, [0, *shares], np.linspace(0, 1, len(shares) + 1))) if shares else share
+
+
 def expected_share(config: dict, facts: dict[str, NetworkFacts]) -> float:
-    """Where a scan of the plan ends on average, in shares of the grid, of all of its orders of removal.
+    """Where a scan of the plan ends on average, in shares of its grid, of all steps that its orders of removal have.
 
     With pretrained networks it is as the paper's e have it, else as it was measured in the embedded experiment.
     """
@@ -247,17 +285,20 @@ def expected_share(config: dict, facts: dict[str, NetworkFacts]) -> float:
         both = {order: [PAPERS_SIGNALS[f"e_{order}"], PAPERS_SIGNALS[f"e_{order}_noise"]] for order in ORDERS}
         shares = {order: sum(map(removed_share, signals)) / len(signals) for order, signals in both.items()}
     counted = [count_by_order(config, facts[run.network], run) for run in plan.all_runs()]
-    scans = {order: sum(counts[order] for counts in counted) for order in ORDERS}
-    return round(sum(scans[order] * shares[order] for order in ORDERS) / max(sum(scans.values()), 1), 2)
+    removal = config["removal"]
+    steps = {order: sum(counts[order] for counts in counted) * count_steps(removal, order) for order in ORDERS}
+    ends = {order: share_of_grid(removal, order, share) for order, share in shares.items()}
+    return round(sum(steps[order] * ends[order] for order in ORDERS) / max(sum(steps.values()), 1), 2)
 
 
 def list_steps(
     config: dict, facts: dict[str, NetworkFacts], mean_share: float, taken: Collection[tuple[str, str]] = ()
 ) -> list[Step]:
-    """The steps whose cost is passes through networks; a scan ends at `mean_share` of the grid, on average.
+    """The steps whose cost is passes through networks; a scan ends at `mean_share` of its grid, on average.
 
     `taken` are networks, with their variants, that were trained before.
     Removal in a fast precision computes again in float32 what is not clear, UNCLEAR of the passes, and one in SAMPLED.
+    Curves go on to the end of the grid.
     """
     evaluated = config["images"]["classes"] * config["images"]["per_class"]
     test = count_test_images(config)
@@ -303,10 +344,18 @@ def list_steps(
     precision = "bfloat16" if asked == AUTO else asked
     for run in plan.all_runs():
         network = facts[run.network]
-        scans = evaluated * count_scans(config, network, run)
-        passes = scans * mean_share * config["removal"]["grid"]
+        scans = count_by_order(config, network, run)
+        longest = sum(count * count_steps(config["removal"], order) for order, count in scans.items())
+        passes = evaluated * longest * mean_share
         steps.append(Step("removal", run.network, evaluated * len(run.methods), passes, network.folded, precision))
         if precision != "float32":
             checked = passes * (UNCLEAR + 1 / SAMPLED)
             steps.append(Step("re-checks", run.network, 0, checked, network.folded))
+    for name in plan.explained:
+        if kinds := plan.curve_methods(name):
+            maps = sum(count_maps(facts[name], kind) for kind in kinds) * (1 + config["removal"]["noise_maps"])
+            # the image itself, with which all scans begin, once in each job
+            passes = evaluated * (maps * len(ORDERS) * config["removal"]["grid"] + len(kinds))
+            precision = "float32" if asked == AUTO else asked
+            steps.append(Step("curves", name, evaluated * len(kinds), passes, facts[name].folded, precision))
     return steps

@@ -18,6 +18,7 @@ class AttributionMaps:
         self.size = tuple(attributions.gradient.shape[1:])
         shapes = [each.shape[1:] for each in attributions.activity]
         self.layers = [layer for layer, (height, width) in enumerate(shapes) if height * width > 1]
+        self.sizes = [tuple(shapes[layer]) for layer in self.layers]
 
     def activity(self, layer: int) -> Tensor:
         """a^{h,l}, (n, H_l, W_l)."""

@@ -39,8 +39,8 @@ def read_examples(path: Path) -> Examples:
 
 
 def outline_mask(ax: Axes, examples: Examples, row: int) -> None:
-    """A line round the object in a panel of one of the images; none where its mask isn't known."""
-    if examples.masks is None:
+    """A line round the object in a panel of one of the images; none where its mask isn't known, or marks nothing."""
+    if examples.masks is None or not examples.masks[row].any():
         return
     around = np.pad(examples.masks[row], 1)  # closed at the image's edges too
     positions = np.arange(-1, len(around) - 1)

@@ -17,6 +17,7 @@ FORMAT = "explanations-network-3"
 VARIANTS = ("original", "zeroed", "decayed")
 LARGEST = 4096  # pixels of an image's side
 EXTREME = 1e6  # of normalisation, where pixels are in [0, 1]; beyond, float32's inputs would lose them
+LATER = ("constructor_hash",)  # keys that the format's first files lack, and others that have nothing to say there
 DEEPEST = 20  # levels of what is held in arguments and record
 
 
@@ -75,7 +76,7 @@ ALLOWED: dict[str, tuple[Callable[[object], bool], str]] = {
     "interpolation": (lambda value: value in INTERPOLATIONS, ", ".join(INTERPOLATIONS)),
     "squash": (lambda value: isinstance(value, bool), "true or false"),
     "variant": (lambda value: value in VARIANTS, ", ".join(VARIANTS)),
-    **{"origin": TEXT, "origin_hash": TEXT, "record": MAPPING},
+    **{"origin": TEXT, "origin_hash": TEXT, "record": MAPPING, "constructor_hash": TEXT},
 }
 
 
@@ -86,7 +87,8 @@ ALLOWED: dict[str, tuple[Callable[[object], bool], str]] = {
 class NetworkDescription:
     """All that is needed to rebuild a network and to feed it: the metadata of a network file.
 
-    `source` names a family of constructors, `constructor` one of it, `arguments` its keyword arguments.
+    `source` names a family of constructors, `constructor` one of it, `arguments` its keyword arguments. Where the
+    constructor is a file of the user's own, `constructor_hash` is its SHA-256.
     Images have their short side resized to `resize` pixels by `interpolation` (both sides if `squash`), and the central
     `size` × `size` pixels cut out; pixel values in [0, 1] are normalised by `mean` and `std` per channel: one of grey
     images, three of RGB, four of RGBA. InputError, naming the key, for a value that is none of its ALLOWED.
@@ -106,6 +108,7 @@ class NetworkDescription:
     origin: str = ""  # where the weights came from
     origin_hash: str = ""  # SHA-256 of the file that they came from, if any
     record: dict = field(default_factory=dict)  # of the training: settings and accuracy
+    constructor_hash: str = ""
 
     def __post_init__(self):
         bad = [key for key, (is_allowed, _) in ALLOWED.items() if not is_allowed(getattr(self, key))]
@@ -148,7 +151,8 @@ class NetworkDescription:
 
     def to_metadata(self) -> dict[str, str]:
         """The description as a safetensors file's metadata."""
-        return {"format": FORMAT, **{key: json.dumps(value) for key, value in asdict(self).items()}}
+        said = {key: value for key, value in asdict(self).items() if value or key not in LATER}
+        return {"format": FORMAT, **{key: json.dumps(value) for key, value in said.items()}}
 
 
 def read_description(path: Path) -> NetworkDescription:
@@ -158,7 +162,7 @@ def read_description(path: Path) -> NetworkDescription:
 
 def parse_description(path: Path, metadata: dict[str, str]) -> NetworkDescription:
     """The description that a network file's metadata hold; InputError, naming the file, if they hold none."""
-    keys = [entry.name for entry in fields(NetworkDescription)]
+    keys = [entry.name for entry in fields(NetworkDescription) if entry.name in metadata or entry.name not in LATER]
     absent = [key for key in keys if key not in metadata]
     if absent:
         raise InputError(f"{path}: not a whole network file; its metadata lack {', '.join(absent)}")

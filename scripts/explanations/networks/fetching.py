@@ -10,9 +10,11 @@ from explanations.data.imagenet import name_classes
 from explanations.errors import InputError
 from explanations.files.descriptions import NetworkDescription
 from explanations.files.hashes import file_hash
+from explanations.networks.builders import constructor_of
 from explanations.networks.outputs import check_outputs
 from explanations.networks.places import Place
 from explanations.networks.pretrained import NAMES, fetch_weights, load_pretrained, look_up, own_classes
+from explanations.networks.sources.registry import find_source
 
 PUBLISHED = Place()  # where the source has them
 
@@ -22,7 +24,7 @@ def fetch_configured(entry: Mapping) -> tuple[nn.Module, NetworkDescription, Pat
     weights = entry["weights"]
     said = {name: weights[name] for name in ("key", "names") if name in weights}
     said |= {name: entry[name] for name in ("classes", "preprocessing") if name in entry}
-    names = (entry["source"], entry["constructor"], entry["arguments"], weights.get("name", ""))
+    names = (entry["source"], constructor_of(entry), entry["arguments"], weights.get("name", ""))
     return fetch_network(*names, Place.named(weights), **said)
 
 
@@ -66,5 +68,6 @@ def fetch_network(
         origin=str(place) or published.hub or published.address,
         origin_hash=file_hash(path),
         record={"weights": weights},
+        constructor_hash=find_source(source).hash_constructor(constructor),
     )
     return network, description, path

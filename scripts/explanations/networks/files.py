@@ -49,8 +49,8 @@ def save_network(path: Path, network: nn.Module, description: NetworkDescription
     write_tensors(path, network.state_dict(), description.to_metadata())
 
 
-def load_network(path: Path) -> tuple[nn.Module, NetworkDescription]:
-    """Rebuild a network from its file, in evaluation mode.
+def load_network(path: Path, builder: Path | None = None) -> tuple[nn.Module, NetworkDescription]:
+    """Rebuild a network from its file, in evaluation mode; `builder` is the user's file that builds it, if one does.
 
     Raises InputError, naming the file, if it is missing, truncated or changed since it was written, of another
     architecture, or holds NaN; or if the network makes no row of logits, one for each class, of images of its size.
@@ -58,8 +58,9 @@ def load_network(path: Path) -> tuple[nn.Module, NetworkDescription]:
     metadata, state = read_tensors(path, FORMAT, make_again(path))
     description = parse_description(path, metadata)
     try:
+        constructor = find_constructor(path, description, builder)
         with limit_size(sum(tensor.numel() for tensor in state.values())):
-            network = build_network(description.source, description.constructor, description.arguments)
+            network = build_network(description.source, constructor, description.arguments)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     load_state(network, state, path, description.constructor)
@@ -69,6 +70,23 @@ def load_network(path: Path) -> tuple[nn.Module, NetworkDescription]:
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return network, description
+
+
+def find_constructor(path: Path, description: NetworkDescription, builder: Path | None) -> str:
+    """What rebuilds a network: what its file says; of a network that is code of the user's own, `builder`.
+
+    InputError unless that is named, and is what the network was made with. A network file may be others' work, and the
+    path in it lead to code of theirs: so it never decides which code is run.
+    """
+    library = find_source(description.source)
+    if not library.runs_code:
+        return description.constructor
+    if builder is None:
+        said = f"its network is code of one's own, {description.constructor}"
+        raise InputError(f"{said}; --builder={description.constructor} runs it, if you trust it")
+    if library.hash_constructor(str(builder)) != description.constructor_hash:
+        raise InputError(f"{builder} is not the file that it was made with; {make_again(path)}")
+    return str(builder)
 
 
 @contextmanager

@@ -10,13 +10,15 @@ from explanations.downloads.addresses import is_remote
 from explanations.errors import InputError
 from explanations.files.descriptions import FORMAT, read_description
 from explanations.files.hashes import file_hash
+from explanations.networks.builders import constructor_of
 from explanations.networks.fetching import fetch_configured
 from explanations.networks.files import save_network
 from explanations.networks.sources.registry import SOURCES, find_source
 
 PUBLISHED = re.compile(r"([a-z]+):([^.:]+)(?:\.(.+))?")  # timm:vit_tiny_patch16_224.augreg_in21k_ft_in1k
 ENDING = ".safetensors"
-FETCHED = ("source", "constructor", "arguments", "weights", "classes", "preprocessing")  # what a file is made from
+# what a file is made from
+FETCHED = ("source", "constructor", "path", "arguments", "weights", "classes", "preprocessing")
 
 
 def find_network(name: str, networks: Mapping[str, dict], cache: Path) -> Path:
@@ -53,11 +55,13 @@ def _fetch_once(entry: dict, cache: Path) -> Path:
     The file's name has a hash of all that it is made from, so that another entry never finds it.
     """
     wanted = {key: entry[key] for key in FETCHED if key in entry}
-    named = [entry["weights"].get("url"), entry.get("classes")]  # files on disk may change under their names
+    # files on disk may change under their names
+    named = [entry.get("path"), entry["weights"].get("url"), entry.get("classes")]
     files = [Path(path).expanduser() for path in named if isinstance(path, str) and path and not is_remote(path)]
     made_from = [FORMAT, wanted, [file_hash(path) for path in files if path.is_file()]]
     digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
-    path = cache / f"{entry['constructor']}-{digest}{ENDING}"
+    name = Path(constructor_of(entry)).stem
+    path = cache / f"{name}-{digest}{ENDING}"
     if path.exists():
         try:
             read_description(path)
@@ -66,5 +70,5 @@ def _fetch_once(entry: dict, cache: Path) -> Path:
             print(f"fetched again: {error}")
     network, description, origin = fetch_configured(entry)
     save_network(path, network, description)
-    print(f"{entry['constructor']} from {origin}, kept as {path}")
+    print(f"{name} from {origin}, kept as {path}")
     return path

@@ -20,13 +20,12 @@ def check_outputs(network: nn.Module, constructor: str, channels: int, size: int
     """
     try:
         logits = network(torch.zeros(1, channels, size, size))
-    except CANT_TAKE as error:
+    except Exception as error:  # a network's own code, timm's or a user's, can raise anything
         for other in CHANNELS:
             if other != channels and can_take(network, other, size):
                 said = f"{constructor} takes images of {other} channels, not of {channels}"
                 raise InputError(f"arguments of {constructor}: {said}") from None
-        text = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{key} is {size}; {constructor} can't take it: {text}") from None
+        raise InputError(f"{key} is {size}; {constructor} can't take it: {describe_refusal(error)}") from None
     check_row(logits, constructor, 1, classes)
     return logits
 
@@ -35,9 +34,15 @@ def can_take(network: nn.Module, channels: int, size: int) -> bool:
     """Whether a network makes anything of a black image of so many channels and pixels."""
     try:
         network(torch.zeros(1, channels, size, size))
-    except CANT_TAKE:
+    except Exception:  # as above
         return False
     return True
+
+
+def describe_refusal(error: Exception) -> str:
+    """The first line of what a network raised; of other kinds than networks raise where images don't fit, the kind."""
+    kind, (said, *_) = type(error).__name__, str(error).splitlines() or [""]
+    return ": ".join(filter(None, ["" if said and isinstance(error, CANT_TAKE) else kind, said]))
 
 
 @torch.no_grad()
@@ -50,9 +55,9 @@ def check_training(network: nn.Module, constructor: str, channels: int, size: in
     with torch.random.fork_rng(devices=[]):
         try:
             logits = trained(torch.zeros(2, channels, size, size))
-        except CANT_TAKE as error:
-            text = (str(error).splitlines() or [type(error).__name__])[0]
-            raise InputError(f"{constructor} can't be trained on images of {size} pixels: {text}") from None
+        except Exception as error:  # as above
+            said = f"{constructor} can't be trained on images of {size} pixels"
+            raise InputError(f"{said}: {describe_refusal(error)}") from None
     check_row(logits, constructor, 2, classes, " in training")
 
 

@@ -15,12 +15,13 @@ from explanations.downloads.packages import fetch_package, unpack_file
 from explanations.errors import InputError
 from explanations.files.classes import number_classes, read_classes
 from explanations.files.framing import INTERPOLATIONS
+from explanations.networks.builders import check_stated
 from explanations.networks.channels import adapt_normalisation, count_channels
 from explanations.networks.checkpoints import read_checkpoint, rename_in_order
 from explanations.networks.files import build_network, load_state
 from explanations.networks.places import Place
 from explanations.networks.sources.base import Published
-from explanations.networks.sources.registry import SOURCES, find_source
+from explanations.networks.sources.registry import OWN_CODE, SOURCES, find_source, takes_weights
 
 FRAMING = ("size", "resize", "interpolation")
 PREPROCESSING = (*FRAMING, "mean", "std")  # what a configuration can change of how images are made ready
@@ -51,14 +52,16 @@ def look_up(
 
     With a number of classes they are what one's own were made from: it matters of them how images are made ready, and
     nothing else. They need no name then; the source's default is taken. `preprocessing` changes what the source states
-    of that: size, resize, interpolation, mean, std.
+    of that: size, resize, interpolation, mean, std. Of a network that is code of the user's own, it says all.
     """
-    if not SOURCES.get(source, True):
+    if not takes_weights(source):
         having = ", ".join(name for name, published in SOURCES.items() if published)
         raise InputError(f"source is {source}; pretrained weights are of {having}")
     library = find_source(source)
     library.check_constructor(constructor)
-    if not weights and not classes:
+    if source == OWN_CODE:
+        check_stated(weights, classes or arguments.get("num_classes"), preprocessing or {})
+    elif not weights and not classes:
         raise InputError("weights.name is missing; only classes and weights.url, of one's own weights, can do without")
     found = library.look_up(constructor, weights, arguments)
     if not found.classes and not classes:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from explanations.errors import InputError
+from explanations.networks.builders import hash_builder
 
 LONGEST = 2**24  # bytes of a file's header that are read
 GENERATED = ("source", "size", "scraps")  # of images, that they depend on beside the seed and their counts
@@ -23,7 +24,8 @@ def describe_training(config: Mapping, name: str) -> dict:
     counts = ("train_count", "start_count") if network["training"].get("start_epochs") else ("train_count",)
     recipe = {
         "images": {key: images[key] for key in (*GENERATED, *counts) if key in images} | {"seed": config["seed"]},
-        **{key: network[key] for key in ("source", "constructor", "arguments", "training")},
+        **{key: network[key] for key in ("source", "arguments", "training")},
+        "constructor": hash_builder(network["path"]) if "path" in network else network["constructor"],
         "seed": training_seed(config),
     }
     return in_order(recipe)

@@ -6,6 +6,9 @@ A source's module has
 
 which makes a method with its settings complete (see registry) ready for a network in evaluation mode, and images of a
 height and width whose paths in the manifest are `names`; NotApplicableError if the network lacks what the method takes.
+A source whose entry says `of` gets a fifth argument, `maps`, a function that gives another method's maps (n, H, W) of
+images by their indices in the manifest.
+
 What it prepares is called with images (n, C, H, W) in the network's input space, the targets (n,) to explain, and the
 images' indices in the manifest, and gives maps (n, H, W): the larger, the more salient.
 """
@@ -45,8 +48,8 @@ def make_maps(method: Method, images: Tensor, targets: Tensor, indices: Sequence
     """The maps (n, H, W) of images, float32, on the CPU; InputError for maps of another shape or that aren't finite.
 
     Every batch has the same size, filled up with its last image: kernels differ by it, and so would an image's last
-    digits by its shard. A method that draws random numbers gets each image by itself, with a seed made of `seed` and
-    the image's index: neither batch nor shard matters.
+    digits by its shard; a minimum or maximum over a batch stays as it is. A method that draws random numbers gets each
+    image by itself, with a seed made of `seed` and the image's index: neither batch nor shard matters.
     """
     made = []
     size = 1 if method.alone else batch

@@ -9,8 +9,10 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import torch
 from captum import attr
+from skimage.segmentation import slic
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -92,8 +94,23 @@ def arguments(name: str, settings: Mapping, images: Tensor, size: tuple[int, int
         sampled = (
             {} if name == "FeatureAblation" else {"n_samples": settings["n_samples"], "perturbations_per_eval": 50}
         )
-        return {"baselines": zeros, "feature_mask": squares(settings["patch"], size, images.device), **sampled}
+        if settings.get("segments") == "superpixels":
+            mask = superpixels(settings["n_segments"], images)
+        else:
+            mask = squares(settings["patch"], size, images.device)
+        return {"baselines": zeros, "feature_mask": mask, **sampled}
     return {}
+
+
+def superpixels(count: int, images: Tensor) -> Tensor:
+    """The number of the superpixel that each pixel is in, (n, 1, H, W): about `count` in an image, of like colours.
+
+    SLIC (Achanta et al., 2012), which draws no random numbers, by scikit-image's defaults: an image's numbers are
+    rescaled to [0, 1], and taken for RGB if there are three channels.
+    """
+    found = [slic(image, n_segments=count, start_label=0) for image in images.permute(0, 2, 3, 1).cpu().numpy()]
+    numbers = np.stack([np.unique(labels, return_inverse=True)[1].reshape(labels.shape) for labels in found])
+    return torch.from_numpy(numbers)[:, None].to(images.device)
 
 
 def squares(patch: int, size: tuple[int, int], device: torch.device) -> Tensor:

@@ -16,7 +16,13 @@ from explanations.errors import InputError
 CHANNELS = ("magnitude_of_sum", "sum_of_magnitudes", "sum")  # how attributions (n, C, H, W) become maps (n, H, W)
 NOISES = ("none", "smoothgrad", "smoothgrad_sq", "vargrad")
 LAYERS = ("last", "stages")  # the last layer with positions, or the last of each size of maps
-CHOICES = {"noise": NOISES, "channels": ("", *CHANNELS), "layers": LAYERS}
+SEGMENTS = ("superpixels", "squares")  # what is removed as one
+NORMALISED_BY = ("image", "batch")
+CHOICES = {
+    **{"noise": NOISES, "channels": ("", *CHANNELS), "layers": LAYERS},
+    **{"segments": SEGMENTS, "normalise": NORMALISED_BY},
+}
+SIZES = {"n_segments": "superpixels", "patch": "squares"}  # of which segments a setting is
 BACKWARD = 3  # passes that one forward and one backward pass count as
 AUGMENTED = 6  # images that pytorch-grad-cam makes of one: it and its mirror image, at three contrasts
 
@@ -41,14 +47,21 @@ class Known:
 class Entry:
     """The methods of a source by their names; by none, if it has one alone.
 
-    `path`: whether they take the path of a file or folder. `free`: whether they take settings of any name. `extra`: the
-    module of a library that users install themselves, by `make extras`.
+    `path`: whether they take the path of a file or folder; `of`: whether they take another method's name, and its maps.
+    `free`: whether they take settings of any name. `extra`: the module of a library that users install themselves, by
+    `make extras`.
     """
 
     names: Mapping[str, Known]
     path: bool = False
+    of: bool = False
     free: bool = False
     extra: str = ""
+
+    @property
+    def taken(self) -> list[str]:
+        """The keys that are no settings, and that its methods must have."""
+        return [key for key, takes in (("path", self.path), ("of", self.of)) if takes]
 
 
 def gradient(times: Callable[[Mapping], int] = lambda settings: 1, needs: str = "", **settings: object) -> Known:
@@ -68,6 +81,12 @@ def noisy(times: Callable[[Mapping], int] = lambda settings: 1, needs: str = "",
 def sampled(count: Callable[[Mapping, int], int], **settings: object) -> Known:
     """A method of Captum that looks at outputs alone."""
     return Known({**settings, "channels": ""}, count)
+
+
+def perturbed() -> Known:
+    """The same, which draws the segments that it removes: superpixels, or squares."""
+    segments = {"n_samples": 200, "segments": SEGMENTS[0], "n_segments": 50, "patch": 8}
+    return sampled(lambda given, size: given["n_samples"], **segments)
 
 
 def count_squares(settings: Mapping, size: int) -> int:
@@ -99,8 +118,8 @@ CAPTUM = {
     "LRP": gradient(lambda given: 2, "modules that Captum has rules for"),
     "Occlusion": sampled(lambda given, size: count_windows(given, size) + 1, window=8, stride=4),
     "FeatureAblation": sampled(lambda given, size: count_squares(given, size) + 1, patch=8),
-    "KernelShap": sampled(lambda given, size: given["n_samples"], n_samples=200, patch=8),
-    "Lime": sampled(lambda given, size: given["n_samples"], n_samples=200, patch=8),
+    "KernelShap": perturbed(),
+    "Lime": perturbed(),
 }
 RISE = Known({"masks": 500, "cells": 7, "kept": 0.5}, lambda given, size: given["masks"])
 AUGMENTED_CAM: dict[str, object] = {"aug_smooth": False}
@@ -122,14 +141,20 @@ GRADCAM = {
     "FinerCAM": cam(alpha=1.0, layers="last", eigen_smooth=False),
     "RefineCAM": cam(each="stage"),
 }
+FULLGRAD = Known({"normalise": NORMALISED_BY[0]}, lambda given, size: 1, True)
+POOLED_CAM = Known({}, lambda given, size: 1, needs="a global average pooling, then at most one linear map")
 SOURCES = {
     "captum": Entry(CAPTUM),
+    "fullgrad": Entry({"": FULLGRAD}),
+    "cam": Entry({"": POOLED_CAM}),
     "controls": Entry({"random": Known(), "sobel": Known(), "gaussian": Known({"sigma": 0.25}), "norm": Known()}),
+    "mean": Entry({"": Known()}, of=True),
     "rise": Entry({"": RISE}),
     "gradcam": Entry(GRADCAM, extra="pytorch_grad_cam"),
     "file": Entry({"": Known()}, path=True, free=True),
     "maps": Entry({"": Known()}, path=True),
 }
+TAKEN = {"path": "the path of a file or folder", "of": "the name of another method"}
 
 
 def load_source(name: str) -> ModuleType:
@@ -172,9 +197,10 @@ def complete_settings(method: Mapping) -> dict:
     """
     defaults, entry = find_method(method).settings, SOURCES[method["source"]]
     given = {key: value for key, value in method.items() if key not in ("source", "title")}
-    known = [*([] if "" in entry.names else ["name"]), *(["path"] if entry.path else []), *defaults]
-    if entry.path and (not isinstance(given.get("path"), str) or not given["path"]):
-        raise InputError("path is missing; allowed is the path of a file or folder")
+    known = [*([] if "" in entry.names else ["name"]), *entry.taken, *defaults]
+    for key in entry.taken:
+        if not isinstance(given.get(key), str) or not given[key]:
+            raise InputError(f"{key} is missing; allowed is {TAKEN[key]}")
     if not {"{", "}"}.isdisjoint(str(given.get("path", ""))):
         raise InputError(f"path is {given['path']}; allowed is a path without {{ and }}")
     for key, value in given.items():
@@ -188,6 +214,9 @@ def complete_settings(method: Mapping) -> dict:
     complete = {**defaults, **given}
     if complete.get("stride", 0) > complete.get("window", 0):
         raise InputError(f"stride is {complete['stride']}; allowed is at most window, {complete['window']}")
+    for key, segments in SIZES.items():
+        if key in given and "segments" in defaults and complete["segments"] != segments:
+            raise InputError(f"{key} is of {segments}; segments is {complete['segments']}")
     return complete
 
 

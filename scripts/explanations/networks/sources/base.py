@@ -37,11 +37,13 @@ class Source(ABC):
     """A family of constructors of networks, each called by keyword arguments.
 
     `name` is that of its module and of its line in the registry. `channels_argument` is the constructors' argument that
-    says how many channels images have; empty if all have three.
+    says how many channels images have; empty if all have three. `runs_code`: whether a constructor is the path of a
+    file of the user's own.
     """
 
     name: str
     channels_argument = ""
+    runs_code = False
 
     @abstractmethod
     def constructors(self) -> Sequence[str]:
@@ -57,11 +59,15 @@ class Source(ABC):
         if constructor not in known:
             raise InputError(f"constructor is {constructor}; source {self.name} has {', '.join(known)}")
 
+    def hash_constructor(self, constructor: str) -> str:
+        """The SHA-256 of the file that a constructor is; empty if it is none."""
+        return ""
+
     def training_arguments(self, constructor: str, arguments: dict) -> dict:
         """The arguments that build a network to be trained here; InputError for those that can't be trained."""
         return arguments
 
-    # --- of sources whose line in the registry says that weights are published
+    # --- of sources whose networks can have weights
 
     def rebuilding_arguments(self, constructor: str, arguments: dict) -> dict:
         """The arguments that build a network as published weights take it."""

@@ -13,12 +13,21 @@ from explanations.errors import InputError
 if TYPE_CHECKING:
     from explanations.networks.sources.base import Source
 
-# whether weights are published for a source's networks; where they aren't, its networks are trained here
+OWN_CODE = "file"  # the source of networks that are code of the user's own
+
+# whether weights are published for a source's networks; where they aren't, its networks are trained here, but for
+# those of the user's own, which may have weights of the user's own
 SOURCES = {
     "narrow": False,
     "torchvision": True,
     "timm": True,
+    OWN_CODE: False,
 }
+
+
+def takes_weights(name: str) -> bool:
+    """Whether a source's networks can have weights, published ones or one's own; True of a name that none has."""
+    return SOURCES.get(name, True) or name == OWN_CODE
 
 
 def find_source(name: str) -> "Source":

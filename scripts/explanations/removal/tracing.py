@@ -1,0 +1,105 @@
+"""Whole removals: the class's score after every step of a scan, from no pixel removed to all.
+
+Where find_flips ends a scan at its flip, this goes on; the flip, and e there, are the same.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from explanations.files.measurements import NEVER
+from explanations.files.orders import ORDERS
+from explanations.networks.decisions import Decisions
+from explanations.removal.measuring import explain_overflow
+from explanations.removal.orders import removed_counts
+from explanations.removal.scans import LogitsError, Scan, ScansUnderWay, judge
+from explanations.removal.settings import RemovalSettings
+
+
+@torch.no_grad()
+def trace(
+    decide: Decisions,
+    inputs: Tensor,
+    targets: Tensor,
+    scans: Iterable[Scan],
+    shape: tuple[int, ...],
+    names: Sequence[str],
+    settings: RemovalSettings,
+    batch: int,
+    advance: Callable[[int], None],
+) -> dict[str, np.ndarray]:
+    """The curves of n images' scans, of `shape` (n, methods, 1 + noise maps, 2 orders), into which their keys point.
+
+    `inputs` (N, C, H, W) and `targets` (N,) are the whole images and their decisions. Arrays are `logit` of the
+    image's class and its `probability` by softmax, (*shape, K + 1) f4; `flip`, the grid index of the flip or NEVER, and
+    `e` there (Eq. 17), f8, of `shape`. `advance` is told of every step, with the number of its passes.
+
+    Logits are those of the precision that is decided in, nothing checked again. The whole images are computed once for
+    all of their scans. All batches are full, with copies where scans or images run out: kernels, and with them the
+    last digits, don't depend on how many there are. InputError, with an image's name of `names`, if removal makes
+    logits that aren't finite.
+    """
+    arrays = {score: np.empty((*shape, settings.grid + 1), np.float32) for score in ("logit", "probability")}
+    arrays |= {"flip": np.full(shape, NEVER), "e": np.full(shape, np.nan)}
+    grid = removed_counts(inputs[0, 0].numel(), settings.grid)  # of both orders: their curves are subtracted
+    under_way = ScansUnderWay(inputs, [grid] * len(ORDERS), settings.operator, batch)
+    whole = compute_whole(decide, inputs, batch)
+    scans = iter(scans)
+    while part := list(islice(scans, batch)):
+        keys = tuple(np.array([scan.key for scan in part]).T)
+        try:
+            logit, probability, flags, signal = remove_all(under_way, decide, targets, whole, part, batch, advance)
+        except LogitsError as error:
+            raise explain_overflow(error, inputs, names, settings) from None
+        arrays["logit"][keys], arrays["probability"][keys] = logit, probability
+        flips = np.where(flags.any(1), flags.argmax(1), NEVER)
+        at_flip = signal[np.arange(len(part)), flips]  # of none it is that of all pixels, which isn't read
+        never = 1.0 if settings.never_flips == "one" else np.nan
+        arrays["flip"][keys], arrays["e"][keys] = flips, np.where(flips == NEVER, never, at_flip)
+    return arrays
+
+
+def compute_whole(decide: Decisions, inputs: Tensor, batch: int) -> Tensor:
+    """The logits (N, classes) of the whole images, in full batches."""
+    rows = torch.arange(-(-len(inputs) // batch) * batch, device=inputs.device).clamp_(max=len(inputs) - 1)
+    return torch.cat([decide.compute(inputs[part]) for part in rows.split(batch)])[: len(inputs)]
+
+
+def remove_all(
+    under_way: ScansUnderWay,
+    decide: Decisions,
+    targets: Tensor,
+    whole: Tensor,
+    scans: Sequence[Scan],
+    batch: int,
+    advance: Callable[[int], None],
+) -> tuple[np.ndarray, ...]:
+    """Take n scans, `batch` at most, from their whole images, of which `whole` are the logits, to the end of the grid.
+
+    Logits of the class, probabilities, whether the decision isn't the whole image's any more, and e: (n, K + 1) each.
+    LogitsError if logits aren't finite.
+    """
+    under_way.refill(iter([*scans, *[scans[-1]] * (batch - len(scans))]))
+    rows = under_way.rows.clone()
+    own = targets[rows]
+    chosen, flags, signals = [], [], []
+    for step in range(under_way.starts[1]):  # the points of the grid
+        logits = decide.compute(under_way.remove()[0]) if step else whole[rows]
+        scores = torch.stack([logits, logits.softmax(1)])
+        chosen.append(scores.gather(2, own.expand(2, -1)[..., None])[..., 0])
+        flags.append(judge(logits, own))
+        signals.append(under_way.signal(slice(None)))
+        if step:
+            advance(len(scans))
+    (logit, probability), (flipped, finite), signal = (
+        torch.stack(values, -1)[..., : len(scans), :].cpu().numpy() for values in (chosen, flags, signals)
+    )
+    if not finite.all():
+        slot, step = np.argwhere(~finite)[0].tolist()
+        raise LogitsError(scans[slot].image, under_way.removed[step])
+    flipped[:, 0] = False  # that is the decision which it flips from
+    under_way.end(torch.tensor([[False] * batch, [True] * batch]))  # all slots are free again
+    return logit, probability, flipped, signal
