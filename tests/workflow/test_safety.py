@@ -155,9 +155,8 @@ SAMPLE = {  # every key
         "own": {"source": "file", "path": "a", "arguments": {}, "training": {**TRAINING}},
     },
     "survey": {**EMBEDDED["survey"], "images": "test"},
-    "removal": {**EMBEDDED["removal"], "operators": ["fill", "road"], "blur": 0.1, "road": 0.01},
     "figures": {**EMBEDDED["figures"], "figP": {"images": [0], "methods": {"mine": ["input"]}}},
-    "removal": {**EMBEDDED["removal"], "grid_plus": [0.5, 1]},
+    "removal": {**EMBEDDED["removal"], "operators": ["fill", "road"], "blur": 0.1, "road": 0.01, "grid_plus": [0.5, 1]},
     "statistics": {**EMBEDDED["statistics"], "zeros": "pratt"},
     "linear": {**EMBEDDED["linear"], "source": "mnist", "folder": "a"},
 }
