@@ -152,7 +152,7 @@ SAMPLE = {  # every key
                 **{"package": "a", "version": "1.0", "file": "a", "names": "order"},
             },
         },
-        "own": {"source": "file", "path": "a", "arguments": {}, "training": {**TRAINING}},
+        "own": {"source": "file", "path": "a", "arguments": {"a": 1}, "training": {**TRAINING}},
     },
     "survey": {**EMBEDDED["survey"], "images": "test"},
     "figures": {**EMBEDDED["figures"], "figP": {"images": [0], "methods": {"mine": ["input"]}}},
@@ -182,7 +182,7 @@ FREE = {  # where any text of one line is allowed
     *("images.test.0", "images.train.0", "networks.mine.weights.file"),
     *("networks.mine.weights.url", "networks.mine.arguments.free", "networks.mine.arguments.list.0"),
     *("networks.mine.arguments.mapping.a", "networks.mine.arguments.mapping.(key)"),
-    *("networks.vgg16.arguments.a", "networks.resnet50.arguments.a"),
+    *("networks.vgg16.arguments.a", "networks.resnet50.arguments.a", "networks.own.arguments.a"),
 }
 
 
@@ -335,7 +335,7 @@ def test_a_text_arrives_as_it_is(workflow, monkeypatch, text):
     places["url"] = f"{text}.pth"
     (workflow / f"{text}.pth").write_bytes(b"")
     config["networks"]["own"]["path"] = f"{text}.py"
-    (workflow / f"{text}.py").write_text("def build(num_classes): return None")
+    (workflow / f"{text}.py").write_text("def build(a, num_classes): return None")
     monkeypatch.setenv("PATH", str(workflow / "bin"), prepend=os.pathsep)
     monkeypatch.setenv("SAID", str(workflow / f"{experiment}.txt"))
     files = ["test_images.csv", "train_images.csv", "tuning_images.csv", "mnist.npz", "linear.h5"]
