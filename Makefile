@@ -70,7 +70,8 @@ test: $(READY) ## pass the tests
 check: $(READY) ## pass the slow tests: whole networks, conda environments, faults, a Slurm cluster where Slurm is installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n 2 --dist loadfile --durations 25 -m "$(CHECKS)" || test $$? -eq 5 # none
 
-bench: $(BENCH)/.ready ## time extraction, removal and methods against plain passes, Captum, Quantus and pytorch-grad-cam, and the reading of images
+bench: $(BENCH)/.ready ## time extraction, removal and methods against plain passes, Captum, Quantus and pytorch-grad-cam, and the reading of images; hold curves of removal against Quantus'
+	$(BENCH)/bin/python -m pytest -q tests/removal/test_quantus.py
 	MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648 $(BENCH)/bin/python -W ignore benchmarks/extraction_cost.py --output docs/extraction_cost.csv
 	$(BENCH)/bin/python -W ignore benchmarks/removal.py --output docs/removal_cost.csv
 	$(BENCH)/bin/python -W ignore benchmarks/methods_cost.py --output docs/methods_cost.csv

@@ -39,6 +39,7 @@ from explanations.networks.decisions import DECIDED_IN, HALVES, decide_in
 from explanations.networks.devices import PRECISIONS, compute_in, place_network, use_device
 from explanations.networks.inference import optimise_for_inference
 from explanations.removal.operators import Fill
+from explanations.removal.orders import removed_counts
 from explanations.removal.scans import Scan, find_flips
 
 NETWORKS = ("vgg16", "resnet50")
@@ -296,7 +297,7 @@ def engine_rate(
                 yield Scan((image, order), image, values.argsort().argsort().int())
 
     start = time.perf_counter()
-    ends = list(find_flips(decide, inputs, targets, scans(), grid, Fill(0.0), batch))
+    ends = list(find_flips(decide, inputs, targets, scans(), [removed_counts(size**2, grid)], Fill(0.0), batch))
     taken = time.perf_counter() - start
     passes = sum(grid if end.step == NEVER else end.step for end in ends)
     print(f"# {passes} passes; {decide.summary() or 'float32'}", flush=True)

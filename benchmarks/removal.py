@@ -28,7 +28,7 @@ from explanations.files.writing import whole_file
 from explanations.networks.decisions import decide_in
 from explanations.networks.files import load_network, preprocess
 from explanations.removal.operators import OPERATORS
-from explanations.removal.orders import rank_pixels
+from explanations.removal.orders import rank_pixels, removed_counts
 from explanations.removal.scans import Scan, find_flips
 from make_digit_images import Material, paint_images
 
@@ -83,7 +83,7 @@ def list_calls(network: nn.Module, images: Tensor, steps: int, batch: int, preci
             for image, rank in enumerate(ranks)
             for order in orders
         ]
-        list(find_flips(decide, images, targets, scans, steps, operator, batch))
+        list(find_flips(decide, images, targets, scans, [removed_counts(last + 1, steps)], operator, batch))
         return len(images)
 
     flipping = quantus.PixelFlipping(

@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from explanations.errors import InputError
+from explanations.files.grids import count_steps
 from explanations.files.hdf5 import read_attributes
 from explanations.files.manifests import read_manifest
 from explanations.files.measurements import NEVER, read_measurements
@@ -69,7 +70,7 @@ def gather_facts(results: Path, config: dict) -> dict:
             if run.compares_orders
         },
         "upsampling": {"usual": usual, "other": config["saliency"]["other_upsampling"]},
-        "grid": config["removal"]["grid"],
+        "grid": count_steps(config["removal"], "plus"),
         "findings": describe_findings(results / "findings.csv"),
     }
     ranked = [network for network in explained if plan.own_methods(network)]

@@ -17,7 +17,7 @@ COUNTS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight"
 PAPERS = "decomposition"  # the source of methods that read it
 EACH = {"": "", "channel": " a channel", "stage": " a size of maps"}  # what a method takes passes for each of
 NAMED = {  # methods of sources with one alone
-    **{"fullgrad": "FullGrad", "cam": "CAM", "mean": "the mean map", "rise": "RISE"},
+    **{"fullgrad": "FullGrad", "cam": "CAM", "mean": "the mean map", "blurred": "blurred maps", "rise": "RISE"},
     **{"file": "your function", "maps": "your maps"},
 }
 

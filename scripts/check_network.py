@@ -44,11 +44,10 @@ def main(path: Path, size: int, classes: int, arguments: dict | None = None) -> 
     network.requires_grad_(False)
     images = torch.randn(IMAGES, channels, size, size)
     check_decisions(network, images, path)
-    print(
-        f"{path.name}: {'can be trained here' if counted else f'has no argument {CLASSES}: needs weights'}; "
-        f"{count_numbers(network):,} parameters, logits of {classes} classes"
-    )
-    print(describe_decomposition(network, images, path))
+    decomposed = describe_decomposition(network, images, path)
+    trained = "can be trained here" if counted else f"has no argument {CLASSES}: needs weights"
+    print(f"{path.name}: {trained}; {count_numbers(network):,} parameters, logits of {classes} classes")
+    print(decomposed)
 
 
 @torch.no_grad()

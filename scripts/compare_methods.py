@@ -4,7 +4,8 @@ In:  result files of one network and variant; `--against`, those of another vari
      shard of its attributions, which has all layers with maps, of which removal may have measured a part.
 Out: tidy CSV, one row per comparison and measure: medians, paired differences a − b with quartiles and a bootstrap
      interval that resamples classes, the test's statistic, p, log10 p, the rank-biserial effect size, p over classes
-     (class_p), and Holm's adjusted log10 p within the comparison's family and measure.
+     (class_p), what the test does with differences of 0 (zeros), and Holm's adjusted log10 p within the comparison's
+     family and measure.
 """
 
 from pathlib import Path
@@ -18,7 +19,7 @@ from explanations.files.measurements import read_measurements
 from explanations.files.tables import write_table
 from explanations.statistics.comparisons import ACROSS, FAMILIES, MEASURES, NOISE_MEASURES, compare_family
 from explanations.statistics.layers import read_layers
-from explanations.statistics.tests import adjust_holm
+from explanations.statistics.tests import WILCOX, ZEROS, adjust_holm
 
 
 def main(
@@ -29,6 +30,7 @@ def main(
     families: list[str],
     resamples: int,
     seed: int,
+    zeros: str = WILCOX,
 ) -> None:
     check_range("statistics.resamples", resamples, low=100)
     results = read_measurements(measurements)
@@ -46,7 +48,7 @@ def main(
     rows = []
     for family in families:
         for measure in NOISE_MEASURES if family == "noise" else MEASURES:
-            block = list(compare_family(family, measure, results, other, layers, resamples, rng))
+            block = list(compare_family(family, measure, results, other, layers, resamples, rng, zeros))
             adjusted = adjust_holm(np.array([row["log10_p"] for row in block]))
             rows += [{**row, "log10_p_holm": value} for row, value in zip(block, adjusted, strict=True)]
     identity = {"network": network, "upsampling": results.settings["upsampling"]}
@@ -64,4 +66,5 @@ if __name__ == "__main__":
     parser.add_argument("--families", choices=FAMILIES, nargs="+", required=True, help=f"comparisons to make. {names}")
     parser.add_argument("--resamples", type=int, default=2000, help="of the bootstrap")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--zeros", choices=ZEROS, default=WILCOX, help="differences of 0 in the signed rank test")
     run_command(parser, main)

@@ -16,7 +16,7 @@ from explanations.errors import InputError, check_range
 from explanations.files.measurements import Measurements, read_measurements
 from explanations.files.tables import write_table
 from explanations.statistics.layers import read_sizes
-from explanations.statistics.tests import compare
+from explanations.statistics.tests import WILCOX, ZEROS, compare
 from explanations.statistics.twins import FAMILIES, measure_dips, measure_gain
 
 
@@ -28,6 +28,7 @@ def main(
     output: Path,
     resamples: int,
     seed: int,
+    zeros: str = WILCOX,
 ) -> None:
     check_range("statistics.resamples", resamples, low=100)
     found = [measure_network(files, shard) for files, shard in ((poolings, poolings_shard), (strides, strides_shard))]
@@ -37,7 +38,7 @@ def main(
     rng = np.random.default_rng(seed)
     identity = {"network_a": first.settings["network"], "network_b": second.settings["network"]}
     rows = [
-        {**identity, "family": family, **compare(a, b, first.label, resamples, rng)}
+        {**identity, "family": family, **compare(a, b, first.label, resamples, rng, zeros)}
         for family, a, b in zip(FAMILIES, first_values, second_values, strict=True)
     ]
     write_table(output, pd.DataFrame(rows))
@@ -61,4 +62,5 @@ if __name__ == "__main__":
     parser.add_argument("--output", type=Path, required=True, help="CSV to write")
     parser.add_argument("--resamples", type=int, default=2000, help="of the bootstrap")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--zeros", choices=ZEROS, default=WILCOX, help="differences of 0 in the signed rank test")
     run_command(parser, main)

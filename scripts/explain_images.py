@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
@@ -42,13 +42,13 @@ from explanations.figures.page import check_dpi
 from explanations.files.classes import find_class
 from explanations.files.descriptions import NetworkDescription
 from explanations.files.hashes import file_hash
+from explanations.files.orders import ORDERS
 from explanations.files.writing import check_writable
 from explanations.flags import flag
 from explanations.methods.transform import UPSAMPLINGS
 from explanations.networks.files import load_network
 from explanations.networks.named import find_network
 from explanations.progress import ProgressBar
-from explanations.removal.orders import removed_counts
 from explanations.removal.settings import Computing, RemovalSettings
 
 ROOT = Path(explanations.__file__).parents[2]
@@ -109,7 +109,8 @@ def main(
     name = Path(description.constructor).stem if path == Path(network) else network
     known = {"name": name, "file": str(path), "sha256": file_hash(path)}
     index = None if target is None else find_class(target, description.classes)
-    removed_counts(description.size**2, removal.grid)  # refuses a grid of more steps than pixels
+    for order in ORDERS:
+        removal.removed_counts(description.size**2, order)  # refuses a grid that has a step without a pixel
     labels = [label_network(name, description), "" if index is None else description.classes[index]]
     questions = [Question(str(each), hash_if_there(each), str(path), known["sha256"], index) for each in paths]
     stems = name_results(output, questions, labels, [*paths, *others, path])
@@ -118,7 +119,7 @@ def main(
     methods = list(dict.fromkeys(methods or explainer.default_methods()))
     explainer.parse_methods(methods)
     noise = References(explainer.read, others, removal.noise_maps)
-    settings = {**asdict(removal), "upsampling": upsampling, "precision": computing.precision, "target": index}
+    settings = {**removal.record(), "upsampling": upsampling, "precision": computing.precision, "target": index}
     title = network_title(name, None if description.variant == "original" else description.variant)
     failed = 0
     for number, (image, stem) in enumerate(zip(paths, stems, strict=True)):

@@ -1,8 +1,7 @@
 """Make the saliency maps of a method with passes of its own, for one block of images (networks.<name>.explain).
 
 In:  a network file, the manifest and its folder of images, all attribution shards of that network, which have the
-     decisions to explain; the method's settings; of the mean of another method with passes of its own, all files of
-     maps of that one.
+     decisions to explain; the method's settings; of one that is made of another's maps, all files of these.
 Out: an HDF5 file of maps (image × height × width), or of the reason why the method can't explain the network.
 """
 
@@ -129,9 +128,9 @@ if __name__ == "__main__":
     parser.add_argument("--output", type=Path, required=True, help="file of maps to write")
     parser.add_argument("--method", required=True, help="the method's name, kept in the file")
     parser.add_argument("--settings", type=dictionary, required=True, help="the method's source and settings")
-    meaning = "all files of maps of the method that this one is the mean of, if it has passes of its own"
+    meaning = "all files of maps of the method whose maps this one is made of, if it has passes of its own"
     parser.add_argument("--of", type=Path, nargs="*", default=[], help=meaning)
-    meaning = "of the paper's maps that this method is the mean of"
+    meaning = "of the paper's maps that this method is made of"
     parser.add_argument("--upsampling", choices=UPSAMPLINGS, default=UPSAMPLINGS[0], help=meaning)
     parser.add_argument("--shard", type=int, default=0, help="which block of images")
     parser.add_argument("--shard-size", type=int, default=100, help="images in a block")

@@ -35,11 +35,12 @@ def main(
     check_orders(orders)
     with open_block(chosen, removal, computing, orders) as block:
         passes, count = 0, math.prod(block.shape)
+        lengths = [len(removal.removed_counts(block.inputs[0, 0].numel(), order)) - 1 for order in orders]
         with ProgressBar(block.title, count, "scan") as bar:
 
             def advance(flip: Flip) -> None:
                 nonlocal passes
-                passes += removal.grid if flip.step == NEVER else flip.step
+                passes += lengths[flip.key[-1]] if flip.step == NEVER else flip.step
                 scans_per_image = count / len(block.images)
                 bar.advance(1, describe_speed(passes / bar.elapsed(), scans_per_image, bar.done + 1, block.decide))
 

@@ -5,7 +5,8 @@ In:  result files of all kinds of methods of a network, variant and upsampling; 
 Out: tidy CSV, one row per method and measure, the best first: medians with intervals that resample classes, ranks,
      ties; paired tests with the best method and with the gradient, over images (Wilcoxon, Holm within a measure) and
      over classes (signs of classes); whether the difference from the best is practically none; how far a method that
-     claims completeness is from it. And a CSV of methods that can't explain the network, each with the reason.
+     claims completeness is from it; what Wilcoxon's test does with differences of 0 (zeros). And a CSV of methods that
+     can't explain the network, each with the reason.
 """
 
 import json
@@ -28,7 +29,7 @@ from explanations.statistics.ranking import (
     is_equivalent,
     order_methods,
 )
-from explanations.statistics.tests import adjust_holm, sign_flip_test, signed_rank_test, summarise
+from explanations.statistics.tests import WILCOX, ZEROS, adjust_holm, sign_flip_test, signed_rank_test, summarise
 
 MEASURES = ("delta_e_minus", "e_minus", "delta_e_plus", "e_plus", "delta_e_delta")
 GRADIENT = "gradient"
@@ -39,7 +40,7 @@ COLUMNS = (
     *("best", "best_effect_size", "best_log10_p_holm", "best_class_p", "best_difference"),
     *("best_ci_low", "best_ci_high", "best_equivalent"),
     *("gradient_effect_size", "gradient_log10_p_holm", "gradient_class_p"),
-    *("friedman_log10_p", "stable_images", "completeness"),
+    *("friedman_log10_p", "stable_images", "completeness", "zeros"),
 )
 
 
@@ -52,6 +53,7 @@ def main(
     resamples: int,
     region: float,
     seed: int,
+    zeros: str = WILCOX,
 ) -> None:
     check_range("statistics.resamples", resamples, low=100)
     check_range("statistics.equivalent", region, low=0, open_low=True)
@@ -62,7 +64,7 @@ def main(
     rng = np.random.default_rng(seed)
     rows = []
     for measure in MEASURES:
-        rows += rank(results, measure, resamples, region, rng)
+        rows += rank(results, measure, resamples, region, rng, zeros)
     for row in rows:
         row |= name_method(row["method"], about, titles)
         row["completeness"] = about.get(row["method"], {}).get("completeness", np.nan)
@@ -83,20 +85,23 @@ def name_method(method: str, about: dict[str, dict], titles: dict[str, str]) -> 
     return {"title": " ".join(title_method(method).split()), "source": PAPERS}
 
 
-def rank(results: Measurements, measure: str, resamples: int, region: float, rng: np.random.Generator) -> list[dict]:
+def rank(
+    results: Measurements, measure: str, resamples: int, region: float, rng: np.random.Generator, zeros: str
+) -> list[dict]:
     """The rows of a measure, the best method first; none if no method, or not the gradient, was measured so."""
     methods = [method for method in results.methods if results.has(measure, method)]
     if GRADIENT not in methods:
         return []
     values = {method: results.measure(measure, method) for method in methods}
     order = order_methods(values, measure)
-    ties = find_ties(order, compare_all(values))
+    ties = find_ties(order, compare_all(values, zeros))
     best = order[0]
     shared = {
         "measure": measure,
         "best": best,
         "friedman_log10_p": friedman_test(values),
         "stable_images": images_for_stable_order(values, RESAMPLES, rng),
+        "zeros": zeros,
     }
     rows = []
     for place, method in enumerate(order, start=1):
@@ -105,7 +110,8 @@ def rank(results: Measurements, measure: str, resamples: int, region: float, rng
         row["ties"] = " ".join(str(number) for number, tied in enumerate(ties, start=1) if method in tied)
         for name, other in (("best", best), ("gradient", GRADIENT)):
             if method != other:
-                row |= {f"{name}_{key}": value for key, value in compare(results, values, method, other, rng).items()}
+                tests = compare(results, values, method, other, rng, zeros)
+                row |= {f"{name}_{key}": value for key, value in tests.items()}
         if method != best:
             gap = summarise(values[method] - values[best], results.label, resamples, rng)
             row |= {"best_difference": gap["median"], "best_ci_low": gap["ci_low"], "best_ci_high": gap["ci_high"]}
@@ -120,12 +126,12 @@ def rank(results: Measurements, measure: str, resamples: int, region: float, rng
 
 
 def compare(
-    results: Measurements, values: dict[str, np.ndarray], method: str, other: str, rng: np.random.Generator
+    results: Measurements, values: dict[str, np.ndarray], method: str, other: str, rng: np.random.Generator, zeros: str
 ) -> dict[str, float]:
     """The tests of a method with another: over images, and over classes."""
     difference = values[method] - values[other]
     kept = ~np.isnan(difference)
-    test = signed_rank_test(difference[kept])
+    test = signed_rank_test(difference[kept], zeros)
     class_p = sign_flip_test(difference[kept], results.label[kept], rng)
     return {"effect_size": test.effect_size, "log10_p": test.log10_p, "class_p": class_p}
 
@@ -140,4 +146,5 @@ if __name__ == "__main__":
     parser.add_argument("--resamples", type=int, default=2000, help="of the bootstrap")
     parser.add_argument("--region", type=float, default=0.02, help="a difference of at most this is practically none")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--zeros", choices=ZEROS, default=WILCOX, help="differences of 0 in the signed rank test")
     run_command(parser, main)

@@ -5,8 +5,8 @@ In:  the statistics of explained networks, and a shard of each, which has all la
      test images, for whether they have labels, and which of the surveyed images they are.
 Out: findings, CSV: claim, paper_network (which the paper speaks of), network (which the row speaks of), statement,
      paper, ours, test, verdict, quantity and estimate (one number of `ours`, and what it is), needed (what would decide
-     it); and a page (HTML) made from it. A claim of single networks has a row for each that was measured, the paper's
-     own first; a claim of what was not measured is left out.
+     it), zeros (what Wilcoxon's test does with differences of 0); and a page (HTML) made from it. A claim of single
+     networks has a row for each that was measured, the paper's own first; a claim of what was not measured is left out.
      What figures show and the paper doesn't speak of is tested too, as claims of no network of the paper's.
 """
 
@@ -27,10 +27,15 @@ from explanations.statistics.claims import CLAIMS, KINDS, ZOO_GROUPS, AnyClaim, 
 from explanations.statistics.evidence import AGREEMENT, TOP1, Evidence, NetworkEvidence, ZooEvidence
 from explanations.statistics.findings_page import render_page
 from explanations.statistics.layers import read_layers
+from explanations.statistics.tests import WILCOX, ZEROS
 from explanations.statistics.verdicts import Finding, NotMeasuredError
 
 NONE = "no network"  # of the paper's
-COLUMNS = ("claim", "paper_network", "network", "statement", "paper", *(field.name for field in fields(Finding)))
+COLUMNS = (
+    *("claim", "paper_network", "network", "statement", "paper"),
+    *(field.name for field in fields(Finding)),
+    "zeros",
+)
 
 
 def main(
@@ -51,6 +56,7 @@ def main(
     test_images: Path,
     output: Path,
     page: Path,
+    zeros: str = WILCOX,
 ) -> None:
     rows = read_manifest(test_images)
     labelled = any(row.label != UNLABELLED for row in rows)
@@ -64,7 +70,7 @@ def main(
         **{"biases": biases, "biases_other": biases_other, "aggregates": aggregates, "variants": variants},
         **{"correlations": correlations, "gross_sums": gross_sums},
     }
-    zoo = ZooEvidence(survey, TOP1 if labelled else AGREEMENT)
+    zoo = ZooEvidence(survey, TOP1 if labelled else AGREEMENT, zeros)
     tested = [row.path for row in rows]
     pairs = read_tables(twins, ("network_a", "network_b", "family")) if twins else None
     evidence = Evidence(collect_networks(statistics, read_layers(shards), decayed, zoo, tested), zoo, pairs)
@@ -72,7 +78,7 @@ def main(
     with whole_file(output) as temporary:
         table.to_csv(temporary, index=False)
     with whole_file(page) as temporary:
-        temporary.write_text(render_page(table, experiment, labelled, describe_making()))
+        temporary.write_text(render_page(table, experiment, labelled, describe_making(), zeros))
 
 
 def collect_networks(
@@ -110,7 +116,9 @@ def collect_networks(
         accuracy = score_tested(zoo, network, tested) | records[network] if network in records else {}
         if network in tables or accuracy:
             images = len(tested) if accuracy else 0
-            found[network] = NetworkEvidence(tables.get(network, {}), accuracy, images, layers[network], zoo.score)
+            found[network] = NetworkEvidence(
+                tables.get(network, {}), accuracy, images, layers[network], zoo.score, zoo.zeros
+            )
     return found
 
 
@@ -140,6 +148,7 @@ def report(claim: AnyClaim, evidence: Evidence) -> list[dict]:
             {
                 **{"claim": claim.number, "paper_network": name_papers(claim), "network": title},
                 **{"statement": claim.statement, "paper": claim.paper, **asdict(finding)},
+                "zeros": evidence.zoo.zeros,
             }
         )
     return rows
@@ -209,6 +218,8 @@ if __name__ == "__main__":
     for table in ("accuracy", "outputs", "fits", "robustness"):
         parser.add_argument(f"--survey-{table}", type=Path, nargs="+", required=True, help="one file for each network")
     parser.add_argument("--test-images", type=Path, required=True, help="list of the test images")
+    meaning = "differences of 0 in the signed rank tests, of these tables and of findings"
+    parser.add_argument("--zeros", choices=ZEROS, default=WILCOX, help=meaning)
     parser.add_argument("--output", type=Path, required=True, help="CSV to write")
     parser.add_argument("--page", type=Path, required=True, help="HTML page to write")
     run_command(parser, main)

@@ -33,6 +33,7 @@ LISTING = {
 EXTRACTION = {"experiment": "tests", "shard": 0, "shard_size": 100, "batch": 8, "tolerance": 1e-4}
 REMOVAL = {
     **{"method": "activity", "upsampling": "bilinear", "shard": 0, "shard_size": 100, "grid": 6, "noise_maps": 1},
+    **{"grid_plus": ()},
     **{"fill": 0.0, "ties": "random", "never_flips": "one", "seed": 0, "batch": 64, "precision": "float32"},
 }
 SEED = 8  # of networks whose decisions flip under removal, most but not all of them

@@ -142,17 +142,22 @@ def removal(
     image: Tensor,
     target: int,
     order: list[int],
-    grid: int,
+    grid: int | list[float],
     fill: float = 0.0,
 ) -> tuple[int, float]:
     """The grid index of the first flip and e there (Eq. 17) of one (C, H, W) image, pixels removed in `order`.
 
-    e is of the signal that is left: the norm of the pixels that are still the image's. What was filled in is not.
+    The grid has so many equal steps, or is a list of shares of pixels. e is of the signal that is left: the norm of the
+    pixels that are still the image's. What was filled in is not.
     """
     height, width = image.shape[1:]
-    for step in range(1, grid + 1):
+    if isinstance(grid, list):
+        counts = [round(share * height * width) for share in grid]
+    else:
+        counts = [round(step * height * width / grid) for step in range(1, grid + 1)]
+    for step, count in enumerate(counts, start=1):
         perturbed, left = image.clone(), image.clone()
-        for pixel in order[: round(step * height * width / grid)]:
+        for pixel in order[:count]:
             perturbed[:, pixel // width, pixel % width] = fill
             left[:, pixel // width, pixel % width] = 0
         if decide(perturbed[None]).argmax(1).item() != target:
@@ -167,9 +172,12 @@ def ascending(values: np.ndarray, tie_order: list[int]) -> list[int]:
     return sorted(range(values.size), key=lambda pixel: (values.flat[pixel], place[pixel]))
 
 
-def signed_ranks(differences: list[float]) -> tuple[float, float, float]:
-    """W₊, W₋ and z (normal approximation with the correction for ties) of Wilcoxon's test, zeros left out."""
-    kept = [d for d in differences if d != 0]
+def signed_ranks(differences: list[float], zeros: str = "wilcox") -> tuple[float, float, float]:
+    """W₊, W₋ and z (normal approximation with the correction for ties) of Wilcoxon's test.
+
+    Zeros are left out; or, with "pratt", ranked too, and their ranks dropped (mean, variance: Cureton 1967).
+    """
+    kept = [d for d in differences if d != 0 or zeros == "pratt"]
     sizes = [abs(d) for d in kept]
     ranks = []
     for size in sizes:
@@ -177,10 +185,22 @@ def signed_ranks(differences: list[float]) -> tuple[float, float, float]:
         ranks.append(smaller + (equal + 1) / 2)
     positive = sum(r for r, d in zip(ranks, kept, strict=True) if d > 0)
     negative = sum(r for r, d in zip(ranks, kept, strict=True) if d < 0)
-    n = len(kept)
-    ties = sum(sizes.count(size) ** 3 - sizes.count(size) for size in set(sizes))
-    variance = n * (n + 1) * (2 * n + 1) / 24 - ties / 48
-    return positive, negative, (min(positive, negative) - n * (n + 1) / 4) / variance**0.5
+    n, none = len(kept), kept.count(0)
+    ties = sum(sizes.count(size) ** 3 - sizes.count(size) for size in set(sizes) - {0})
+    mean = (n * (n + 1) - none * (none + 1)) / 4
+    variance = (n * (n + 1) * (2 * n + 1) - none * (none + 1) * (2 * none + 1)) / 24 - ties / 48
+    return positive, negative, (min(positive, negative) - mean) / variance**0.5
+
+
+def exact_signed_ranks(differences: list[float], zeros: str) -> float:
+    """The two-sided p of Wilcoxon's test by all signs that the differences that aren't 0 could have."""
+    kept = [d for d in differences if d != 0 or zeros == "pratt"]
+    sizes = [abs(d) for d in kept]
+    signed = [(sum(s < abs(d) for s in sizes) + (sizes.count(abs(d)) + 1) / 2, d > 0) for d in kept if d != 0]
+    ranks = [rank for rank, _ in signed]
+    observed = abs(sum(rank for rank, positive in signed if positive) - sum(ranks) / 2)
+    sums = [sum(rank for k, rank in enumerate(ranks) if signs >> k & 1) for signs in range(2 ** len(ranks))]
+    return sum(abs(value - sum(ranks) / 2) >= observed for value in sums) / len(sums)
 
 
 def holm(p: list[float]) -> list[float]:

@@ -92,7 +92,7 @@ class Plan:
         self.own: Mapping[str, Mapping] = config.get("methods", {})  # methods with passes of their own
         self.usual, other = config["saliency"]["upsampling"], config["saliency"]["other_upsampling"]
         self.other = "" if other == self.usual else other  # empty: there is no other
-        self.curves = config["removal"].get("curves", False)
+        self.curves = config.get("removal", {}).get("curves", False)
         images = config["images"]  # which say where objects are: their data set, masks or boxes beside them
         self.localised = bool(find_set(images["source"]).masks or images.get("masks") or images.get("boxes"))
         self.explained = [name for name in self.networks if self.groups(name)]
@@ -116,6 +116,10 @@ class Plan:
         """The kinds of methods whose maps are held against masks, but for those with passes of their own."""
         others = (group for group in self.groups(network) if group not in (*LOCALISED, *self.own))
         return methods_of(*LOCALISED, *others)
+
+    def derived_from(self, name: str) -> str:
+        """The method whose maps one is made of, as their mean; empty if it makes its own."""
+        return self.own[name]["of"] if is_derived(self.own[name]) else ""
 
     def kind(self, name: str) -> MethodName:
         """A kind of method by its name, or a method with passes of its own; InputError if there is none."""
@@ -236,8 +240,8 @@ def check_plan(config: Mapping) -> None:
             raise InputError(f"methods.{name}.{error}") from None
         check_own_name(name, GROUPS)
     for name, method in own.items():
-        if is_mean(method):
-            check_mean(name, method["of"], own)
+        if is_derived(method):
+            check_derived(name, method["of"], own)
     for name, network in config["networks"].items():
         asked = network.get("explain", False)
         for place, group in enumerate(asked if isinstance(asked, list) else ()):
@@ -249,37 +253,39 @@ def check_plan(config: Mapping) -> None:
     check_twins(config)
     plan = Plan(config)
     for network in plan.explained:
-        check_averaged(plan, network)
+        check_beside(plan, network)
 
 
-def is_mean(method: Mapping) -> bool:
+def is_derived(method: Mapping) -> bool:
     """Whether a method with passes of its own is made of another's maps."""
     return SOURCES[method["source"]].of
 
 
-def check_mean(name: str, of: str, own: Mapping[str, Mapping]) -> None:
-    """InputError, naming the key, unless a mean is of a method that has maps, and is no mean itself."""
+def check_derived(name: str, of: str, own: Mapping[str, Mapping]) -> None:
+    """InputError, naming the key, unless a method is made of the maps of one that makes its own."""
     said = f"methods.{name}.of is {of}"
     if of in own:
-        if is_mean(own[of]):
-            raise InputError(f"{said}, which is a mean itself; allowed is any other method")
+        if is_derived(own[of]):
+            raise InputError(f"{said}, which is made of another's maps itself; allowed is any other method")
         return
     try:
         parse_method(of)
     except InputError as error:
-        others = [other for other, method in own.items() if not is_mean(method)]
+        others = [other for other, method in own.items() if not is_derived(method)]
         allowed = ", ".join([*others, str(error).partition("allowed are ")[2]])
         raise InputError(f"{said}; allowed are {allowed}") from None
 
 
-def check_averaged(plan: Plan, network: str) -> None:
-    """InputError, naming the key, for a mean of a method that the network isn't explained by."""
+def check_beside(plan: Plan, network: str) -> None:
+    """InputError, naming the key, for a method made of the maps of one that the network isn't explained by."""
     measured = methods_of(*plan.groups(network))
     for name in plan.own_methods(network):
-        of = plan.own[name].get("of") if is_mean(plan.own[name]) else None
-        if of is not None and (MethodName(of) if of in plan.own else parse_method(of).all_layers) not in measured:
-            said = f"networks.{network}.explain has {name}, the mean of {of}"
-            raise InputError(f"{said}, by which the network isn't explained; allowed is a mean beside its method")
+        of = plan.derived_from(name)
+        if of and (MethodName(of) if of in plan.own else parse_method(of).all_layers) not in measured:
+            said = f"networks.{network}.explain has {name}, made of the maps of {of}"
+            raise InputError(
+                f"{said}, by which the network isn't explained; allowed is a method beside what it is made of"
+            )
 
 
 def check_twins(config: Mapping) -> None:

@@ -31,6 +31,7 @@ from explanations.cost.projection import (
     expected_share,
     list_steps,
     removed_share,
+    share_of_grid,
 )
 from explanations.cost.throughput import GPUS, TRAINING, Operation, count_flop
 from explanations.data.sets import count_test_images
@@ -284,6 +285,36 @@ def test_scans_end_where_the_paper_has_it_or_where_it_was_measured():
         assert once and both
         wanted = (both * (first + second) + once * first) / (2 * both + once)
         assert expected_share(config, facts) == round(wanted, 2)
+
+
+FINE = [0.01, 0.02, 0.04, 0.1, 0.3, 1]
+
+
+def test_a_grid_of_its_own_by_hand():
+    """25% of the pixels are three quarters of the way from step 4, 10%, to step 5, 30%, of six."""
+    removal = {"grid": 50, "grid_plus": FINE}
+    assert share_of_grid(removal, "plus", 0.25) == pytest.approx(4.75 / 6)
+    assert [share_of_grid(removal, "plus", share) for share in (0, 0.02, 1)] == pytest.approx([0, 2 / 6, 1])
+    assert share_of_grid(removal, "minus", 0.25) == share_of_grid({"grid": 50}, "plus", 0.25) == 0.25
+    assert share_of_grid({"grid": 4, "grid_plus": [0.25, 0.5, 0.75, 1]}, "plus", 0.3) == pytest.approx(0.3)
+
+
+def test_passes_are_of_each_orders_grid():
+    """Where scans end half of the way; and where they do by what was measured, each order's on its own grid."""
+    config, own = CONFIGS["config"], json.loads(json.dumps(CONFIGS["config"]))
+    own["removal"]["grid_plus"] = FINE
+    facts, images = facts_of(config), config["images"]["classes"] * config["images"]["per_class"]
+    runs = [(run, FACTS.methods.get(str(kind), 1), kind) for run in Plan(config).all_runs() for kind in run.methods]
+    plus = images * sum(2 * count for run, count, kind in runs if "plus" in run.orders(kind))
+    minus = images * sum(2 * count for run, count, kind in runs if "minus" in run.orders(kind))
+
+    def passes(settings: dict, share: float) -> float:
+        return sum(step.passes for step in list_steps(settings, facts, share) if step.name == "removal")
+
+    assert passes(config, 0.5) == 0.5 * 50 * (minus + plus)
+    assert passes(own, 0.5) == 0.5 * (50 * minus + 6 * plus)
+    ends = MEASURED_SHARES["minus"] * 50 * minus + 4.75 * plus  # of e₊, a quarter of the pixels
+    assert expected_share(own, facts) == round(ends / (50 * minus + 6 * plus), 2)
 
 
 def test_rows_that_differ_by_the_network_are_one():

@@ -527,6 +527,20 @@ def test_results_stay_beside_those_of_other_questions(pictures, network, tmp_pat
     assert table["e_minus"].tolist() == pytest.approx(expected)
 
 
+def test_the_most_salient_first_may_have_a_grid_of_its_own(explained, pictures, network, tmp_path):
+    fine = [step / 1000 for step in range(1, 21)] + [0.1, 0.3, 1.0]
+    output = explain(pictures[:1], network, tmp_path / "out", references=pictures[1:], grid_plus=fine)
+    found, usual = read_only(output), read_only(explained)
+    assert found["settings"] == usual["settings"] | {"grid_plus": fine} and "grid_plus" not in usual["settings"]
+    for method, measures in usual["methods"].items():
+        for name in ("e_minus", "e_minus_noise", "flip_minus"):
+            assert found["methods"][method][name] == measures[name]
+    steps = [measures["flip_plus"] for measures in found["methods"].values()]
+    assert {*filter(None, steps)} and all(step is None or 1 <= step <= len(fine) for step in steps)
+    message = refused(explain, pictures[:1], network, tmp_path, grid_plus=[0.0001, 1.0])
+    assert message.startswith("removal.grid_plus.0 is 0.0001, 0 of the ")
+
+
 @pytest.mark.parametrize(
     ("name", "variant", "label"),
     [

@@ -1,12 +1,13 @@
 """Methods with passes of their own: each against its library on one image, or a slow version; batches and shards."""
 
 import copy
-from importlib.util import find_spec
+import importlib.util
 
 import h5py
 import numpy as np
 import pytest
 import torch
+import yaml
 from captum import attr
 from conftest import HERE, refused, remove
 from PIL import Image
@@ -398,10 +399,10 @@ def test_settings_that_are_wrong_name_their_key(world, tmp_path):
             {"source": "captum", "name": "Lime", "segments": "cells"},
             "segments is cells; allowed are superpixels, squares",
         ),
-        ({"source": "captum", "name": "Lime", "patch": 4}, "patch is of squares; segments is superpixels"),
+        ({"source": "captum", "name": "Lime", "patch": 4}, "patch is 4; allowed with segments: squares alone"),
         (
             {"source": "captum", "name": "KernelShap", "segments": "squares", "n_segments": 9},
-            "n_segments is of superpixels; segments is squares",
+            "n_segments is 9; allowed with segments: superpixels alone",
         ),
         (
             {"source": "captum", "name": "FeatureAblation", "segments": "squares"},
@@ -427,11 +428,20 @@ def test_names_of_ones_own():
 
 
 def test_sources_are_listed():
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+    keys = schema["properties"]["methods"]["additionalProperties"]["properties"]
+    assert set(keys["source"]["enum"]) == SOURCES.keys()
     for name, entry in SOURCES.items():
         assert (ROOT / "scripts" / source_module(name)).is_file()
-        if not entry.extra or find_spec(entry.extra):
+        if not entry.extra or importlib.util.find_spec(entry.extra):
             assert callable(load_source(name).prepare)
     assert refused(load_source, "mine").startswith("source is mine; allowed are captum, ")
+
+
+def test_a_library_that_is_absent_is_named(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    said = "source is gradcam; its library, pytorch_grad_cam, is not installed: make extras"
+    assert refused(load_source, "gradcam") == said
 
 
 def test_all_maps_of_a_batch_have_its_size():

@@ -56,6 +56,15 @@ def test_images_of_one_channel_or_one_colour():
     assert superpixels(10, torch.zeros(1, 3, SIDE, SIDE)).max() > 0
 
 
+def test_an_image_of_a_single_superpixel_has_squares():
+    """As noise has: nothing can be told of one feature, by which a library can but fail."""
+    noise = torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    rows, columns = (torch.arange(SIDE) // 11 for _ in range(2))
+    assert torch.equal(superpixels(10, noise)[0, 0], rows[:, None] * 3 + columns)
+    prepared = prepare(build("vgg16", seed=3).requires_grad_(False), source="captum", name="KernelShap")
+    assert make_maps(prepared, noise, torch.tensor([1]), [0], 0, 1).unique().numel() > 1
+
+
 @pytest.mark.parametrize("name", ["KernelShap", "Lime"])
 def test_methods_remove_superpixels(name):
     """As the library does with the same segments; all pixels of one have one value."""

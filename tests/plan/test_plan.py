@@ -358,7 +358,8 @@ def with_methods(explain: object, **methods: dict) -> dict:
 def test_means_beside_their_methods(of):
     config = with_methods(["layers", "aggregates", "ig", "mean"], mean={"source": "mean", "of": of})
     check_plan(config)
-    assert Plan(config).own_methods("a") == ["ig", "mean"]
+    plan = Plan(config)
+    assert plan.own_methods("a") == ["ig", "mean"] and plan.derived_from("mean") == of and not plan.derived_from("ig")
 
 
 @pytest.mark.parametrize(
@@ -374,29 +375,35 @@ def test_means_beside_their_methods(of):
         (
             True,
             {"m": {"source": "mean", "of": "k"}, "k": {"source": "mean", "of": "ig"}},
-            "methods.m.of is k, which is a mean itself; allowed is any other method",
+            "methods.m.of is k, which is made of another's maps itself; allowed is any other method",
         ),
-        (True, {"m": {"source": "mean", "of": "m"}}, "methods.m.of is m, which is a mean itself"),
+        (True, {"m": {"source": "mean", "of": "m"}}, "methods.m.of is m, which is made of another's maps itself"),
         (
             ["layers", "m"],
             {"m": {"source": "mean", "of": "ig"}},
-            "networks.a.explain has m, the mean of ig, by which the network isn't explained; "
-            "allowed is a mean beside its method",
+            "networks.a.explain has m, made of the maps of ig, by which the network isn't explained; "
+            "allowed is a method beside what it is made of",
         ),
         (
             ["layers", "m"],
             {"m": {"source": "mean", "of": "activity_from_1"}},
-            "networks.a.explain has m, the mean of activity_from_1, by which the network isn't explained",
+            "networks.a.explain has m, made of the maps of activity_from_1, by which the network isn't explained",
         ),
         (
             ["layers", "m"],
             {"m": {"source": "mean", "of": "signed_activity_1"}},
-            "networks.a.explain has m, the mean of signed_activity_1, by which the network isn't explained",
+            "networks.a.explain has m, made of the maps of signed_activity_1, by which the network isn't explained",
         ),
     ],
 )
 def test_means_that_can_not_be(explain, methods, message):
     assert refused(check_plan, with_methods(explain, **methods)).startswith(message)
+
+
+def test_a_setting_of_a_file_of_ones_own_may_have_that_name():
+    config = with_methods(["layers", "mine"], mine={**OWN["mine"], "of": "nothing"})
+    check_plan(config)
+    assert Plan(config).derived_from("mine") == ""
 
 
 def test_a_mean_that_no_network_is_explained_by_needs_no_method():

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from explanations.networks.decisions import ExactDecisions
 from explanations.removal.operators import OPERATORS, Fill, Removal
+from explanations.removal.orders import removed_counts
 from explanations.removal.scans import Scan, find_flips
 
 GRID, BATCH = 5, 4
@@ -36,7 +37,7 @@ def remove_all(images: Tensor, scans: list[Scan], operator, last: int = GRID) ->
         return torch.tensor([[0.0, 1.0] if flipped else [1.0, 0.0]]).expand(len(inputs), 2)
 
     targets = torch.zeros(len(images), dtype=torch.long)
-    ends = find_flips(ExactDecisions(decide), images, targets, scans, GRID, operator, BATCH)
+    ends = find_flips(ExactDecisions(decide), images, targets, scans, [removed_counts(20, GRID)], operator, BATCH)
     return {flip.key: (flip.step, flip.signal) for flip in ends}
 
 

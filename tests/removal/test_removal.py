@@ -15,6 +15,7 @@ from explanations.networks import inference
 from explanations.networks.decisions import Decisions, ExactDecisions, FastDecisions, decide_in
 from explanations.networks.files import build_network
 from explanations.removal.operators import Fill, Operator
+from explanations.removal.orders import removed_counts
 from explanations.removal.scans import LogitsError, Scan, find_flips
 
 
@@ -23,15 +24,17 @@ def flips(
     images: Tensor,
     targets: list[int],
     ranks: list,
-    grid: int,
+    grid: int | list[list[int]],
     operator: Operator | None = None,
     fill: float = 0.0,
     batch: int = 64,
 ) -> dict:
-    """{key: (step, e)} of scans given as (key, image, rank)."""
-    scans = [Scan(key, image, torch.as_tensor(rank, dtype=torch.int32)) for key, image, rank in ranks]
+    """{key: (step, e)} of scans given as (key, image, rank), or with which of several lists of counts they go by."""
+    scans = [Scan(key, image, torch.as_tensor(rank, dtype=torch.int32), *of) for key, image, rank, *of in ranks]
+    pixels = images[0, 0].numel()
+    grids = [removed_counts(pixels, grid)] if isinstance(grid, int) else list(map(torch.tensor, grid))
     decisions = decide if isinstance(decide, Decisions) else ExactDecisions(decide)
-    ends = list(find_flips(decisions, images, torch.tensor(targets), scans, grid, operator or Fill(fill), batch))
+    ends = list(find_flips(decisions, images, torch.tensor(targets), scans, grids, operator or Fill(fill), batch))
     assert len(ends) == len(scans)
     return {flip.key: (flip.step, flip.signal) for flip in ends}
 
@@ -225,7 +228,7 @@ def test_logits_that_are_not_finite_end_the_scans(value, fast):
         scans = [("s", 1, [3, 2, 1, 0])]  # from the right: the decision stays
         with pytest.raises(LogitsError) as raised:
             flips(network, images, [0, 0, 0], scans, 4, fill=-7.0)
-        assert (raised.value.image, raised.value.step) == (1, 2)
+        assert (raised.value.image, raised.value.removed) == (1, 2)
 
 
 @pytest.mark.parametrize("size", [1e-45, 1e-38, 1e-20, 1.0, 1e20, 3e38])

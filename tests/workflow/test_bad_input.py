@@ -83,6 +83,15 @@ def test_two_records_of_the_same_decay(tmp_path, output):
         ({"noise_maps": 0}, "removal.noise_maps is 0; allowed is a number >= 1 and <= 9"),
         ({"noise_maps": 10}, "removal.noise_maps is 10; allowed is a number >= 1 and <= 9"),
         ({"grid": 1025}, "removal.grid is 1025; images have 1024 pixels, and each step removes at least one"),
+        ({"grid_plus": [0.0, 1.0]}, "removal.grid_plus.0 is 0; allowed is a number > 0 and <= 1"),
+        ({"grid_plus": [0.1, float("nan"), 1.0]}, "removal.grid_plus.1 is nan; allowed is a number > 0 and <= 1"),
+        ({"grid_plus": [0.1, 0.1, 1.0]}, "removal.grid_plus.1 is 0.1; allowed is more than 0.1, before it"),
+        ({"grid_plus": [0.1, 0.9]}, "removal.grid_plus ends at 0.9; allowed is an end at 1, with all pixels removed"),
+        (
+            {"grid_plus": [0.0004, 1.0]},
+            "removal.grid_plus.0 is 0.0004, 0 of the 1024 pixels of an image, as many as the step before it; each step "
+            "removes at least one",
+        ),
         ({"fill": float("nan")}, "removal.fill is nan; allowed is a number >= -1e+06 and <= 1e+06"),
         ({"fill": 1e7}, "removal.fill is 1e+07; allowed is a number >= -1e+06 and <= 1e+06"),
         ({"ties": "first"}, "removal.ties is first; allowed are random, raster"),

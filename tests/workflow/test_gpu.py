@@ -88,7 +88,8 @@ def scan_orders(images: int, orders: int) -> list[Scan]:
 def find(decide, images: Tensor, targets: Tensor, scans: list[Scan], grid: int, device: torch.device) -> dict:
     """{key: (step, e)} of scans on a device."""
     moved = [Scan(scan.key, scan.image, scan.rank.to(device)) for scan in scans]
-    found = find_flips(decide, images.to(device), targets.to(device), moved, grid, Fill(0.0), batch=32)
+    counts = [removed_counts(SIZE**2, grid)]
+    found = find_flips(decide, images.to(device), targets.to(device), moved, counts, Fill(0.0), batch=32)
     return {flip.key: (flip.step, flip.signal) for flip in found}
 
 

@@ -43,7 +43,7 @@ TEXTS = (
 PLACEHOLDER = re.compile(r"(?<!{){([^{}]*)}(?!})")
 LISTS = (
     *("--chosen", "--methods", "--orders", "--digits", "--scales", "--shifts", "--measures", "--reverse"),
-    *("--fullgrad", "--note"),
+    *("--fullgrad", "--note", "--grid-plus"),
 )
 
 
@@ -152,6 +152,8 @@ SAMPLE = {  # every key
     },
     "survey": {**EMBEDDED["survey"], "images": "test"},
     "figures": {**EMBEDDED["figures"], "figP": {"images": [0], "methods": {"mine": ["input"]}}},
+    "removal": {**EMBEDDED["removal"], "grid_plus": [0.5, 1]},
+    "statistics": {**EMBEDDED["statistics"], "zeros": "pratt"},
     "linear": {**EMBEDDED["linear"], "source": "mnist", "folder": "a"},
 }
 METHOD = {"source": "file", "name": "a", "path": "a", "of": "a", "title": "a", "free": "a"}

@@ -114,18 +114,6 @@ def test_curves_are_made_where_they_are_switched_on_alone(fresh):
     assert jobs["measure_curves"] == 2 * (8 + 3) and jobs["summarise_curves"] == 2 and "measure_removal" not in jobs
 
 
-def test_removal_does_not_depend_on_whether_there_are_curves(fresh):
-    """Else the switch would measure all removal again."""
-    plans = []
-    for said in ("false", "true"):
-        extra = fresh / "curves.yaml"
-        extra.write_text(f"removal: {{curves: {said}}}")
-        options = ("--dry-run", "--printshellcmds", "removal", "--configfile", str(extra))
-        plans.append(re.findall(r"^python .*measure_removal.*$", snakemake(fresh, *options).stdout, re.MULTILINE))
-    assert plans[0] == plans[1] and len(plans[0]) > 50
-    assert "removal=REMOVAL," in (fresh / "workflow/rules/removal.smk").read_text()
-
-
 def test_fig1_needs_its_classifier_alone(fresh):
     assert planned_jobs(fresh, "fig1") == {"linear_classifier": 1, "draw_fig1": 1}
 
@@ -256,6 +244,13 @@ def test_shards_follow_the_configuration(fresh):
         ({"removal": {"gird": 9}}, "configuration: removal.gird is not a known key; allowed are shard_size, grid, "),
         ({"removal": {"grid": 1}}, "configuration: removal.grid is 1; allowed is a whole number of at least 2"),
         ({"removal": {"grid": "many"}}, "configuration: removal.grid is 'many'; allowed is a whole number"),
+        ({"removal": {"grid_plus": [0, 1]}}, "removal.grid_plus.0 is 0; allowed is a number above 0 and at most 1"),
+        ({"removal": {"grid_plus": [0.2, 0.1, 1]}}, "removal.grid_plus.1 is 0.1; allowed is more than 0.2, before it"),
+        ({"removal": {"grid_plus": [0.1, 0.5]}}, "removal.grid_plus ends at 0.5; allowed is an end at 1, with all"),
+        (
+            {"removal": {"grid_plus": [0.0001, 0.00011, 1]}},
+            "configuration: removal.grid_plus.1 is 0.00011, 1 of the 9216 pixels of an image, as many as the step",
+        ),
         ({"removal": {"ties": "first"}}, "configuration: removal.ties is 'first'; allowed is random or raster"),
         ({"saliency": {"upsampling": "linear"}}, "saliency.upsampling is 'linear'; allowed is bilinear, nearest or"),
         (

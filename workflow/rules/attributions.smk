@@ -2,7 +2,7 @@
 
 extract_attributions   models/<network>/<variant>, manifest -> attributions/<network>/<variant>/<shard>.h5
 make_maps              the same, and its shards -> maps/<network>/<variant>/<method>-<shard>.h5: methods with passes of their own;
-                       for the mean of another of these, its maps too
+                       for one that is made of another's maps, these too
 example_maps           attributions/<network>/original -> examples/<figure>-<network>.h5: the saliency maps of figures 7 and P
 """
 
@@ -58,7 +58,7 @@ rule make_maps:
         val=generated("val"),
         shards=expand("<results>/attributions/{{network}}/{{variant}}/{shard}.h5", shard=SHARDS),
         own=files_of_method,
-        of=maps_averaged,
+        of=maps_derived_from,
         code=sources_of("make_maps.py", code_of_maps),
     output:
         "<results>/maps/{network}/{variant}/{own}-{shard}.h5",

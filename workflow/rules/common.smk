@@ -20,6 +20,7 @@ from explanations.configuration import check_argument, check_config, check_folde
 from explanations.data.fingerprints import fingerprint, sum_states
 from explanations.data.folders import ImageFile, holds_images
 from explanations.data.sets import DOWNLOADED, GENERATED, GIVEN, PACKAGED, configured_set
+from explanations.files.grids import check_shares, count_shares
 from explanations.files.locks import STEPS_LOCK, take_lock
 from explanations.dependencies import find_sources
 from explanations.figures.catalogue import (
@@ -321,13 +322,24 @@ def check_choices():
     if noise_maps >= held:
         others = "since noise maps are other images'"
         raise WorkflowError(f"configuration: removal.noise_maps is {noise_maps}; it must be below {product}, {others}")
-    # the pixels of networks trained here; of others, the step itself knows how many
-    grid, pixels = config["removal"]["grid"], config["images"].get("size", math.inf) ** 2
-    if grid > pixels and set(PLAN.explained) & set(trained_here()):
-        each = f"images have {pixels} pixels, images.size², and each step removes at least one"
-        raise WorkflowError(f"configuration: removal.grid is {grid}; {each}")
     for name, network in config["networks"].items():
         check_trials(name, network.get("decay"), network.get("decay_trials", {}))
+
+
+def check_grids():
+    """Stop with one line unless every step of removal's grids removes a pixel, as far as images' size is known."""
+    grid, shares = config["removal"]["grid"], config["removal"].get("grid_plus", [])
+    # that of networks trained here; of others, the step itself knows it
+    size = config["images"].get("size") if set(PLAN.explained) & set(trained_here()) else None
+    if size and grid > size**2:
+        each = f"images have {size**2} pixels, images.size², and each step removes at least one"
+        raise WorkflowError(f"configuration: removal.grid is {grid}; {each}")
+    try:
+        check_shares(shares)
+        if size:
+            count_shares(size**2, shares)
+    except InputError as error:
+        raise WorkflowError(f"configuration: {error}") from None
 
 
 def check_trials(name, decay, trials):
@@ -376,6 +388,7 @@ TAKEN_NETWORKS = {f"{network}/{name}": path for (network, name), path in TAKEN.i
 PLAN, SHOWN = make_plan()
 check_images()
 check_choices()
+check_grids()
 share_gpus()
 URGENT, USUAL, LATER = 20, 10, 0  # priorities: networks that are surveyed, or explained in one variant, delay nothing
 SHARDS = blocks(config["attributions"]["shard_size"])

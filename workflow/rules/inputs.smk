@@ -199,19 +199,18 @@ def list_method_files(own):
     return [local(str(file)) for file in files]  # the user's own: neither in a storage nor below a module's prefix
 
 
-def maps_averaged(wildcards):
-    """The files of maps of the method that a rule's method is the mean of; none if it is of the paper's, or no mean."""
-    of = PLAN.own[wildcards.own].get("of")
-    averaged = "<results>/maps/{{network}}/{{variant}}/{of}-{shard}.h5"
-    return expand(averaged, of=of, shard=SHARDS) if of in PLAN.own else []
+def maps_derived_from(wildcards):
+    """The files of maps that a rule's method is made of; none if they are of the paper's methods, or if it makes its own."""
+    of = PLAN.derived_from(wildcards.own)
+    files = "<results>/maps/{{network}}/{{variant}}/{of}-{shard}.h5"
+    return expand(files, of=of, shard=SHARDS) if of in PLAN.own else []
 
 
 def code_of_maps(wildcards):
     """The modules that the maps of a method with passes of its own depend on, beside the step's."""
-    method = PLAN.own[wildcards.own]
-    of = method.get("of")
-    averaged = [] if of is None or of in PLAN.own else [method_file(parse_method(of).kind)]
-    return [source_module(method["source"]), *averaged]
+    of = PLAN.derived_from(wildcards.own)
+    papers = [method_file(parse_method(of).kind)] if of and of not in PLAN.own else []
+    return [source_module(PLAN.own[wildcards.own]["source"]), *papers]
 
 
 def check_methods():

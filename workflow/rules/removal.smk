@@ -35,6 +35,7 @@ rule measure_removal:
         layers=lookup("networks/{network}/layers", within=config, default="all"),
         orders=orders_measured,
         removal=REMOVAL,
+        grid_plus=lookup("removal/grid_plus", within=config, default=[]),
         seed=lookup("seed", within=config),
         device=lookup("device", within=config),
     shell:
@@ -53,6 +54,7 @@ rule measure_removal:
         " --shard={wildcards.shard:q}"
         " --shard-size={params.removal[shard_size]:q}"
         " --grid={params.removal[grid]:q}"
+        " --grid-plus {params.grid_plus:q}"
         " --noise-maps={params.removal[noise_maps]:q}"
         " --fill={params.removal[fill]:q}"
         " --ties={params.removal[ties]:q}"

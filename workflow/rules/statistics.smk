@@ -95,6 +95,7 @@ rule compare_biases:
     params:
         resamples=lookup("statistics/resamples", within=config),
         seed=lookup("seed", within=config),
+        zeros=lookup("statistics/zeros", within=config, default="wilcox"),
     shell:
         "python {input.code[0]:q}"
         " --measurements {input.measurements:q}"
@@ -103,6 +104,7 @@ rule compare_biases:
         " --families bias gradient noise"
         " --resamples={params.resamples:q}"
         " --seed={params.seed:q}"
+        " --zeros={params.zeros:q}"
         " >{log:q} 2>&1"
 
 
@@ -127,6 +129,7 @@ rule compare_aggregates:
     params:
         resamples=lookup("statistics/resamples", within=config),
         seed=lookup("seed", within=config),
+        zeros=lookup("statistics/zeros", within=config, default="wilcox"),
     shell:
         "python {input.code[0]:q}"
         " --measurements {input.measurements:q}"
@@ -135,6 +138,7 @@ rule compare_aggregates:
         " --families gradient noise fullgrad aggregate input single layers all_layers"
         " --resamples={params.resamples:q}"
         " --seed={params.seed:q}"
+        " --zeros={params.zeros:q}"
         " >{log:q} 2>&1"
 
 
@@ -160,6 +164,7 @@ rule compare_variants:
     params:
         resamples=lookup("statistics/resamples", within=config),
         seed=lookup("seed", within=config),
+        zeros=lookup("statistics/zeros", within=config, default="wilcox"),
     shell:
         "python {input.code[0]:q}"
         " --measurements {input.decayed:q}"
@@ -169,6 +174,7 @@ rule compare_variants:
         " --families variant variant_signed variant_signed_from"
         " --resamples={params.resamples:q}"
         " --seed={params.seed:q}"
+        " --zeros={params.zeros:q}"
         " >{log:q} 2>&1"
 
 
@@ -271,6 +277,7 @@ rule compare_twins:
     params:
         resamples=lookup("statistics/resamples", within=config),
         seed=lookup("seed", within=config),
+        zeros=lookup("statistics/zeros", within=config, default="wilcox"),
     shell:
         "python {input.code[0]:q}"
         " --poolings {input.poolings:q}"
@@ -280,6 +287,7 @@ rule compare_twins:
         " --output={output:q}"
         " --resamples={params.resamples:q}"
         " --seed={params.seed:q}"
+        " --zeros={params.zeros:q}"
         " >{log:q} 2>&1"
 
 
@@ -307,6 +315,7 @@ rule rank_methods:
         resamples=lookup("statistics/resamples", within=config),
         region=lookup("statistics/equivalent", within=config, default=0.02),
         seed=lookup("seed", within=config),
+        zeros=lookup("statistics/zeros", within=config, default="wilcox"),
     shell:
         "python {input.code[0]:q}"
         " --measurements {input.measurements:q}"
@@ -317,6 +326,7 @@ rule rank_methods:
         " --resamples={params.resamples:q}"
         " --region={params.region:q}"
         " --seed={params.seed:q}"
+        " --zeros={params.zeros:q}"
         " >{log:q} 2>&1"
 
 
@@ -398,6 +408,7 @@ rule findings:
         runtime=per_attempt(10),
     params:
         experiment=lookup("experiment", within=config),
+        zeros=lookup("statistics/zeros", within=config, default="wilcox"),
     shell:
         "python {input.code[0]:q}"
         " --experiment={params.experiment:q}"
@@ -415,6 +426,7 @@ rule findings:
         " --survey-fits {input.fits:q}"
         " --survey-robustness {input.robustness:q}"
         " --test-images={input.test_images:q}"
+        " --zeros={params.zeros:q}"
         " --output={output.table:q}"
         " --page={output.page:q}"
         " >{log:q} 2>&1"

@@ -5,12 +5,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import torch
 
 from explanations.cost.throughput import GPU, Operation, count_flop, list_operations, passes_per_second
 from explanations.data.sets import count_test_images, count_training_images, count_tuning_images
 from explanations.decomposition.decomposition import Decomposition
 from explanations.decomposition.layers import list_stages
+from explanations.files.grids import count_steps
 from explanations.files.orders import ORDERS
 from explanations.methods.names import MethodName, all_kinds
 from explanations.methods.saliency import list_methods
@@ -38,7 +40,7 @@ BY_IMAGE = {
     **{"measure_removal": "removal", "measure_curves": "removal"},
 }
 MAP_BYTES = 4  # of each pixel of a map that a method with passes of its own made
-# Where a scan ends, in shares of the grid, on average: in the embedded experiment; in the paper, by its e (figs 14, 15)
+# Where a scan ends, in shares of pixels, on average: in the embedded experiment; in the paper, by its e (figs 14, 15)
 MEASURED_SHARES = {"minus": 0.56, "plus": 0.25}
 PAPERS_SIGNALS = {"e_minus": 0.30, "e_minus_noise": 0.15, "e_plus": 0.04, "e_plus_noise": 0.12}
 
@@ -263,8 +265,18 @@ def removed_share(signal: float) -> float:
     return 1 - (1 - signal) ** 2
 
 
+def share_of_grid(removal: dict, order: str, share: float) -> float:
+    """The share of an order's steps by which a share of pixels is removed, by the settings of removal.
+
+    Steps of `grid_plus` differ. Of a grid that is finer at its start, the mean share of pixels is further on than scans
+    are on average: it says about a tenth more passes than there are.
+    """
+    shares = removal.get("grid_plus", []) if order == "plus" else []
+    return float(np.interp(share, [0, *shares], np.linspace(0, 1, len(shares) + 1))) if shares else share
+
+
 def expected_share(config: dict, facts: dict[str, NetworkFacts]) -> float:
-    """Where a scan of the plan ends on average, in shares of the grid, of all of its orders of removal.
+    """Where a scan of the plan ends on average, in shares of its grid, of all steps that its orders of removal have.
 
     With pretrained networks it is as the paper's e have it, else as it was measured in the embedded experiment.
     """
@@ -273,14 +285,16 @@ def expected_share(config: dict, facts: dict[str, NetworkFacts]) -> float:
         both = {order: [PAPERS_SIGNALS[f"e_{order}"], PAPERS_SIGNALS[f"e_{order}_noise"]] for order in ORDERS}
         shares = {order: sum(map(removed_share, signals)) / len(signals) for order, signals in both.items()}
     counted = [count_by_order(config, facts[run.network], run) for run in plan.all_runs()]
-    scans = {order: sum(counts[order] for counts in counted) for order in ORDERS}
-    return round(sum(scans[order] * shares[order] for order in ORDERS) / max(sum(scans.values()), 1), 2)
+    removal = config["removal"]
+    steps = {order: sum(counts[order] for counts in counted) * count_steps(removal, order) for order in ORDERS}
+    ends = {order: share_of_grid(removal, order, share) for order, share in shares.items()}
+    return round(sum(steps[order] * ends[order] for order in ORDERS) / max(sum(steps.values()), 1), 2)
 
 
 def list_steps(
     config: dict, facts: dict[str, NetworkFacts], mean_share: float, taken: Collection[tuple[str, str]] = ()
 ) -> list[Step]:
-    """The steps whose cost is passes through networks; a scan ends at `mean_share` of the grid, on average.
+    """The steps whose cost is passes through networks; a scan ends at `mean_share` of its grid, on average.
 
     `taken` are networks, with their variants, that were trained before.
     Removal in a fast precision computes again in float32 what is not clear, UNCLEAR of the passes, and one in SAMPLED.
@@ -330,8 +344,9 @@ def list_steps(
     precision = "bfloat16" if asked == AUTO else asked
     for run in plan.all_runs():
         network = facts[run.network]
-        scans = evaluated * count_scans(config, network, run)
-        passes = scans * mean_share * config["removal"]["grid"]
+        scans = count_by_order(config, network, run)
+        longest = sum(count * count_steps(config["removal"], order) for order, count in scans.items())
+        passes = evaluated * longest * mean_share
         steps.append(Step("removal", run.network, evaluated * len(run.methods), passes, network.folded, precision))
         if precision != "float32":
             checked = passes * (UNCLEAR + 1 / SAMPLED)

@@ -34,7 +34,7 @@ from explanations.networks.decisions import decide_in
 from explanations.networks.devices import place_network, use_device
 from explanations.networks.files import preprocess
 from explanations.removal.measuring import check_whole_images, make_scans, measure
-from explanations.removal.orders import rank_pixels, removed_counts, tie_orders
+from explanations.removal.orders import rank_pixels, tie_orders
 from explanations.removal.scans import Flip
 from explanations.removal.settings import Computing, RemovalSettings
 from explanations.text import is_one_line
@@ -203,7 +203,7 @@ class Explainer:
         if best is None:
             return explanation
         rank = rank_pixels(saliency[maps.index(best)], order)[0]
-        count = removed_counts(rank.numel(), settings.grid)[best.flip_minus]
+        count = settings.removed_counts(rank.numel(), "minus")[best.flip_minus]
         return replace(explanation, removed=(rank < count).view(*image.maps.size).cpu().numpy())
 
     @staticmethod

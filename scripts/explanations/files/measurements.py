@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from explanations.errors import InputError, make_again
+from explanations.files.grids import count_steps
 from explanations.files.hdf5 import read_hdf5, set_attributes, write_dataset, write_hdf5
 from explanations.files.orders import ORDERS
 
@@ -17,6 +18,7 @@ SETTINGS = (
     *("experiment", "network", "variant", "weights", "upsampling"),
     *("grid", "noise_maps", "fill", "ties", "never_flips"),
 )
+GRID_PLUS = "grid_plus"  # the setting that results have where the order "plus" goes by a grid of its own
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def find_fault(arrays: dict[str, np.ndarray], methods: Sequence[str], settings: 
         if flips is None:  # e alone, of another making
             never = np.zeros(shape, bool)
         else:
-            steps, grid = flips[..., None] if flips.ndim == 2 else flips, settings["grid"]
+            steps, grid = flips[..., None] if flips.ndim == 2 else flips, count_steps(settings, *orders_of(name))
             wrong = (steps != NEVER) & ((steps < 1) | (steps > grid))
             if wrong.any():
                 where, found = _first(arrays, methods, wrong.any(2)), steps[wrong][0]
@@ -141,7 +143,7 @@ def read_measurements(paths: Sequence[Path]) -> Measurements:
     settings: dict = {}
     for path in paths:
         arrays, methods, held = _read_file(Path(path))
-        for key in SETTINGS:
+        for key in (*SETTINGS, GRID_PLUS):
             if settings.setdefault(key, held[key]) != held[key]:
                 raise InputError(f"{path}: {key} is {held[key]}; {paths[0]} has {settings[key]}")
         measured = tuple(held["orders"])
@@ -189,6 +191,7 @@ def _read_file(path: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...], dict
     kind, keys = "file of removal results", ("methods", "orders", *SETTINGS)
     arrays, attributes = read_hdf5(path, kind, ("image", "label"), keys)
     methods, settings = tuple(attributes["methods"]), {key: attributes[key] for key in ("orders", *SETTINGS)}
+    settings[GRID_PLUS] = np.asarray(attributes.get(GRID_PLUS, [])).tolist()
     absent = [name for name in stored_of(settings["orders"]) if name not in arrays]
     if absent:
         raise InputError(f"{path}: not a {kind}; it lacks {', '.join(absent)}")

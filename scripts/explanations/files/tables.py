@@ -15,7 +15,7 @@ TEXT_COLUMNS = (  # a network may be called NA, 101 or 1e5
     *("experiment", "network", "variant", "upsampling", "method", "measure", "family", "comparison", "change"),
     *("network_a", "network_b", "variant_a", "variant_b", "method_a", "method_b"),
     *("normalisation", "profile", "image", "class", "name", "result"),
-    *("title", "source", "ties", "best", "reason", "test", "lowest"),
+    *("title", "source", "ties", "best", "reason", "test", "lowest", "zeros"),
 )
 MISSING = ("", "nan", "NaN")  # in columns of numbers
 MAY_BE_MISSING = (  # a measure of no image, what a test does not have, deviation of one image, what is constant, x / 0

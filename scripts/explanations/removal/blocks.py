@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,7 +23,7 @@ from explanations.networks.decisions import Decisions, decide_in
 from explanations.networks.devices import use_device
 from explanations.networks.files import load_network, preprocess
 from explanations.removal.measuring import check_whole_images, make_scans
-from explanations.removal.orders import noise_partners, removed_counts, tie_orders
+from explanations.removal.orders import noise_partners, tie_orders
 from explanations.removal.scans import Scan
 from explanations.removal.settings import Computing, RemovalSettings
 
@@ -93,7 +93,8 @@ def open_block(
     block = choose_block(rows, settings.shard, settings.shard_size, manifest)
     classifier, description = load_network(settings.network, settings.builder)
     check_labels(rows, len(description.classes), manifest)
-    removed_counts(description.size**2, removal.grid)  # refuses a grid of more steps than pixels before any work
+    for order in orders:  # refuses a grid that has a step without a pixel, before any work
+        removal.removed_counts(description.size**2, order)
     decide = decide_in(computing.precision, classifier, device, description.shape)
     pictures = [row.picture(settings.images, manifest) for row in block]
     loaded = load_images(pictures, description.framing, computing.threads)
@@ -117,7 +118,7 @@ def open_block(
             scans=make_scans(methods, make, sources, ties, orders),
             shape=(len(block), len(methods), 1 + noise_maps, len(orders)),
             title=f"{reader.identity['network']} {reader.identity['variant']} {kind}",
-            about={**reader.identity, **kept, **asdict(removal), "orders": list(orders)},
+            about={**reader.identity, **kept, **removal.record(), "orders": list(orders)},
         )
 
 

@@ -12,7 +12,7 @@ from explanations.files.measurements import NEVER
 from explanations.files.orders import ORDERS
 from explanations.methods.names import MethodName
 from explanations.networks.decisions import Decisions, relative_errors
-from explanations.removal.orders import rank_pixels, removed_counts
+from explanations.removal.orders import rank_pixels
 from explanations.removal.scans import Flip, LogitsError, Scan, find_flips
 from explanations.removal.settings import RemovalSettings
 
@@ -49,8 +49,8 @@ def make_scans(
 
     `make` gives the maps (n, H, W) of a method from a source, whatever that is: stored maps, images that have them.
 
-    A scan's key is (image, method, source, index of the order). Each map is sorted once, pixels of equal saliency by
-    `ties`; the most salient first is the reverse of the least salient first.
+    A scan's key is (image, method, source, index of the order); its grid is the order's. Each map is sorted once,
+    pixels of equal saliency by `ties`; the most salient first is the reverse of the least salient first.
     """
     pixels = ties.shape[1]
     for m, method in enumerate(methods):
@@ -58,7 +58,7 @@ def make_scans(
             ranks = rank_pixels(make(method, source), ties)
             for image, rank in enumerate(ranks):
                 for index, order in enumerate(orders):
-                    yield Scan((image, m, s, index), image, rank if order == "minus" else pixels - 1 - rank)
+                    yield Scan((image, m, s, index), image, rank if order == "minus" else pixels - 1 - rank, index)
 
 
 def measure(
@@ -81,8 +81,9 @@ def measure(
     InputError, with an image's name of `names`, if the fill makes logits that aren't finite.
     """
     steps, signal = np.full(shape, NEVER), np.full(shape, np.nan)
+    grids = [settings.removed_counts(inputs[0, 0].numel(), order) for order in orders]
     try:
-        for flip in find_flips(decide, inputs, targets, scans, settings.grid, settings.operator, batch):
+        for flip in find_flips(decide, inputs, targets, scans, grids, settings.operator, batch):
             steps[flip.key], signal[flip.key] = flip.step, flip.signal
             advance(flip)
     except LogitsError as error:
@@ -100,8 +101,7 @@ def measure(
 
 def explain_overflow(error: LogitsError, inputs: Tensor, names: Sequence[str], settings: RemovalSettings) -> InputError:
     """The line for logits that aren't finite once pixels of an image are removed, with its name of `names`."""
-    count = removed_counts(inputs[0, 0].numel(), settings.grid)[error.step]
-    lost = f"{names[error.image]} with {count} pixels removed"
+    lost = f"{names[error.image]} with {error.removed} pixels removed"
     usual = f"its pixels are {inputs.min():.3g} to {inputs.max():.3g} in the network's input space"
     return InputError(
         f"removal.fill is {settings.fill:g}; the logits of {lost} are NaN or infinite; allowed is a value "

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from explanations.files.measurements import NEVER
+from explanations.files.orders import ORDERS
 from explanations.networks.decisions import Decisions
 from explanations.removal.measuring import explain_overflow
+from explanations.removal.orders import removed_counts
 from explanations.removal.scans import LogitsError, Scan, ScansUnderWay, judge
 from explanations.removal.settings import RemovalSettings
 
@@ -42,7 +44,8 @@ def trace(
     """
     arrays = {score: np.empty((*shape, settings.grid + 1), np.float32) for score in ("logit", "probability")}
     arrays |= {"flip": np.full(shape, NEVER), "e": np.full(shape, np.nan)}
-    under_way = ScansUnderWay(inputs, settings.grid, settings.operator, batch)
+    grid = removed_counts(inputs[0, 0].numel(), settings.grid)  # of both orders: their curves are subtracted
+    under_way = ScansUnderWay(inputs, [grid] * len(ORDERS), settings.operator, batch)
     whole = compute_whole(decide, inputs, batch)
     scans = iter(scans)
     while part := list(islice(scans, batch)):
@@ -83,7 +86,7 @@ def remove_all(
     rows = under_way.rows.clone()
     own = targets[rows]
     chosen, flags, signals = [], [], []
-    for step in range(under_way.grid + 1):
+    for step in range(under_way.starts[1]):  # the points of the grid
         logits = decide.compute(under_way.remove()[0]) if step else whole[rows]
         scores = torch.stack([logits, logits.softmax(1)])
         chosen.append(scores.gather(2, own.expand(2, -1)[..., None])[..., 0])
@@ -96,7 +99,7 @@ def remove_all(
     )
     if not finite.all():
         slot, step = np.argwhere(~finite)[0].tolist()
-        raise LogitsError(scans[slot].image, step)
+        raise LogitsError(scans[slot].image, under_way.removed[step])
     flipped[:, 0] = False  # that is the decision which it flips from
     under_way.end(torch.tensor([[False] * batch, [True] * batch]))  # all slots are free again
     return logit, probability, flipped, signal

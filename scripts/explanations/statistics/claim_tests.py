@@ -198,7 +198,7 @@ def outputs_stay_correlated(zoo: ZooEvidence) -> Finding:
 
 def outputs_shrink(zoo: ZooEvidence) -> Finding:
     fits = zoo.tables["fits"].groupby("network").alpha
-    tests = pd.DataFrame([asdict(signed_rank_test(1 - alpha.dropna().to_numpy())) for _, alpha in fits])
+    tests = pd.DataFrame([asdict(signed_rank_test(1 - alpha.dropna().to_numpy(), zoo.zeros)) for _, alpha in fits])
     tests["log10_p_holm"] = adjust_holm(tests.log10_p.to_numpy())
     significant, signs = is_significant(tests.log10_p_holm), np.sign(tests.effect_size)
     right, wrong = int((significant & (signs > 0)).sum()), int((significant & (signs < 0)).sum())
@@ -358,7 +358,7 @@ def delta_is_more_significant(measured: NetworkEvidence) -> Finding:
         against_biases(table, measure).set_index("method_a").log10_p for measure in ("delta_e_minus", "delta_e_delta")
     )
     gain = minus - delta
-    test = stats.wilcoxon(gain)
+    test = stats.wilcoxon(gain, zero_method=measured.zeros)
     text = f"log10 p lower in {int((gain > 0).sum())} of {len(gain)} layers, by {gain.median():.1f} (median), "
     text += f"{gain.max():.1f} (most); p = {test.pvalue:.2g}"
     significant = test.pvalue < ALPHA

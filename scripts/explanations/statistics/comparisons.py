@@ -12,7 +12,7 @@ from scipy import stats
 from explanations.errors import InputError
 from explanations.files.measurements import Measurements
 from explanations.methods.names import MethodName, layers_of, parse_method
-from explanations.statistics.tests import compare
+from explanations.statistics.tests import WILCOX, compare
 
 MEASURES = ("delta_e_minus", "e_minus", "delta_e_plus", "e_plus", "delta_e_delta", "e_delta")
 FAMILIES = {
@@ -45,6 +45,7 @@ def compare_family(
     layers: Sequence[int],
     resamples: int,
     rng: np.random.Generator,
+    zeros: str = WILCOX,
 ) -> Iterator[dict]:
     """The rows of one family of comparisons for one measure, of a network with maps of `layers`.
 
@@ -60,7 +61,7 @@ def compare_family(
             continue
         first = results.measure(measure, a)
         second = np.zeros_like(first) if b == ZERO else other.measure(measure, b)
-        row = compare(first, second, results.label, resamples, rng)
+        row = compare(first, second, results.label, resamples, rng, zeros)
         yield {"family": family, "measure": measure, "method_a": a, "method_b": b, **row}
 
 

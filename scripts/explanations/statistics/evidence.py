@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from explanations.statistics.tests import WILCOX
 from explanations.statistics.verdicts import NotMeasuredError
 
 TOP1, AGREEMENT = "top-1", "agreement"  # with labels; with the decisions of the network as it came, without
@@ -17,7 +18,8 @@ class NetworkEvidence:
     `tables` has biases (activities against biases), biases_other (with the other upsampling), aggregates, variants
     (decayed against original), correlations and gross_sums, those of them that the run has; `accuracy` is that of each
     variant on the same `tested_images` images, empty if its biases did not decay; `score` says what it is, TOP1 or
-    AGREEMENT. `layers` are all that have maps, ascending, without the input: tables may hold a part of them.
+    AGREEMENT. `layers` are all that have maps, ascending, without the input: tables may hold a part of them. `zeros` is
+    what signed rank tests do with differences of 0, one of tests.ZEROS.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -25,6 +27,7 @@ class NetworkEvidence:
     tested_images: int
     layers: Sequence[int]
     score: str = TOP1
+    zeros: str = WILCOX
 
     def table(self, name: str) -> pd.DataFrame:
         """A table; NotMeasuredError if the run has none."""
@@ -37,11 +40,12 @@ class NetworkEvidence:
 class ZooEvidence:
     """The survey's tables, a network's rows below another's: accuracy, outputs, fits, robustness.
 
-    `score` says what accuracies are, TOP1 or AGREEMENT.
+    `score` says what accuracies are, TOP1 or AGREEMENT; `zeros` as of a network's.
     """
 
     tables: Mapping[str, pd.DataFrame]
     score: str = TOP1
+    zeros: str = WILCOX
 
     def of(self, *normalisations: str) -> "ZooEvidence":
         """The networks of some kinds of normalisation alone; NotMeasuredError if there is none of a kind."""

@@ -8,6 +8,7 @@ import pandas as pd
 from explanations.statistics.counting import count_verdicts, is_papers
 from explanations.statistics.evidence import AGREEMENT
 from explanations.statistics.power import POWER
+from explanations.statistics.tests import PRATT, WILCOX
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -39,7 +40,7 @@ may not decide what the paper's did: that is said, not hidden,
 and below “undecided” stands how many images would decide it, and how, with a chance of {power:.0%}, if effects are as
 seen.
 “Top” counts the layers that have maps from the output. Of a network that was measured at some of its layers, a claim of
-every layer is tested at these, and one of a layer that wasn't measured is left out.{note}</p>
+every layer is tested at these, and one of a layer that wasn't measured is left out.{zeros}{note}</p>
 <table>
 <thead><tr><th>network</th><th>this run</th><th>test</th><th>verdict</th></tr></thead>
 {claims}
@@ -47,17 +48,25 @@ every layer is tested at these, and one of a layer that wasn't measured is left 
 <p>Made by: {made}.</p>
 </html>
 """
+SAID_OF_ZEROS = {
+    WILCOX: "",
+    PRATT: """
+Wilcoxon's signed rank test ranks differences of 0 with the others, and counts them for neither sign (Pratt).""",
+}
 NO_LABELS = f""" The images have no labels: what the paper says of accuracy is tested on {AGREEMENT}, the share of
 images for which a network still makes the decision that it made as it came."""
 
 
-def render_page(table: pd.DataFrame, experiment: str, labelled: bool, made: Mapping[str, str]) -> str:
+def render_page(
+    table: pd.DataFrame, experiment: str, labelled: bool, made: Mapping[str, str], zeros: str = WILCOX
+) -> str:
     """The findings as an HTML page: each claim once, the networks that it was tested on below it; and what made it."""
     own = pd.Series([is_papers(row.paper_network, row.network) for row in table.itertuples()], table.index, bool)
     return PAGE.format(
         experiment=html.escape(experiment),
         own=count_verdicts(table.verdict[own]),
         others=count_verdicts(table.verdict[~own]),
+        zeros=SAID_OF_ZEROS[zeros],
         note="" if labelled else NO_LABELS,
         power=POWER,
         made=html.escape("; ".join(f"{name}: {text}" for name, text in made.items())),

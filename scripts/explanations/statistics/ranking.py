@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 from explanations.statistics.significance import ALPHA
-from explanations.statistics.tests import adjust_holm, signed_rank_test
+from explanations.statistics.tests import WILCOX, adjust_holm, signed_rank_test
 
 STABLE = 0.9  # Spearman's ρ of an order that counts as stable
 SMALLER_IS_BETTER = ("e_plus", "delta_e_plus")
@@ -29,10 +29,10 @@ def order_methods(values: Mapping[str, np.ndarray], measure: str) -> list[str]:
     return sorted(values, key=place)
 
 
-def compare_all(values: Mapping[str, np.ndarray]) -> dict[frozenset[str], float]:
+def compare_all(values: Mapping[str, np.ndarray], zeros: str = WILCOX) -> dict[frozenset[str], float]:
     """log10 p of every pair of methods, adjusted over all pairs (Wilcoxon's signed rank test, Holm)."""
     pairs = [frozenset(pair) for pair in combinations(values, 2)]
-    tests = [signed_rank_test(_difference(values, *sorted(pair))) for pair in pairs]
+    tests = [signed_rank_test(_difference(values, *sorted(pair)), zeros) for pair in pairs]
     adjusted = adjust_holm(np.array([test.log10_p for test in tests]))
     return dict(zip(pairs, adjusted.tolist(), strict=True))
 

@@ -6,8 +6,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy import stats
 
+from explanations.errors import check_choice
 from explanations.files.manifests import UNLABELLED
 
+# what the signed rank test does with differences of 0. wilcox: leaves them out; pratt: ranks them below all others, and
+# counts these ranks for neither sign
+ZEROS = ("wilcox", "pratt")
+WILCOX, PRATT = ZEROS
 CONFIDENCE = 0.95
 AT_A_TIME = 10**7  # values of resamples in memory
 ENUMERATED = 14  # classes whose sign patterns are all tried; of more, so many are drawn:
@@ -24,17 +29,20 @@ class SignedRank:
     effect_size: float  # matched-pairs rank-biserial correlation, in [−1, 1]
 
 
-def signed_rank_test(differences: np.ndarray) -> SignedRank:
-    """Test (n,) paired differences against a median of 0; zeros are left out (Wilcoxon's own rule).
+def signed_rank_test(differences: np.ndarray, zeros: str = WILCOX) -> SignedRank:
+    """Test (n,) paired differences against a median of 0; `zeros`, one of ZEROS, says what becomes of those that are 0.
 
-    p is the normal approximation with the correction for ties, so that p and log10 p agree at any n.
+    p is the normal approximation with the correction for ties, so that p and log10 p agree at any n. With Pratt's zeros
+    its mean and variance are those of Cureton (1967). The effect size is of the differences that aren't 0: their ranks'
+    sums W₊ and W₋ make (W₊ − W₋) / (W₊ + W₋).
     """
-    nonzero = differences[differences != 0]
-    if not len(nonzero):
+    check_choice("statistics.zeros", zeros, ZEROS)
+    kept = differences if zeros == PRATT else differences[differences != 0]
+    if not kept.any():
         return SignedRank(0.0, 1.0, 0.0, 0.0)
-    result = stats.wilcoxon(nonzero, method="asymptotic")
-    ranks = stats.rankdata(np.abs(nonzero))
-    positive, total = ranks[nonzero > 0].sum(), ranks.sum()
+    result = stats.wilcoxon(kept, zero_method=zeros, method="asymptotic")
+    ranks = stats.rankdata(np.abs(kept))
+    positive, total = ranks[kept > 0].sum(), ranks[kept != 0].sum()
     log10_p = (np.log(2) + stats.norm.logsf(abs(result.zstatistic))) / np.log(10)
     return SignedRank(float(result.statistic), float(10**log10_p), float(log10_p), float(2 * positive / total - 1))
 
@@ -111,7 +119,12 @@ def summarise(values: np.ndarray, classes: np.ndarray, resamples: int, rng: np.r
 
 
 def compare(
-    first: np.ndarray, second: np.ndarray, classes: np.ndarray, resamples: int, rng: np.random.Generator
+    first: np.ndarray,
+    second: np.ndarray,
+    classes: np.ndarray,
+    resamples: int,
+    rng: np.random.Generator,
+    zeros: str = WILCOX,
 ) -> dict:
     """One row of a comparison: medians of both, and the paired differences first − second with test and interval.
 
@@ -119,7 +132,7 @@ def compare(
     """
     kept = ~(np.isnan(first) | np.isnan(second))
     differences = first[kept] - second[kept]
-    test = signed_rank_test(differences)
+    test = signed_rank_test(differences, zeros)
     spread = summarise(differences, classes[kept], resamples, rng)
     class_p = sign_flip_test(differences, classes[kept], rng.spawn(1)[0])  # draws nothing of what others draw
     names = {"q25": "q25_difference", "median": "median_difference", "q75": "q75_difference"}
@@ -130,6 +143,7 @@ def compare(
         **{names.get(key, key): value for key, value in spread.items()},
         **asdict(test),
         "class_p": class_p,
+        "zeros": zeros,
     }
 
 

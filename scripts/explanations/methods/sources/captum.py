@@ -6,6 +6,7 @@ by `channels`: |Σ_φ a_φ|, as the paper's Ψ has it, or Σ_φ |a_φ|, as it ha
 
 import copy
 import inspect
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
@@ -106,11 +107,17 @@ def superpixels(count: int, images: Tensor) -> Tensor:
     """The number of the superpixel that each pixel is in, (n, 1, H, W): about `count` in an image, of like colours.
 
     SLIC (Achanta et al., 2012), which draws no random numbers, by scikit-image's defaults: an image's numbers are
-    rescaled to [0, 1], and taken for RGB if there are three channels.
+    rescaled to [0, 1], and taken for RGB if there are three channels. An image in which it finds one alone, such as
+    noise, or one colour, is divided into about `count` squares: nothing can be told of a single feature.
     """
-    found = [slic(image, n_segments=count, start_label=0) for image in images.permute(0, 2, 3, 1).cpu().numpy()]
-    numbers = np.stack([np.unique(labels, return_inverse=True)[1].reshape(labels.shape) for labels in found])
-    return torch.from_numpy(numbers)[:, None].to(images.device)
+    height, width = images.shape[2:]
+    others = squares(math.ceil(math.sqrt(height * width / count)), (height, width), images.device)[0]
+    found = []
+    for image in images.permute(0, 2, 3, 1).cpu().numpy():
+        labels = slic(image, n_segments=count, start_label=0)
+        numbers = np.unique(labels, return_inverse=True)[1].reshape(1, *labels.shape)
+        found.append(torch.from_numpy(numbers).to(images.device) if numbers.any() else others)
+    return torch.stack(found)
 
 
 def squares(patch: int, size: tuple[int, int], device: torch.device) -> Tensor:

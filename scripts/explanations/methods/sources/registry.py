@@ -174,6 +174,7 @@ SOURCES = {
     "cam": Entry({"": POOLED_CAM}),
     "controls": Entry({"random": Known(), "sobel": Known(), "gaussian": Known({"sigma": 0.25}), "norm": Known()}),
     "mean": Entry({"": Known()}, of=True),
+    "blurred": Entry({"": Known({"sigma": 0.03})}, of=True),
     "rise": Entry({"": RISE}),
     "attention": Entry(ATTENTION),
     "gradcam": Entry(GRADCAM, extra="pytorch_grad_cam"),
@@ -244,7 +245,7 @@ def complete_settings(method: Mapping) -> dict:
         raise InputError(f"stride is {complete['stride']}; allowed is at most window, {complete['window']}")
     for key, segments in SIZES.items():
         if key in given and "segments" in defaults and complete["segments"] != segments:
-            raise InputError(f"{key} is of {segments}; segments is {complete['segments']}")
+            raise InputError(f"{key} is {given[key]}; allowed with segments: {segments} alone")
     return complete
 
 
