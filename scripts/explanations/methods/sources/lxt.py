@@ -41,15 +41,14 @@ def prepare(settings: Mapping, network: nn.Module, size: tuple[int, int], names:
 
 def give_rules(module: fx.GraphModule, epsilon: float, *, through_softmax: bool) -> fx.GraphModule:
     """Let every operation of the graph send relevance down by a rule; linear maps with weights get theirs by hooks."""
-    has_attention = False
-    for index, node in enumerate(list(module.graph.nodes)):
-        kind = kind_of(module, node) if flows(node) and node.op != "placeholder" else "passing"
-        has_attention |= kind in ("attention", "softmax")
+    flowing = [node for node in module.graph.nodes if flows(node) and node.op != "placeholder"]
+    kinds = {node: kind_of(module, node) for node in flowing}
+    if not {"attention", "softmax"} & set(kinds.values()):
+        raise NotApplicableError("the network has no attention")
+    for index, (node, kind) in enumerate(kinds.items()):
         if kind not in ("linear", "passing"):
             step = choose_rule(node, kind, leaf_module(module, node), epsilon, through_softmax)
             give_module(module, node, f"rule_{index}", step, node.args, node.kwargs)
-    if not has_attention:
-        raise NotApplicableError("the network has no attention")
     module.recompile()
     return module
 
@@ -73,7 +72,7 @@ def choose_rule(node: fx.Node, kind: str, leaf: nn.Module | None, epsilon: float
         return HeadsOfAttention(leaf.attention, through_softmax)
     if kind == "attention" and leaf is None:
         return Step(partial(attend, through_softmax))
-    raise no_rule("LXT", node, kind)
+    raise no_rule("LXT", node, kind, leaf)
 
 
 class Step(nn.Module):

@@ -192,10 +192,11 @@ class _Noting(fx.Interpreter):
         return value
 
 
-def no_rule(library: str, node: fx.Node, kind: str) -> NotApplicableError:
+def no_rule(library: str, node: fx.Node, kind: str, leaf: nn.Module | None) -> NotApplicableError:
     """What is said of an operation that a library has no rule for."""
     name = node.meta.get("qualified", node.name)
-    return NotApplicableError(f"{library} has no rule for {name}{WITHOUT_RULE.get(kind, '')}")
+    said = WITHOUT_RULE.get(kind, f" ({type(leaf).__name__})" if leaf is not None else "")
+    return NotApplicableError(f"{library} has no rule for {name}{said}")
 
 
 def relevance(module: nn.Module, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -71,7 +71,7 @@ def give_rules(module: fx.GraphModule) -> fx.GraphModule:
         kind, leaf = kind_of(module, node), leaf_module(module, node)
         known = leaf is None or kind != "activation" or isinstance(leaf, Activation)
         if kind not in ("linear", "sum", "affine", "activation", "passing") or not known:
-            raise no_rule("zennit", node, kind)
+            raise no_rule("zennit", node, kind, leaf)
         if kind == "sum":
             with module.graph.inserting_before(node):
                 pair = module.graph.call_function(stack, node.args)
