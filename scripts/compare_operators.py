@@ -16,7 +16,7 @@ import pandas as pd
 
 from explanations.command import run_command, step_parser
 from explanations.errors import InputError
-from explanations.files.measurements import Measurements, read_measurements
+from explanations.files.measurements import read_by_operator
 from explanations.files.tables import write_table
 from explanations.statistics.operators import correlate_orders, count_survivors, judge_pair
 from explanations.statistics.ranking import PairTest, compare_pairs
@@ -52,14 +52,6 @@ def main(measurements: list[Path], operators: Path, pairs: Path) -> None:
     identity = {key: first.settings[key] for key in IDENTITY}
     write_table(operators, pd.DataFrame(rows, columns=COLUMNS), identity)
     write_table(pairs, pd.DataFrame(pair_rows, columns=PAIR_COLUMNS), identity)
-
-
-def read_by_operator(paths: list[Path]) -> dict[str, Measurements]:
-    """Result files as one for each operator, in the order in which they are given."""
-    files: dict[str, list[Path]] = {}
-    for path in paths:
-        files.setdefault(read_measurements([path]).settings["operator"], []).append(path)
-    return {name: read_measurements(each) for name, each in files.items()}
 
 
 def describe_pairs(tests: dict[str, dict[tuple[str, str], PairTest]]) -> Iterator[dict]:

@@ -8,7 +8,6 @@ Out: tidy CSV, one row per method and measure: n, mean, quartiles, the median's 
      nothing positive. Methods that can't explain the network are left out.
 """
 
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,23 +18,15 @@ from explanations.data.masks import read_mask
 from explanations.errors import check_range
 from explanations.files.descriptions import read_description
 from explanations.files.hashes import file_hash
-from explanations.files.hdf5 import read_hdf5
-from explanations.files.made_maps import MadeMaps
 from explanations.files.manifests import read_manifest
 from explanations.files.shards import ShardReader
 from explanations.files.tables import write_table
-from explanations.localisation.measures import MEASURES, find_marked, measure_all
-from explanations.methods.maps import ShardMaps
-from explanations.methods.names import parse_kind
-from explanations.methods.saliency import list_methods, saliency_maps
+from explanations.localisation.measures import MEASURES, find_marked
+from explanations.localisation.methods import list_makers, measure_method
 from explanations.methods.transform import UPSAMPLINGS
-from explanations.progress import progress
 from explanations.statistics.tests import summarise
 
-BLOCK = 100  # images whose maps are in memory at a time
 FIRST = ("relative_energy", "pointing_game")  # their intervals' draws come one after the other, others' apart
-
-Maker = Callable[[Sequence[int]], np.ndarray]  # a method's maps (n, H, W) of images of the manifest
 
 
 def main(
@@ -71,38 +62,6 @@ def main(
                 table.append({"method": method, "measure": measure, "chance": chances[measure], "mean": mean, **spread})
         about = {key: reader.identity[key] for key in ("experiment", "network", "variant")}
     write_table(output, pd.DataFrame(table), {**about, "upsampling": upsampling})
-
-
-def list_makers(
-    reader: ShardReader, kinds: Sequence[str], maps: Sequence[Path], upsampling: str
-) -> Iterator[tuple[str, Maker]]:
-    """Each method's name, and what makes its maps: those of some kinds from shards, then those from files of maps."""
-    held, own = ShardMaps(reader, []), group_by_method(maps)
-    names = [name for kind in kinds for name in list_methods(parse_kind(kind), held)]
-    for name in progress(names, f"localisation {reader.identity['network']}", unit="method"):
-        yield str(name), lambda block, name=name: saliency_maps(name, ShardMaps(reader, block), upsampling).numpy()
-    for name, files in own.items():
-        made = MadeMaps(files, reader.identity["weights"])
-        if made.not_applicable:
-            print(f"left out: {name} is not applicable, because {made.not_applicable}")
-        else:
-            yield name, made.choose
-
-
-def group_by_method(paths: Sequence[Path]) -> dict[str, list[Path]]:
-    """Files of maps by the method that made them, in the order given."""
-    groups: dict[str, list[Path]] = {}
-    for path in paths:
-        method = read_hdf5(path, "file of maps", (), ("method",))[1]["method"]
-        groups.setdefault(str(method), []).append(path)
-    return groups
-
-
-def measure_method(make: Maker, images: Sequence[int], inside: np.ndarray) -> dict[str, np.ndarray]:
-    """All measures of a method's maps of images, each (n,), against masks (n, H, W)."""
-    starts = range(0, len(images), BLOCK)
-    parts = [measure_all(make(images[k : k + BLOCK]), inside[k : k + BLOCK]) for k in starts]
-    return {name: np.concatenate([part[name] for part in parts]) for name in MEASURES}
 
 
 if __name__ == "__main__":

@@ -130,6 +130,11 @@ class Plan:
         """The method whose maps one is made of, as their mean; empty if it makes its own."""
         return self.own[name]["of"] if is_derived(self.own[name]) else ""
 
+    def derived(self, source: str = "") -> dict[str, str]:
+        """The methods made of another's maps, by a source or by any, and whose maps."""
+        found = {name: self.derived_from(name) for name in self.own if self.derived_from(name)}
+        return {name: of for name, of in found.items() if source in ("", self.own[name]["source"])}
+
     def kind(self, name: str) -> MethodName:
         """A kind of method by its name, or a method with passes of its own; InputError if there is none."""
         return MethodName(name) if name in self.own else parse_kind(name)
@@ -217,8 +222,13 @@ class Plan:
         ]
         tables += ["localisation"] if self.localised and self.groups(network) else []
         tables += ["curves"] if self.curve_methods(network) else []
+        tables += ["agreement", "blurring", "measure_claims"] if self.compares_measures(network) else []
         tables += ["operators", "operators_pairs"] if self.operators and self.groups(network) else []
         return tables + self.comparisons(network)
+
+    def compares_measures(self, network: str) -> bool:
+        """Whether measures of a network's maps are compared: by several operators, or by curves beside flips."""
+        return bool(self.groups(network)) and (bool(self.operators) or self.curves_run(network) is not None)
 
     def leaderboards(self, network: str) -> list[str]:
         """A network's tables of ranks, one for each operator: statistics/<network>/<table>.csv."""

@@ -3,7 +3,7 @@
 report   figures, findings, leaderboard -> report.html
 """
 
-NAMES = {"all", "report", "curves", "operators", *TARGETS, *FIGURES}
+NAMES = {"all", "report", *TARGETS, *LACKING}
 for network in NETWORKS:
     if network in NAMES or rules.has(network):
         raise WorkflowError(f"configuration: networks.{network} has the name of a rule; allowed is any other name")
@@ -22,31 +22,15 @@ for target, (title, files) in TARGETS.items():
     getattr(rules, target).rule.docstring = title
 
 
-for figure in FIGURES.keys() - set(MADE):
+for target, line in LACKING.items():
 
     rule:
         name:
-            figure
+            target
         input:
-            refuse(figure),
+            end_with(line),
 
-    getattr(rules, figure).rule.docstring = say_what_lacks(figure, config["figures"])
-
-
-if "curves" not in TARGETS:
-
-    rule curves:
-        """curves can't be made: removal.curves is false, or no network is explained with both orders of removal"""
-        input:
-            say_no_curves,
-
-
-if "operators" not in TARGETS:
-
-    rule operators:
-        """(needs removal.operators of several names, as config/operators.yaml has them)"""
-        input:
-            lacks_operators,
+    getattr(rules, target).rule.docstring = line
 
 
 if workflow.modifier.is_main_snakefile():  # another workflow may have such files

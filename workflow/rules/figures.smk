@@ -207,6 +207,10 @@ DRAWN = {
             "shards": [f"attributions/{network}/original/0.h5" for network in networks],
         },
     ),
+    "figL": Drawn(
+        "plot_measures.py",
+        lambda networks: {"agreement": [f"statistics/{network}/agreement.csv" for network in networks]},
+    ),
     "figP": Drawn("plot_measured_maps.py", measured_examples),
 }
 NAMED = {figure: DRAWN[figure].inputs(SHOWN[figure]) for figure in MADE}

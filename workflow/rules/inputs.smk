@@ -173,7 +173,7 @@ def curves_measured(wildcards):
     run = PLAN.curves_run(wildcards.network)
     return expand(
         "<results>/curves/{{network}}/{folder}/{method}-{shard}.h5",
-        folder=run.folder,
+        folder=run.folder if run else [],
         method=PLAN.curve_methods(wildcards.network),
         shard=REMOVAL_SHARDS,
     )
@@ -210,6 +210,11 @@ def kinds_explained(network):
     """The kinds of the paper's methods that a network is explained by."""
     own = PLAN.own_methods(network)
     return [kind for kind in methods_of(*PLAN.groups(network)) if str(kind) not in own]
+
+
+def code_of_localised(wildcards):
+    """The modules of the methods whose maps of a rule's network are held against masks."""
+    return [method_file(kind.kind) for kind in PLAN.localised_methods(wildcards.network)]
 
 
 def code_of_explained(wildcards):

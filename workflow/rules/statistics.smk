@@ -217,10 +217,7 @@ rule measure_localisation:
         maps=maps_made,
         manifest="<results>/manifest.csv",
         masks=masks_folder(),
-        code=lambda wildcards: sources(
-            "measure_localisation.py",
-            *(method_file(method.kind) for method in PLAN.localised_methods(wildcards.network)),
-        ),
+        code=lambda wildcards: sources("measure_localisation.py", *code_of_localised(wildcards)),
     output:
         "<results>/statistics/{network}/localisation.csv",
     log:
@@ -355,6 +352,61 @@ rule compare_operators:
         " --measurements {input.measurements:q}"
         " --operators={output.operators:q}"
         " --pairs={output.pairs:q}"
+        " >{log:q} 2>&1"
+
+
+rule compare_measures:
+    input:
+        measurements=measurements_of_operators,
+        curves=curves_measured,
+        network="<results>/models/{network}/original.safetensors",
+        shards=shards_of("original"),
+        maps=maps_made,
+        manifest="<results>/manifest.csv",
+        masks=masks_folder() if PLAN.localised else [],
+        code=lambda wildcards: sources("compare_measures.py", *code_of_localised(wildcards)),
+    output:
+        agreement="<results>/statistics/{network}/agreement.csv",
+        blurring="<results>/statistics/{network}/blurring.csv",
+        claims="<results>/statistics/{network}/measure_claims.csv",
+    log:
+        "<results>/logs/compare_measures/{network}.log",
+    benchmark:
+        "<results>/benchmarks/compare_measures/{network}.tsv"
+    priority: LATER
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=need(1500, 4000),
+        runtime=per_attempt(120),
+    params:
+        methods=lambda wildcards: list(map(str, PLAN.localised_methods(wildcards.network))),
+        derived=str(PLAN.derived()),
+        blurred=str(PLAN.derived("blurred")),
+        upsampling=lookup("saliency/upsampling", within=config),
+        resamples=lookup("statistics/resamples", within=config),
+        seed=lookup("seed", within=config),
+        zeros=lookup("statistics/zeros", within=config, default="wilcox"),
+    shell:
+        "python {input.code[0]:q}"
+        " --measurements {input.measurements:q}"
+        " --curves {input.curves:q}"
+        " --network={input.network:q}"
+        " --shards {input.shards:q}"
+        " --maps {input.maps:q}"
+        " --manifest={input.manifest:q}"
+        " --masks {input.masks:q}"
+        " --methods {params.methods:q}"
+        " --derived={params.derived:q}"
+        " --blurred={params.blurred:q}"
+        " --upsampling={params.upsampling:q}"
+        " --agreement={output.agreement:q}"
+        " --blurring={output.blurring:q}"
+        " --claims={output.claims:q}"
+        " --resamples={params.resamples:q}"
+        " --seed={params.seed:q}"
+        " --zeros={params.zeros:q}"
         " >{log:q} 2>&1"
 
 

@@ -57,25 +57,20 @@ def figure_files(figure):
     return [f"figures/{figure}.{extension}" for extension in ("pdf", "png")]
 
 
-def refuse(figure):
-    """An input function that ends the run with one line: the figure lacks what it shows."""
+def end_with(line):
+    """An input function that ends the run with one line: why a target can't be made."""
 
     def say(wildcards):
-        sys.exit(say_what_lacks(figure, config["figures"]))
+        sys.exit(line)
 
     return say
 
 
-def say_no_curves(wildcards):
-    """An input function that ends the run with one line: no network has curves."""
+def say_no_curves():
+    """Why no network has curves."""
     if not PLAN.curves:
-        sys.exit("there are no curves: removal.curves is false; with config/curves.yaml it is true")
-    sys.exit("there are no curves: removal.curves is true, and no network is explained with both orders of removal")
-
-
-def lacks_operators(wildcards):
-    """An input function that ends the run with one line: there is nothing to compare."""
-    sys.exit(f"removal.operators is {PLAN.operator} alone; to compare several, see config/operators.yaml")
+        return "there are no curves: removal.curves is false; with config/curves.yaml it is true"
+    return "there are no curves: removal.curves is true, and no network is explained with both orders of removal"
 
 
 def name_nearest(wildcards):
@@ -91,6 +86,12 @@ def operator_files(network):
     return [f"statistics/{network}/{table}.csv" for table in tables] if PLAN.operators and PLAN.groups(network) else []
 
 
+def measure_files(network):
+    """What compares measures of a network's maps, and what maps depend on; figure L is beside them."""
+    tables = ("agreement", "blurring", "measure_claims", "sanity")
+    return [f"statistics/{network}/{table}.csv" for table in tables] if PLAN.compares_measures(network) else []
+
+
 FINDINGS = ["findings.csv", "findings.html"]
 LEADERBOARD = ["leaderboard.html"] if PLAN.explained else []
 STAGES = {
@@ -100,15 +101,25 @@ STAGES = {
     "removal": ("removal of pixels by their saliency maps", removal_files),
     "curves": ("the class's score along whole removals, and the areas by it (removal.curves)", curve_files),
     "statistics": ("what is tested, and the findings", statistics_files),
+    "operators": ("which conclusions survive the choice of a removal operator", operator_files),
+    "measures": ("whether measures agree, with ground truth and with each other", measure_files),
     "sanity": ("whether maps change with the network, and not with a shift of its images", sanity_files),
 }
 TARGETS = {figure: (figure_title(figure, SHOWN[figure]), figure_files(figure)) for figure in MADE}
 for stage, (title, files) in STAGES.items():
     TARGETS[stage] = (title, [file for network in NETWORKS for file in files(network)])
-if not TARGETS["curves"][1]:  # a target that says so, in place of one that makes nothing
-    del TARGETS["curves"]
 TARGETS["statistics"][1].extend([*(f"statistics/twins/{pair}.csv" for pair in TWINS), *FINDINGS, *LEADERBOARD])
-if PLAN.operators:
-    compared = [file for network in NETWORKS for file in operator_files(network)]
-    TARGETS["operators"] = ("which conclusions survive the choice of a removal operator", compared)
+LACKING = {figure: say_what_lacks(figure, config["figures"]) for figure in FIGURES if figure not in MADE}
+LACKING |= {  # targets that may have nothing to make: they say so
+    "curves": say_no_curves(),
+    "operators": f"removal.operators is {PLAN.operator} alone; to compare several, see config/operators.yaml",
+    "measures": "there are no measures to compare: removal has one operator, and no curves; config/measures.yaml has both",
+}
+for target in ("curves", "operators", "measures"):
+    if TARGETS[target][1]:
+        del LACKING[target]
+    else:
+        del TARGETS[target]
+if "measures" in TARGETS:
+    TARGETS["measures"][1].extend(figure_files("figL"))
 TARGETS["figures"] = ("all figures", [file for figure in MADE for file in figure_files(figure)])

@@ -43,6 +43,10 @@ SIGNED = Need(
     "explained by layers and signed maps as its biases decayed (explain, decay)",
     lambda plan, name: plan.has(name, "layers", "signed") and plan.has(name, "layers", "signed", variant="decayed"),
 )
+MEASURED = Need(
+    "explained, by several operators or with curves (removal.operators, removal.curves)",
+    lambda plan, name: plan.compares_measures(name),
+)
 PAIRED = Need(
     "explained by layers and aggregates as its twin is (twins)",
     lambda plan, name: any(name in twins for twins in plan.twins),
@@ -98,6 +102,7 @@ FIGURES = {
     "figT": Figure("twins, which halve their maps by poolings or by strides", BEYOND, PAIRED, twins=True),
     "figM": Figure("aggregating over layers of other networks", BEYOND, AGGREGATES, unlike=("fig6", "figT")),
     "figB": Figure("all methods in the order of δe₋", BEYOND, EXPLAINED),
+    "figL": Figure("agreement of measures, with ground truth and with each other", BEYOND, MEASURED),
     "figP": Figure("{}: images, decisions, and maps with their own measurement", BEYOND, EXPLAINED, single=True),
 }
 EXAMPLES = ("fig7", "figP")  # figures.<figure>.methods names their networks

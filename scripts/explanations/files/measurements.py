@@ -188,6 +188,14 @@ def _stack(arrays: list[dict[str, np.ndarray]], path: Path) -> dict[str, np.ndar
     return {name: values[order] for name, values in stacked.items()}
 
 
+def read_by_operator(paths: Sequence[Path]) -> dict[str, Measurements]:
+    """Result files as one for each removal operator, in the order in which these are given."""
+    files: dict[str, list[Path]] = {}
+    for path in paths:
+        files.setdefault(read_measurements([path]).settings["operator"], []).append(path)
+    return {name: read_measurements(each) for name, each in files.items()}
+
+
 def read_operator(attributes: Mapping) -> dict:
     """What a file's attributes say of the removal operator: its name, and its own setting, which has the same name."""
     operator = attributes.get("operator", PAPERS_OPERATOR)
