@@ -107,14 +107,14 @@ def play(
     explain, the network's own decisions on the single images. NotApplicableError if the network or the method can't.
     """
     check_takes_grids(network, images[0])
-    groups = torch.from_numpy(choose_grids(classes, seed))
-    height, width = images.shape[-2:]
-    names = [f"grid {place}" for place in range(len(groups) * CELLS)]
+    groups = choose_grids(classes, seed)
+    cells, (height, width) = groups.ravel(), images.shape[-2:]
+    names = [f"grid {place}" for place in range(len(cells))]
     prepared = source.prepare(settings, network, (2 * height, 2 * width), names)
-    targets, found = torch.as_tensor(classes).to(images.device), []
-    for place, group in enumerate(groups):
-        grids = tile(images[group][None]).expand(CELLS, -1, -1, -1)  # the same grid, for each of its classes
-        indices = range(place * CELLS, (place + 1) * CELLS)
-        found.append(make_maps(prepared, grids, targets[group], indices, seed, batch))
-    maps = torch.stack(found) if found else torch.zeros(0, CELLS, 2 * height, 2 * width)
-    return cell_shares(maps)
+    targets, found = torch.as_tensor(classes).to(images.device), [torch.zeros(0, 2 * height, 2 * width)]
+    step = 1 if prepared.alone else batch
+    for start in range(0, len(cells), step):
+        part = range(start, min(start + step, len(cells)))  # of all cells, grid by grid
+        grids = tile(images[groups[[place // CELLS for place in part]]])
+        found.append(make_maps(prepared, grids, targets[cells[part]], part, seed, batch))
+    return cell_shares(torch.cat(found).reshape(-1, CELLS, 2 * height, 2 * width))
