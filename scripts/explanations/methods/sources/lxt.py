@@ -43,12 +43,12 @@ def give_rules(module: fx.GraphModule, epsilon: float, *, through_softmax: bool)
     """Let every operation of the graph send relevance down by a rule; linear maps with weights get theirs by hooks."""
     flowing = [node for node in module.graph.nodes if flows(node) and node.op != "placeholder"]
     kinds = {node: kind_of(module, node) for node in flowing}
-    if not {"attention", "softmax"} & set(kinds.values()):
-        raise NotApplicableError("the network has no attention")
     for index, (node, kind) in enumerate(kinds.items()):
         if kind not in ("linear", "passing"):
             step = choose_rule(node, kind, leaf_module(module, node), epsilon, through_softmax)
             give_module(module, node, f"rule_{index}", step, node.args, node.kwargs)
+    if not {"attention", "softmax"} & set(kinds.values()):
+        raise NotApplicableError("the network has no attention")
     module.recompile()
     return module
 
