@@ -145,7 +145,7 @@ def test_a_method_of_no_group_is_one_by_itself(tmp_path):
     code = """
 from explanations.plan import GROUPS, Plan
 networks = {"a": {"explain": ["layers", "mine_2"]}}
-config = {"networks": networks, "images": {"source": "digits"}}
+config = {"networks": networks, "images": {"source": "digits"}, "removal": {}}
 (run,) = Plan(config | {"saliency": {"upsampling": "nearest", "other_upsampling": "nearest"}}).runs("a")
 assert list(map(str, run.methods)) == ["gradient", "input", "activity", "mine_2"]
 """

@@ -92,13 +92,13 @@ def test_every_network_is_a_target(fresh):
 def test_operators_are_compared_where_there_are_several(fresh):
     said = snakemake(fresh, "--dry-run", "operators", check=False)
     message = "removal.operators is fill alone; to compare several, see config/operators.yaml"
-    assert message in said.stdout + said.stderr
+    assert message in said.stdout
     config = fresh / "several.yaml"
     config.write_text(yaml.safe_dump({"only": ["vit"], "removal": {"operators": ["fill", "road", "blur"]}}))
     plan = snakemake(fresh, "--dry-run", "--configfile", str(config), "--", "operators").stdout
     for folder in ("original-bilinear", "original-bilinear-road", "original-bilinear-blur"):
         assert len(set(re.findall(rf"output: (results/\w+/removal/vit/{folder}/\w+-0\.h5)", plan))) == 8
-    jobs = planned_jobs(fresh, "--configfile", str(config), "--", "operators")
+    jobs = planned_jobs(fresh, "operators", "--configfile", str(config))
     assert (jobs["measure_removal"], jobs["rank_methods"], jobs["compare_operators"]) == (24, 3, 1)
 
 
