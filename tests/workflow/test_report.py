@@ -34,7 +34,7 @@ def test_captions_are_read(caption, experiment):
     assert render(caption, EXPERIMENTS[experiment])
 
 
-BY_LAYERS = {"fig5", "fig6", "figB", "figM", "figT", *(f"figS{number}" for number in range(9, 17))}
+BY_LAYERS = {"fig5", "fig6", "figB", "figL", "figM", "figT", *(f"figS{number}" for number in range(9, 17))}
 
 
 @pytest.mark.parametrize("caption", CAPTIONS)

@@ -114,10 +114,18 @@ def test_every_target_is_listed_with_a_line(fresh):
     listed = dict(re.findall(r"^(\w+) \((.+)\)$", snakemake(fresh, "--list").stdout, re.MULTILINE))
     stages = ["networks", "survey", "attributions", "removal", "statistics", "figures", "report"]
     further = ["curves", "operators", "measures", "sanity"]  # beside what `all` makes
-    assert listed.keys() == {"all", "cost", *further, *stages, *FIGURES, "figP", *NETWORKS}
+    assert listed.keys() == {"all", "cost", *further, *stages, *FIGURES, "figL", "figP", *NETWORKS}
     described = re.findall(r"^\| ([^|]*) \| `(\w+)` \|.* \| \d+ (?:s|min) \|$", PARTS, re.MULTILINE)
     assert {target: line for line, target in described}.items() <= listed.items()
     assert {target for _, target in described} >= {*FIGURES, *stages} - {"operators"}
+
+
+def test_measures_are_compared_where_there_are_several_operators_or_curves(fresh):
+    said = snakemake(fresh, "--dry-run", "measures", check=False).stdout
+    assert "there are no measures to compare: removal has one operator, and no curves; config/measures.yaml" in said
+    jobs = planned_jobs(fresh, "--configfile", "config/measures.yaml", "--", "measures")
+    assert (jobs["compare_measures"], jobs["measure_sanity"], jobs["draw_figL"]) == (2, 2, 1)
+    assert "compare_measures" not in planned_jobs(fresh)
 
 
 def test_curves_are_made_where_they_are_switched_on_alone(fresh):

@@ -28,7 +28,7 @@ MAY_BE_MISSING = (  # a measure of no image, what a test does not have, deviatio
     *("e_minus", "e_plus", "delta_e_minus", "delta_e_plus"),
     *("best_effect_size", "best_log10_p_holm", "best_class_p", "best_difference", "best_ci_low", "best_ci_high"),
     *("best_equivalent", "gradient_effect_size", "gradient_log10_p_holm", "gradient_class_p"),
-    *("stable_images", "class_p", "completeness", "rho"),
+    *("stable_images", "class_p", "completeness", "estimate", "rho"),
 )
 ROUNDING = 1e-9
 SHOWN = 40  # characters of a value in a message

@@ -59,7 +59,10 @@ def list_contrasts(keys: Sequence[Key], operators: Sequence[str]) -> list[Contra
 
 
 def judge_contrast(contrast: Contrast, keys: Sequence[Key], agreement: Agreement) -> dict:
-    """The claim's row: the difference of mean ρ, its interval, and whether that lies above or below 0."""
+    """The claim's row: the difference of mean ρ, its interval, and whether that lies above or below 0.
+
+    The difference is NaN, and the claim undecided, if a measure gives all methods the same.
+    """
     place = {key: number for number, key in enumerate(keys)}
 
     def mean(rho: np.ndarray, pairs: Sequence[tuple[Key, Key]]) -> np.ndarray:
@@ -70,6 +73,8 @@ def judge_contrast(contrast: Contrast, keys: Sequence[Key], agreement: Agreement
     low, high = (float(bound) for bound in percentile_interval(drawn))
     verdict = SUPPORTED if low > 0 else NOT_SUPPORTED if high < 0 else UNDECIDED
     text = f"mean ρ {float(values['better']):.2f} against {float(values['worse']):.2f}"
+    if np.isnan(values["better"] - values["worse"]):
+        text = "a measure has the same median for all methods, and so no order"
     estimate = float(values["better"] - values["worse"])
     row = {"claim": contrast.claim, "statement": contrast.statement, "ours": text, "estimate": estimate}
     return row | {"ci_low": low, "ci_high": high, "verdict": verdict}
