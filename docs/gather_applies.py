@@ -23,8 +23,9 @@ from explanations.networks.files import build_network
 
 ROOT = Path(__file__).parent.parent
 TABLE = ROOT / "docs/applies.csv"
-SIZE, CLASSES = 32, 10
-FEW = {"n_steps": 2, "n_samples": 10, "noise_samples": 2, "masks": 4, "window": 16, "stride": 16, "patch": 16}
+EMBEDDED = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+SIZE, CLASSES = EMBEDDED["images"]["size"], EMBEDDED["images"]["classes"]
+FEW = {"n_steps": 2, "n_samples": 10, "noise_samples": 2, "masks": 4, "window": 48, "stride": 48, "patch": 48}
 
 
 def main(output: Path) -> None:
@@ -46,7 +47,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 def try_methods(known: list[dict[str, str]]) -> Iterator[dict[str, str]]:
     """The rows of all methods, source by source; of a source whose library is absent, those that are `known`."""
-    networks = small_networks()
+    networks = list_networks()
     for source, entry in SOURCES.items():
         if entry.taken:  # of the user's own, or of another method
             continue
@@ -62,14 +63,11 @@ def try_methods(known: list[dict[str, str]]) -> Iterator[dict[str, str]]:
                 yield {"source": source, "method": name, "network": network, "reason": reason}
 
 
-def small_networks() -> dict[str, Mapping]:
-    """The constructors and arguments of the embedded experiment's networks, as small as the tests have them."""
-    embedded, small = (
-        yaml.safe_load((ROOT / path).read_text())["networks"] for path in ("config/config.yaml", "tests/minimal.yaml")
-    )
+def list_networks() -> dict[str, Mapping]:
+    """The constructors and arguments of the embedded experiment's networks."""
     return {
-        name: {"constructor": network["constructor"], **network["arguments"], **small[name]["arguments"]}
-        for name, network in embedded.items()
+        name: {"constructor": network["constructor"], **network["arguments"]}
+        for name, network in EMBEDDED["networks"].items()
     }
 
 

@@ -10,7 +10,7 @@ ROWS = gather_applies.read_rows(gather_applies.TABLE)
 
 def test_every_method_was_tried_on_every_network():
     tried = [(source, name) for source, entry in SOURCES.items() if not entry.taken for name in entry.names]
-    wanted = [(*method, network) for method in tried for network in gather_applies.small_networks()]
+    wanted = [(*method, network) for method in tried for network in gather_applies.list_networks()]
     assert [(row["source"], row["method"], row["network"]) for row in ROWS] == wanted
 
 
@@ -18,7 +18,7 @@ def test_every_method_was_tried_on_every_network():
     ("method", "network"), [("DeepLift", "resnet50"), ("GuidedBackprop", "mobilenet_v2"), ("GuidedBackprop", "alexnet")]
 )
 def test_the_table_is_what_trying_gives(method, network):
-    reason = gather_applies.try_method("captum", method, gather_applies.small_networks()[network])
+    reason = gather_applies.try_method("captum", method, gather_applies.list_networks()[network])
     (row,) = [row for row in ROWS if (row["method"], row["network"]) == (method, network)]
     assert row["reason"] == reason
 

@@ -4,10 +4,12 @@ import copy
 
 import pytest
 import torch
+import yaml
 from conftest import HERE, refused
 from small import ARGUMENTS, CLASSES, SIZE, Tokens, build, randomise
 from torch import nn
 from torch.nn import functional as F
+from workflow_copy import ROOT
 
 import make_maps as step
 from explanations.decomposition.decomposition import Decomposition
@@ -17,7 +19,7 @@ from explanations.methods.sources.base import NotApplicableError, Untouched, mak
 from explanations.methods.sources.registry import BACKWARD, GRADCAM, complete_settings, count_passes, load_source
 from explanations.methods.transform import rescale, upsample
 from explanations.networks.files import build_network
-from gather_applies import TABLE, read_rows, small_networks
+from gather_applies import TABLE, list_networks, read_rows
 
 library = pytest.importorskip("pytorch_grad_cam", reason="make extras")
 
@@ -29,7 +31,8 @@ from explanations.methods.sources import gradcam  # noqa: E402
 
 TARGETS = torch.tensor([1, 7, 1])
 STAGES = ["features.3", "features.8", "features.15", "features.22", "features.29"]  # of VGG-16
-NETWORKS = small_networks()  # all of the embedded experiment
+MINIMAL = yaml.safe_load((ROOT / "tests/minimal.yaml").read_text())["networks"]
+NETWORKS = {name: {**given, **MINIMAL[name]["arguments"]} for name, given in list_networks().items()}
 
 
 @pytest.fixture(scope="module")
