@@ -28,7 +28,7 @@ from explanations.methods.sources.base import NotApplicableError, Untouched, mak
 from explanations.methods.sources.registry import SOURCES, complete_settings, load_source
 from explanations.methods.transform import UPSAMPLINGS
 from explanations.networks.devices import place_network, use_device
-from explanations.networks.files import load_network, preprocess
+from explanations.networks.files import load_network, pixel_bounds, preprocess
 from explanations.progress import ProgressBar
 
 
@@ -77,8 +77,7 @@ def main(
             if SOURCES[settings["source"]].of:
                 other.append(read_other(complete["of"], of, reader, upsampling))
             if SOURCES[settings["source"]].bounded:
-                pixels = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 1, 1)
-                other.append(preprocess(pixels, description).to(device))
+                other.append(pixel_bounds(description).to(device))
             prepared = source.prepare(complete, classifier, (description.size,) * 2, names, *other)
             start = time.perf_counter()
             parts = []

@@ -11,7 +11,7 @@ Out: tidy CSV, one row per method, test, step and measure: n, quartiles, the med
      rho_noise      that with the map that the network as it was has of another image;
      delta_rho      the first less the second: what of the likeness is the image's own.
      Under randomisation a map that shows what the network has learnt loses rho, or delta_rho; under a shift it keeps
-     rho at 1. Methods that can't explain the network are left out, and maps that were made elsewhere.
+     rho at 1. Left out are methods that can't explain the network, maps made elsewhere, and maps made of another's.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,16 +31,15 @@ from explanations.files.tables import write_table
 from explanations.methods.names import parse_kind
 from explanations.methods.saliency import LAYERS
 from explanations.methods.sources.base import NotApplicableError
+from explanations.methods.sources.registry import SOURCES
 from explanations.methods.transform import UPSAMPLINGS
 from explanations.networks.devices import place_network, use_device
-from explanations.networks.files import load_network, preprocess
+from explanations.networks.files import load_network, pixel_bounds, preprocess
 from explanations.progress import ProgressBar
 from explanations.sanity.makers import Batch, own_maps, papers_maps
 from explanations.sanity.networks import Shifted, cascade
 from explanations.sanity.similarity import rank_correlation
 from explanations.statistics.tests import summarise
-
-ELSEWHERE = "maps"  # the source of maps that were made elsewhere: nothing makes them anew
 
 
 def main(
@@ -82,8 +81,8 @@ def main(
     loaded = load_images([row.picture(images, manifest) for row in rows], description.framing, threads)
     inputs = preprocess(torch.from_numpy(loaded), description).to(device)
     labels, paths = np.array([row.label for row in rows]), [row.path for row in listed]
-    given = Batch(inputs, targets, chosen, paths)
-    known = {name: settings for name, settings in own.items() if settings["source"] != ELSEWHERE}
+    given = Batch(inputs, targets, chosen, paths, pixel_bounds(description).to(device))
+    known = {name: settings for name, settings in own.items() if makes_its_own(settings["source"])}
 
     def make_all(changed: torch.nn.Module, images: Batch) -> Iterator[tuple[str, np.ndarray]]:
         """The maps of all methods, by name; those of methods that can't explain the network are left out."""
@@ -97,7 +96,7 @@ def main(
 
     stages = cascade(classifier, inputs[:1], steps, seed)
     trials = [("randomisation", layer, lowest, changed, given) for layer, lowest, changed in stages]
-    trials.append(("shift", 0, "", Shifted(classifier, shift), Batch(inputs + shift, targets, chosen, paths)))
+    trials.append(("shift", 0, "", Shifted(classifier, shift), given.shifted(shift)))
     table, rng = [], np.random.default_rng(seed)
     with ProgressBar(f"sanity {about['network']}", 1 + len(trials), "network") as bar:
         whole = dict(make_all(classifier, given))
@@ -112,6 +111,11 @@ def main(
                     table.append({**row, **spread})
             bar.advance(1)
     write_table(output, pd.DataFrame(table), {**about, "upsampling": upsampling})
+
+
+def makes_its_own(source: str) -> bool:
+    """Whether methods of a source make maps of any network: not those made elsewhere, nor of another method's maps."""
+    return source != "maps" and not SOURCES[source].of
 
 
 def choose_evenly(images: Sequence[int], count: int) -> list[int]:

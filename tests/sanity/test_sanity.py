@@ -93,6 +93,7 @@ def test_the_step(world, tmp_path):
         "edges": {"source": "controls", "name": "sobel"},
         "saliency": {"source": "captum", "name": "Saliency"},
         "elsewhere": {"source": "maps", "path": "nowhere"},
+        "edges_blurred": {"source": "blurred", "of": "edges"},
     }
     table = measure(world, "vgg16", tmp_path / "sanity.csv", own=own)
     assert set(table.method) == {"gradient", "input", "edges", "saliency"} and set(table.network) == {"vgg16"}

@@ -160,3 +160,9 @@ def predict_logits(
     """The logits (n, classes) of (n, C, H, W) uint8 images, in batches, where the network is; else as preprocess."""
     device = next(network.parameters()).device
     return torch.cat([network(preprocess(part.to(device), description, scale, shift)) for part in images.split(batch)])
+
+
+def pixel_bounds(description: NetworkDescription) -> Tensor:
+    """The lowest and the highest value that pixels have in the network's input space, (2, C, 1, 1)."""
+    darkest = torch.zeros(1, description.channels, 1, 1, dtype=torch.uint8)
+    return preprocess(torch.cat([darkest, ~darkest]), description)

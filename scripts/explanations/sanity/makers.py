@@ -1,7 +1,7 @@
 """The maps that methods make of any network in memory: of one that is changed again and again."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
@@ -10,17 +10,25 @@ from explanations.explaining.maps import AttributionMaps
 from explanations.methods.names import MethodName
 from explanations.methods.saliency import LAYERS, list_methods, saliency_maps
 from explanations.methods.sources.base import make_maps
-from explanations.methods.sources.registry import complete_settings, load_source
+from explanations.methods.sources.registry import SOURCES, complete_settings, load_source
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Images (n, C, H, W) as a network takes them, targets (n,), their numbers and all paths of the manifest."""
+    """Images (n, C, H, W) as a network takes them, targets (n,), their numbers and all paths of the manifest.
+
+    `bounds` (2, C, 1, 1) are the lowest and the highest value that pixels have.
+    """
 
     images: Tensor
     targets: Tensor
     indices: Sequence[int]
     paths: Sequence[str]
+    bounds: Tensor
+
+    def shifted(self, shift: float) -> "Batch":
+        """The same images, with a number added to all of their values."""
+        return replace(self, images=self.images + shift, bounds=self.bounds + shift)
 
 
 def papers_maps(
@@ -36,6 +44,7 @@ def papers_maps(
 
 def own_maps(network: nn.Module, batch: Batch, settings: Mapping, seed: int, size: int) -> Tensor:
     """The maps (n, H, W) of a method with passes of its own; NotApplicableError if it can't explain the network."""
-    source = load_source(settings["source"])
-    prepared = source.prepare(complete_settings(settings), network, tuple(batch.images.shape[2:]), batch.paths)
+    name, size_of_images = settings["source"], tuple(batch.images.shape[2:])
+    bounds = [batch.bounds] if SOURCES[name].bounded else []
+    prepared = load_source(name).prepare(complete_settings(settings), network, size_of_images, batch.paths, *bounds)
     return make_maps(prepared, batch.images, batch.targets, batch.indices, seed, size)
