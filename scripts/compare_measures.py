@@ -27,7 +27,7 @@ from explanations.removal.curves import derive_curve_measures
 from explanations.statistics.agreement import measure_agreement
 from explanations.statistics.measure_claims import DELTA, Key, judge_blurring, judge_contrast, list_contrasts
 from explanations.statistics.ranking import SMALLER_IS_BETTER
-from explanations.statistics.tests import adjust_holm, compare
+from explanations.statistics.tests import WILCOX, ZEROS, adjust_holm, compare
 
 REMOVED = ("delta_e_minus", "e_minus", "delta_e_plus", "e_plus", "delta_e_delta")
 AREAS = [
@@ -52,7 +52,7 @@ def main(
     claims: Path,
     resamples: int,
     seed: int,
-    zeros: str = "wilcox",
+    zeros: str = WILCOX,
 ) -> None:
     check_range("statistics.resamples", resamples, low=100)
     results = read_by_operator(measurements)
@@ -154,5 +154,5 @@ if __name__ == "__main__":
     parser.add_argument("--claims", type=Path, required=True, help="CSV of claims to write")
     parser.add_argument("--resamples", type=int, default=2000, help="of the bootstrap")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--zeros", default="wilcox", help="of differences of 0 in tests: wilcox or pratt")
+    parser.add_argument("--zeros", choices=ZEROS, default=WILCOX, help="what becomes of differences of 0 in the test")
     run_command(parser, main)

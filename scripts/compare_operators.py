@@ -21,6 +21,7 @@ from explanations.files.tables import write_table
 from explanations.statistics.operators import correlate_orders, count_survivors, judge_pair
 from explanations.statistics.ranking import PairTest, compare_pairs
 from explanations.statistics.significance import ALPHA
+from explanations.statistics.tests import WILCOX, ZEROS
 
 MEASURES = ("delta_e_minus", "e_minus")
 IDENTITY = ("experiment", "network", "variant", "upsampling")
@@ -31,7 +32,7 @@ PAIR_COLUMNS = (
 )
 
 
-def main(measurements: list[Path], operators: Path, pairs: Path) -> None:
+def main(measurements: list[Path], operators: Path, pairs: Path, zeros: str = WILCOX) -> None:
     results = read_by_operator(measurements)
     if len(results) < 2:
         raise InputError(f"{measurements[0]}: all result files are by {', '.join(results)}; needed are two operators")
@@ -43,7 +44,7 @@ def main(measurements: list[Path], operators: Path, pairs: Path) -> None:
     for measure in MEASURES:
         methods = [method for method in first.methods if first.has(measure, method)]
         values = {name: {method: each.measure(measure, method) for method in methods} for name, each in results.items()}
-        tests = {name: compare_pairs(each) for name, each in values.items()}
+        tests = {name: compare_pairs(each, zeros) for name, each in values.items()}
         for one, other in combinations(results, 2):
             row = {"measure": measure, "operator": one, "other_operator": other, "methods": len(methods)}
             row |= {"rho": correlate_orders(values[one], values[other])}
@@ -74,4 +75,5 @@ if __name__ == "__main__":
     parser.add_argument("--measurements", type=Path, nargs="+", required=True, help="result files of all operators")
     parser.add_argument("--operators", type=Path, required=True, help="CSV of pairs of operators to write")
     parser.add_argument("--pairs", type=Path, required=True, help="CSV of pairs of methods to write")
+    parser.add_argument("--zeros", choices=ZEROS, default=WILCOX, help="what becomes of differences of 0 in the test")
     run_command(parser, main)

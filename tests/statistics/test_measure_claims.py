@@ -5,6 +5,7 @@ import pytest
 from conftest import HERE, REMOVAL, refused, remove
 from PIL import Image
 from scipy.stats import spearmanr
+from workflow_copy import ROOT
 
 import compare_measures as step
 import make_maps
@@ -17,7 +18,7 @@ from explanations.flags import call_with_flags
 from explanations.localisation.truth import Truth
 from explanations.removal.curves import derive_curve_measures
 from explanations.statistics.agreement import Agreement
-from explanations.statistics.measure_claims import DELTA, TRUTH, judge_blurring, judge_contrast, list_contrasts
+from explanations.statistics.measure_claims import DELTA, OTHERS, TRUTH, judge_blurring, judge_contrast, list_contrasts
 
 BY = ("fill", "blur")  # of the world's removals
 OPERATORS = ["fill", "blur", "mean"]
@@ -33,6 +34,14 @@ def test_claims_are_those_that_measures_can_test():
     assert claims(ALL, ["fill"]) == ["L2", "L3a", "L3b", "L3c"]
     assert claims(ALL[:-1]) == ["L1", "L2"]  # without ground truth
     assert claims([key for key in ALL if "plus" not in key[0]], ["fill"]) == ["L3a", "L3b", "L3c"]
+
+
+def test_the_page_states_the_claims():
+    page = " ".join((ROOT / "docs/measures.md").read_text().split())
+    statements = {contrast.claim: contrast.statement for contrast in list_contrasts(ALL, OPERATORS)}
+    assert all(statements[claim] in page for claim in ("L1", "L2", "L3a"))
+    assert all(f"than {title}" in page for title in OTHERS.values())
+    assert judge_blurring({"a": (0, 0)})["statement"] in page
 
 
 @pytest.mark.parametrize(

@@ -347,11 +347,14 @@ rule compare_operators:
     resources:
         mem_mb=per_attempt(2000),
         runtime=per_attempt(20),
+    params:
+        zeros=lookup("statistics/zeros", within=config, default="wilcox"),
     shell:
         "python {input.code[0]:q}"
         " --measurements {input.measurements:q}"
         " --operators={output.operators:q}"
         " --pairs={output.pairs:q}"
+        " --zeros={params.zeros:q}"
         " >{log:q} 2>&1"
 
 
