@@ -68,19 +68,19 @@ def main(
     check_range("statistics.resamples", resamples, low=100)
     kinds = [parse_kind(name) for name in methods]
     device = use_device(device, threads)
-    listed = read_manifest(manifest)
+    rows = read_manifest(manifest)
     classifier, description = load_network(network, builder)
-    check_labels(listed, len(description.classes), manifest)
+    check_labels(rows, len(description.classes), manifest)
     classifier = place_network(classifier, device).requires_grad_(False)
     with ShardReader(shards, file_hash(network)) as reader:
-        reader.check_manifest(listed, manifest)
+        reader.check_manifest(rows, manifest)
         about = {key: reader.identity[key] for key in ("experiment", "network", "variant")}
         chosen = choose_evenly(reader.images, count)
         targets = torch.from_numpy(reader.read("target", chosen)).to(device)
-    rows = [listed[index] for index in chosen]
-    loaded = load_images([row.picture(images, manifest) for row in rows], description.framing, threads)
+    block = [rows[index] for index in chosen]
+    loaded = load_images([row.picture(images, manifest) for row in block], description.framing, threads)
     inputs = preprocess(torch.from_numpy(loaded), description).to(device)
-    labels, paths = np.array([row.label for row in rows]), [row.path for row in listed]
+    labels, paths = np.array([row.label for row in block]), [row.path for row in rows]
     given = Batch(inputs, targets, chosen, paths, pixel_bounds(description).to(device))
     known = {name: settings for name, settings in own.items() if makes_its_own(settings["source"])}
 

@@ -201,7 +201,7 @@ TRAINING = {
             {"constructor": "vit", "arguments": {"hidden": 16, "size": 48}},
             "images.size is 32; vit can't take it: Wrong image height! Expected 48 but got 32!",
         ),
-        ({"source": "zoo"}, "source is zoo; allowed are narrow, torchvision, timm"),
+        ({"source": "zoo"}, "source is zoo; allowed are narrow, torchvision, timm, file"),
         ({"constructor": "vgg99"}, f"constructor is vgg99; source narrow has {', '.join(NARROW)}"),
     ],
 )

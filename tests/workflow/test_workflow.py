@@ -490,7 +490,7 @@ def test_figures_are_listed_by_their_numbers():
     """The report sorts them by their labels, as text; the table of jobs is made by docs/gather_times.py."""
     labels = list(map(report_number, catalogue.FIGURES))
     main, more = (sorted(label for label in labels if label.startswith("S") is more) for more in (False, True))
-    assert main == [*map(str, range(1, 8)), "B", "M", "P", "T"]
+    assert main == [*map(str, range(1, 8)), "B", "L", "M", "P", "T"]
     assert more == [f"S{number:02d}" for number in range(1, 17)]
     rows = re.findall(r"^\| draw_figS(\d+) ", (ROOT / "docs/cluster.md").read_text(), re.MULTILINE)
     assert rows == [*map(str, range(1, 17))]
