@@ -319,7 +319,7 @@ def test_a_flipped_bit_of_an_image_is_named(folder):
     content[-30] ^= 1
     image.write_bytes(content)
     os.utime(image, ns=(status.st_atime_ns, status.st_mtime_ns))
-    survey = RESULTS / "survey/vgg11/accuracy.csv"
+    survey = RESULTS / "survey/alexnet/accuracy.csv"
     (folder / survey).unlink()
     run = snakemake(folder, str(survey), "--cores", "2", *FEWER, check=False)
     assert run.returncode != 0
