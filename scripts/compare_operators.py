@@ -18,7 +18,7 @@ from explanations.command import run_command, step_parser
 from explanations.errors import InputError
 from explanations.files.measurements import read_by_operator
 from explanations.files.tables import write_table
-from explanations.statistics.operators import correlate_orders, count_survivors, judge_pair
+from explanations.statistics.operators import correlate_medians, count_survivors, judge_pair
 from explanations.statistics.ranking import PairTest, compare_pairs
 from explanations.statistics.significance import ALPHA
 from explanations.statistics.tests import WILCOX, ZEROS
@@ -47,7 +47,7 @@ def main(measurements: list[Path], operators: Path, pairs: Path, zeros: str = WI
         tests = {name: compare_pairs(each, zeros) for name, each in values.items()}
         for one, other in combinations(results, 2):
             row = {"measure": measure, "operator": one, "other_operator": other, "methods": len(methods)}
-            row |= {"rho": correlate_orders(values[one], values[other])}
+            row |= {"rho": correlate_medians(values[one], values[other])}
             rows.append(row | count_survivors(tests[one], tests[other])._asdict())
         pair_rows += [{"measure": measure, **row} for row in describe_pairs(tests)]
     identity = {key: first.settings[key] for key in IDENTITY}

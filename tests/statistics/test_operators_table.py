@@ -11,7 +11,7 @@ from scipy.stats import wilcoxon
 
 import compare_operators
 from explanations.files.measurements import write_measurements
-from explanations.statistics.operators import Survival, correlate_orders, count_survivors, judge_pair
+from explanations.statistics.operators import Survival, correlate_medians, count_survivors, judge_pair
 from explanations.statistics.ranking import PairTest, compare_all, compare_pairs
 
 METHODS = ["a", "b", "c", "d"]
@@ -31,10 +31,10 @@ def test_another_operator_agrees_or_not():
 def test_orders_by_medians():
     first = {"a": np.array([1.0, 2, 9]), "b": np.array([0.0, 1, 1]), "c": np.array([5.0, np.nan, 5])}  # 2, 1, 5
     second = {"a": np.array([3.0, 3, 3]), "b": np.array([4.0, 4, 0]), "c": np.array([9.0, 9, 9])}  # 3, 4, 9
-    assert correlate_orders(first, second) == pytest.approx(0.5)  # 1 − 6·(1 + 1)/(3·8)
-    assert correlate_orders(first, first) == pytest.approx(1)
-    assert np.isnan(correlate_orders({"a": first["a"]}, {"a": second["a"]}))
-    assert np.isnan(correlate_orders(first, dict.fromkeys(first, second["a"])))
+    assert correlate_medians(first, second) == pytest.approx(0.5)  # 1 − 6·(1 + 1)/(3·8)
+    assert correlate_medians(first, first) == pytest.approx(1)
+    assert np.isnan(correlate_medians({"a": first["a"]}, {"a": second["a"]}))
+    assert np.isnan(correlate_medians(first, dict.fromkeys(first, second["a"])))
 
 
 def test_pairs_are_tested_as_by_scipy_and_holm():

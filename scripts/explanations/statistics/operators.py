@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
+from explanations.statistics.agreement import correlate_orders
 from explanations.statistics.ranking import PairTest
 from explanations.statistics.significance import ALPHA
 
@@ -21,12 +21,10 @@ class Survival(NamedTuple):
     opposite: int  # significant with the other sign
 
 
-def correlate_orders(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> float:
+def correlate_medians(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> float:
     """Spearman's ρ of the same methods' medians over images by two operators; NaN with fewer than three methods."""
     medians = [[float(np.nanmedian(values[method])) for method in first] for values in (first, second)]
-    if len(first) < 3 or any(len(set(each)) == 1 for each in medians):
-        return np.nan
-    return float(stats.spearmanr(*medians).statistic)
+    return float(correlate_orders(np.array(medians))[0, 1]) if len(first) > 2 else np.nan
 
 
 def judge_pair(first: PairTest, second: PairTest) -> str:
