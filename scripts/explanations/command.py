@@ -10,6 +10,9 @@ from collections.abc import Callable
 from explanations.errors import InputError
 from explanations.files.locks import hold_steps_lock
 from explanations.flags import add_flags, call_with_flags
+from explanations.imports import postpone_compiler
+
+postpone_compiler()  # steps import this before what imports torchvision
 
 NEGATIVE_NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$", re.IGNORECASE)
 

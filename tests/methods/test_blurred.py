@@ -9,20 +9,18 @@ from explanations.files.shards import ShardReader
 from explanations.methods.maps import ShardMaps
 from explanations.methods.names import parse_method
 from explanations.methods.saliency import saliency_maps
-from explanations.methods.sources.blurred import blur
+from explanations.methods.transform import blur
 
 
 def literal_blur(image: np.ndarray, sigma: float) -> np.ndarray:
-    """Each pixel is the mean of those around it, weighted by a Gaussian that is cut at three standard deviations."""
-    height, width = image.shape
+    """Each pixel is the mean of all pixels, weighted by a Gaussian around it."""
+    deviation = sigma * max(image.shape)
     found = np.zeros(image.shape)
     for i, j in np.ndindex(image.shape):
         total = weight = 0.0
         for a, b in np.ndindex(image.shape):
-            down, right = (a - i) / (sigma * height), (b - j) / (sigma * width)
-            if abs(a - i) <= np.ceil(3 * sigma * height) and abs(b - j) <= np.ceil(3 * sigma * width):
-                share = np.exp(-(down**2 + right**2) / 2)
-                total, weight = total + share * float(image[a, b]), weight + share
+            share = np.exp(-((a - i) ** 2 + (b - j) ** 2) / (2 * deviation**2))
+            total, weight = total + share * float(image[a, b]), weight + share
         found[i, j] = total / weight
     return found
 

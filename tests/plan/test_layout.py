@@ -13,7 +13,7 @@ from explanations.dependencies import find_sources
 SCRIPTS = ROOT / "scripts"
 LIBRARY = SCRIPTS / "explanations"
 ORDER = [  # of packages and of modules beside them: each imports only what stands before it
-    *("errors", "text", "progress", "run_messages", "provenance", "dependencies"),
+    *("errors", "text", "progress", "run_messages", "provenance", "dependencies", "imports"),
     *("files", "flags", "command", "downloads"),
     *("configuration", "data"),
     *("decomposition", "methods", "plan", "statistics", "networks", "removal", "localisation"),

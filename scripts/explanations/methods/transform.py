@@ -30,3 +30,19 @@ def upsample(values: Tensor, size: tuple[int, int], upsampling: str) -> Tensor:
 def transform(values: Tensor, size: tuple[int, int], upsampling: str, *, signed: bool = False) -> Tensor:
     """Ψ(a) = upsample(rescale(abs(a))) (Eq. 9); `signed` leaves out abs (Suppl. D)."""
     return upsample(rescale(values if signed else values.abs()), size, upsampling)
+
+
+def blur(values: Tensor, sigma: float) -> Tensor:
+    """Maps or images (…, H, W) after a Gaussian filter, whose standard deviation is `sigma` times their longer side.
+
+    Beyond the border is nothing: weights of the pixels that there are add up to 1, and what is constant stays so.
+    """
+    rows, columns = (_weights(extent, sigma * max(values.shape[-2:])).to(values) for extent in values.shape[-2:])
+    return rows @ values @ columns.T
+
+
+def _weights(extent: int, deviation: float) -> Tensor:
+    """How much each of a line's pixels (columns) counts in each blurred one (rows), (extent, extent); f8."""
+    places = torch.arange(extent, dtype=torch.float64)
+    weights = torch.exp(-((places[:, None] - places) ** 2) / (2 * deviation**2))
+    return weights / weights.sum(1, keepdim=True)

@@ -89,8 +89,13 @@ def seeded(seed: int, image: int) -> Iterator[None]:
     """Within `with`, all generators of random numbers begin by the seed and the image; then they go on as before."""
     number = int(np.random.default_rng([seed, 3, image]).integers(2**31))
     before, of_numpy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng():
-        torch.manual_seed(number)
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices):
+        torch.default_generator.manual_seed(
+            number
+        )  # torch.manual_seed does the same for devices that nothing uses: 0.6 ms
+        if devices:
+            torch.cuda.manual_seed_all(number)
         random.seed(number)
         np.random.seed(number)
         try:

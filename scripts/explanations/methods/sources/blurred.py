@@ -4,16 +4,12 @@ Blurring adds no knowledge of the network. A measure that finds maps better once
 smooth they are.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from explanations.methods.sources.base import Method
-
-REACH = 3  # standard deviations, at which the Gaussian is cut
+from explanations.methods.transform import blur
 
 
 def prepare(
@@ -29,19 +25,3 @@ def prepare(
         return blur(maps(indices).to(images), settings["sigma"])
 
     return Method(make)
-
-
-def blur(maps: Tensor, sigma: float) -> Tensor:
-    """Maps (n, H, W) convolved with a Gaussian of a standard deviation of `sigma` times the extent.
-
-    At the border the weights that fall outside are left out, and the others grow: a constant map stays as it is.
-    """
-    found = maps[:, None]
-    for axis, extent in ((2, maps.shape[1]), (3, maps.shape[2])):
-        reach = max(1, min(math.ceil(REACH * sigma * extent), extent - 1))
-        offsets = torch.arange(-reach, reach + 1, device=maps.device, dtype=maps.dtype)
-        kernel = torch.exp(-((offsets / (sigma * extent)) ** 2) / 2)
-        shape, padding = ((-1, 1), (reach, 0)) if axis == 2 else ((1, -1), (0, reach))
-        weights = kernel.view(1, 1, *shape)
-        found = F.conv2d(found, weights, padding=padding) / F.conv2d(torch.ones_like(found), weights, padding=padding)
-    return found[:, 0]
