@@ -13,7 +13,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 from small import SIZE, build, describe
-from workflow_copy import FEWER, MINIMAL, copy_workflow, snakemake
+from workflow_copy import FAMILIES, FEWER, copy_workflow, snakemake
 
 import extract_attributions
 import list_images
@@ -82,9 +82,9 @@ def world(tmp_path_factory) -> SimpleNamespace:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Path:
-    """A copy of the workflow in which the minimal experiment has run."""
+    """A copy of the workflow in which the minimal experiment has run, with networks of all families."""
     folder = copy_workflow(tmp_path_factory.mktemp("minimal"))
-    snakemake(folder, "--cores", "2", *MINIMAL)
+    snakemake(folder, "--cores", "2", *FAMILIES)
     return folder
 
 

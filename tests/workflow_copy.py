@@ -15,8 +15,10 @@ import h5py
 import numpy as np
 
 ROOT = Path(__file__).parent.parent
-PARTS = ("Snakefile", "workflow", "config", "profiles", "scripts", "envs", "tests/minimal.yaml", "tests/fewer.yaml")
+TESTED = ("tests/minimal.yaml", "tests/families.yaml", "tests/fewer.yaml")
+PARTS = ("Snakefile", "workflow", "config", "profiles", "scripts", "envs", *TESTED)
 MINIMAL = ("--configfile", "tests/minimal.yaml")  # last: it takes as many files as follow
+FAMILIES = (*MINIMAL, "tests/families.yaml")
 FEWER = (*MINIMAL, "tests/fewer.yaml")
 RESULTS = Path("results/minimal")
 LONGEST = 2700  # seconds that a run may take

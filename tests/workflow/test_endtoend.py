@@ -11,11 +11,12 @@ import pytest
 import yaml
 from interrupted import kill_snakemake, start_snakemake, wait_for_step
 from PIL import Image
-from test_workflow import FIGURES, OTHERS, ZOO
+from test_workflow import FIGURES, OTHERS
 from workflow_copy import (
+    FAMILIES,
     LONGEST,
-    MINIMAL,
     RESULTS,
+    ROOT,
     assert_same,
     copy_workflow,
     edited,
@@ -27,8 +28,10 @@ from workflow_copy import (
 from explanations.statistics.claims import CLAIMS
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+RUN = yaml.safe_load((ROOT / "tests/families.yaml").read_text())["only"]
+BESIDE = [name for name in OTHERS if name in RUN]  # explained beside the paper's two
 # VGG-16's methods, two of them with passes of their own, by the other upsampling, ResNet-50's, one of them so, decayed
-MEASURED = 9 + 2 + 4 + 10 + 1 + 5 + 8 * len(OTHERS)
+MEASURED = 9 + 2 + 4 + 10 + 1 + 5 + 8 * len(BESIDE)
 REMOVAL = RESULTS / "removal/vgg16/original-bilinear/activity-0.h5"
 
 
@@ -36,7 +39,7 @@ def planned_with(folder: Path, override: dict) -> dict[str, int]:
     """The jobs planned when keys of the configuration have changed."""
     extra = folder / "override.yaml"
     extra.write_text(yaml.safe_dump(override))
-    return planned_jobs(folder, *MINIMAL, str(extra))
+    return planned_jobs(folder, *FAMILIES, str(extra))
 
 
 @pytest.mark.parametrize("figure", [*FIGURES, "figP"])
@@ -56,7 +59,7 @@ def test_findings_answer_every_claim(finished):
 
 
 def test_report_is_written(finished):
-    snakemake(finished, "report", "--cores", "2", *MINIMAL)
+    snakemake(finished, "report", "--cores", "2", *FAMILIES)
     assert "figS16" in (finished / RESULTS / "report.html").read_text()
 
 
@@ -70,7 +73,7 @@ def test_every_job_has_log_and_benchmark(finished):
 
 def test_jobs_take_less_than_they_ask_for(finished):
     """Of memory, and of a tenth of the time: a cluster gives a job no more, and its cores may be slower."""
-    plan = snakemake(finished, "--dry-run", "--forceall", *MINIMAL).stdout
+    plan = snakemake(finished, "--dry-run", "--forceall", *FAMILIES).stdout
     jobs = re.findall(r"benchmark: (\S+)(?s:.*?)resources: (.*)", plan)
     assert len(jobs) > 100
     for benchmark, resources in jobs:
@@ -82,7 +85,7 @@ def test_jobs_take_less_than_they_ask_for(finished):
 
 
 def test_second_run_does_nothing(finished):
-    assert "Nothing to be done" in snakemake(finished, "--cores", "2", *MINIMAL).stdout
+    assert "Nothing to be done" in snakemake(finished, "--cores", "2", *FAMILIES).stdout
 
 
 def test_touching_files_reruns_nothing(finished):
@@ -95,7 +98,7 @@ def test_touching_files_reruns_nothing(finished):
         RESULTS / "manifest.csv",
     ):
         (finished / path).touch()
-    assert planned_jobs(finished, *MINIMAL) == {}
+    assert planned_jobs(finished, *FAMILIES) == {}
 
 
 def test_copied_results_are_taken_over(finished, tmp_path):
@@ -107,9 +110,9 @@ def test_copied_results_are_taken_over(finished, tmp_path):
     # not the lock, which names a process
     results = [path for path in (folder / RESULTS).rglob("[!.]*") if path.is_file()]
     before = {path: path.stat().st_size for path in results}
-    assert planned_jobs(folder, *MINIMAL)["train"] == len(ZOO)
-    snakemake(folder, "--cores", "1", "--touch", *MINIMAL)
-    assert planned_jobs(folder, *MINIMAL) == {}
+    assert planned_jobs(folder, *FAMILIES)["train"] == len(RUN)
+    snakemake(folder, "--cores", "1", "--touch", *FAMILIES)
+    assert planned_jobs(folder, *FAMILIES) == {}
     assert before.items() <= {path: path.stat().st_size for path in (folder / RESULTS).rglob("*")}.items()
     assert "train" not in planned_with(folder, {"removal": {"grid": 6}})
     assert planned_with(folder, {"removal": {"grid": 6}})["measure_removal"] == MEASURED
@@ -126,13 +129,13 @@ def test_resolution_redraws_figures_alone(finished):
 
 def test_a_plotting_script_redraws_its_figures_alone(finished):
     with edited(finished / "scripts/plot_correlations.py", lambda text: text + "# edited\n"):
-        assert planned_jobs(finished, *MINIMAL) == {"draw_figS8": 1}
+        assert planned_jobs(finished, *FAMILIES) == {"draw_figS8": 1}
 
 
 def test_the_surveys_keys_train_nothing(finished):
     jobs = planned_with(finished, {"survey": {"fits": 9}})
     draws = {f"draw_{figure}": 1 for figure in ("fig3", "figS1", "figS2", "figS3", "figS4", "figS5")}
-    assert jobs == {"survey_network": len(ZOO), "findings": 1, **draws}
+    assert jobs == {"survey_network": len(RUN), "findings": 1, **draws}
 
 
 def test_another_trial_of_decay_is_all_that_runs(finished):
@@ -155,9 +158,9 @@ def test_removals_keys_extract_nothing(finished, override):
 
 def test_a_methods_code_measures_that_method_alone(finished):
     with edited(finished / "scripts/explanations/methods/gradcam.py", lambda text: text + "# edited\n"):
-        jobs = planned_jobs(finished, *MINIMAL)
-    assert jobs["measure_removal"] == 2 + len(OTHERS)  # once for each network, of its original
-    assert jobs["summarise_removal"] == 2 + len(OTHERS) and "compare_biases" not in jobs
+        jobs = planned_jobs(finished, *FAMILIES)
+    assert jobs["measure_removal"] == 2 + len(BESIDE)  # once for each network, of its original
+    assert jobs["summarise_removal"] == 2 + len(BESIDE) and "compare_biases" not in jobs
     assert not jobs.keys() & {
         "extract_attributions",
         "train",
@@ -170,22 +173,22 @@ def test_a_methods_code_measures_that_method_alone(finished):
 
 def test_removals_code_extracts_nothing(finished):
     with edited(finished / "scripts/explanations/removal/scans.py", lambda text: text + "# edited\n"):
-        jobs = planned_jobs(finished, *MINIMAL)
+        jobs = planned_jobs(finished, *FAMILIES)
     assert jobs["measure_removal"] == MEASURED
     assert not jobs.keys() & {"extract_attributions", "train", "decay_biases", "draw_fig2"}
 
 
 def test_extractions_code_trains_nothing(finished):
     with edited(finished / "scripts/explanations/decomposition/decomposition.py", lambda text: text + "# edited\n"):
-        jobs = planned_jobs(finished, *MINIMAL)
-    assert jobs["extract_attributions"] == 6 + len(OTHERS)
+        jobs = planned_jobs(finished, *FAMILIES)
+    assert jobs["extract_attributions"] == 6 + len(BESIDE)
     assert not jobs.keys() & {"digit_images", "train", "decay_biases"}
 
 
 def test_networks_of_torchvision_and_timm_go_all_the_way(finished):
     """Full networks, by name alone: trained, explained, measured, and in figure M and the zoo's."""
     training = {"epochs": 1, "batch": 20, "learning_rate": 0.01, "weight_decay": 0}
-    networks = {name: {"explain": False} for name in OTHERS}
+    networks = {name: {"explain": False} for name in BESIDE}
     networks["mobilenet_v3"] = {"source": "torchvision", "constructor": "mobilenet_v3_small", "arguments": {}}
     networks["timm_vit"] = {"source": "timm", "constructor": "test_vit", "arguments": {"img_size": 32}}
     for name in ("mobilenet_v3", "timm_vit"):
@@ -195,13 +198,13 @@ def test_networks_of_torchvision_and_timm_go_all_the_way(finished):
     survey = [str(RESULTS / f"survey/{name}/accuracy.csv") for name in ("mobilenet_v3", "timm_vit")]
     before = (finished / figure).read_bytes()
     try:
-        snakemake(finished, figure, *survey, "--cores", "2", *MINIMAL, "mine.yaml")
+        snakemake(finished, figure, *survey, "--cores", "2", *FAMILIES, "mine.yaml")
         for name in ("mobilenet_v3", "timm_vit"):
             table = pd.read_csv(finished / RESULTS / f"statistics/{name}/aggregates-original-bilinear.csv")
             assert {"fullgrad", "all_layers", "noise"} <= set(table.family)
         assert (finished / figure).read_bytes() != before
     finally:
-        snakemake(finished, "figM", "--cores", "2", *MINIMAL)
+        snakemake(finished, "figM", "--cores", "2", *FAMILIES)
     assert (finished / figure).read_bytes() == before
 
 
@@ -209,11 +212,11 @@ def test_a_killed_step_runs_again_with_the_same_numbers(finished):
     result = finished / REMOVAL
     before = read_arrays(result)
     result.unlink()
-    run = start_snakemake(finished, str(REMOVAL), "--cores", "2", *MINIMAL)
+    run = start_snakemake(finished, str(REMOVAL), "--cores", "2", *FAMILIES)
     wait_for_step(finished, "measure_removal.py", "measure_removal/vgg16-original-bilinear-activity-0").kill()
     assert run.wait(LONGEST) != 0
     assert not result.exists()
-    snakemake(finished, str(REMOVAL), "--cores", "2", *MINIMAL)
+    snakemake(finished, str(REMOVAL), "--cores", "2", *FAMILIES)
     assert_same(before, read_arrays(result))
 
 
@@ -221,12 +224,12 @@ def test_a_killed_snakemake_continues_after_unlocking(finished):
     shard = RESULTS / "attributions/vgg16/original/0.h5"
     before = read_arrays(finished / shard)
     (finished / shard).unlink()
-    run = start_snakemake(finished, str(shard), "--cores", "2", *MINIMAL)
+    run = start_snakemake(finished, str(shard), "--cores", "2", *FAMILIES)
     wait_for_step(finished, "extract_attributions.py", "extract_attributions/vgg16-original-0")
     kill_snakemake(run)
     assert not (finished / shard).exists()
-    snakemake(finished, *MINIMAL, "--unlock")
-    snakemake(finished, str(shard), "--cores", "2", *MINIMAL)
+    snakemake(finished, *FAMILIES, "--unlock")
+    snakemake(finished, str(shard), "--cores", "2", *FAMILIES)
     assert_same(before, read_arrays(finished / shard))
 
 
@@ -236,7 +239,7 @@ def test_a_failing_step_is_shown_and_leaves_nothing(finished):
     before, status, arrays = network.read_bytes(), network.stat(), read_arrays(finished / shard)
     network.write_bytes(before[: len(before) // 2])
     try:
-        result = snakemake(finished, str(shard), "--cores", "2", *MINIMAL, check=False)
+        result = snakemake(finished, str(shard), "--cores", "2", *FAMILIES, check=False)
     finally:
         network.write_bytes(before)
         os.utime(network, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -244,12 +247,12 @@ def test_a_failing_step_is_shown_and_leaves_nothing(finished):
     assert "extract_attributions.py: error: " in result.stdout
     assert "original.safetensors: truncated" in result.stdout
     assert not (finished / shard).exists()
-    snakemake(finished, str(shard), "--cores", "2", *MINIMAL)
+    snakemake(finished, str(shard), "--cores", "2", *FAMILIES)
     assert_same(arrays, read_arrays(finished / shard))
 
 
 def test_single_core_and_new_folder_give_the_same_numbers(finished, tmp_path):
     folder = copy_workflow(tmp_path)
     shard = RESULTS / "attributions/vgg16/original/0.h5"
-    snakemake(folder, str(shard), "--cores", "1", *MINIMAL)
+    snakemake(folder, str(shard), "--cores", "1", *FAMILIES)
     assert_same(read_arrays(finished / shard), read_arrays(folder / shard))
