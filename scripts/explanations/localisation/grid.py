@@ -14,9 +14,9 @@ from types import ModuleType
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from explanations.methods.sources.base import NotApplicableError, make_maps
+from explanations.networks.modes import Mode
 
 CELLS = 4
 
@@ -56,7 +56,7 @@ def cell_shares(maps: Tensor) -> Tensor:
     return sums.diagonal(dim1=1, dim2=2) / sums.sum(2)
 
 
-class FixedPoolings(TorchDispatchMode):
+class FixedPoolings(Mode):
     """Notes the sizes, more than one position, that images of any size are pooled to while it is on."""
 
     def __init__(self):

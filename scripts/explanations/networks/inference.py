@@ -10,13 +10,13 @@ from torch import Tensor, fx, nn
 from torch.fx.experimental.optimization import fuse
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from explanations.decomposition.operations import call_arguments, is_parameter, leaf_module
 from explanations.decomposition.tracing import trace
 from explanations.errors import InputError
 from explanations.networks.devices import fastest_layout, place_network
+from explanations.networks.modes import Mode
 
 TYPICAL = 4  # images in a batch, for which weights are reordered
 LARGEST = 24 * 2**20  # bytes of an operation's output: glibc gives blocks above 32 MiB back to the system when freed
@@ -109,7 +109,7 @@ class InLayout(nn.Module):
         return self.network(inputs.contiguous(memory_format=self.layout))
 
 
-class _LargestOutput(TorchDispatchMode):
+class _LargestOutput(Mode):
     """Notes the size, in bytes, of the largest tensor that an operation returns, views left out."""
 
     def __init__(self) -> None:

@@ -5,7 +5,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from explanations.errors import InputError
@@ -22,12 +21,13 @@ from explanations.networks.aten import (
     SHAPED,
     STATISTICS,
 )
+from explanations.networks.modes import Mode
 from explanations.networks.origins import Flow, Input, Made, added_product, combine
 
 NORMALISATIONS = ("none", "layer", "batch")  # where a network has two, the later one counts
 
 
-class Watcher(TorchDispatchMode):
+class Watcher(Mode):
     """Follows what is computed from the image, and from learned tensors, through all operations.
 
     `learned`: a network's tensors by name; `images`, (n, C, H, W): the very tensor that the network is to run on.
