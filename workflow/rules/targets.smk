@@ -79,6 +79,13 @@ def say_no_curves():
     return "there are no curves: removal.curves is true, and no network is explained with both orders of removal"
 
 
+def say_no_patches():
+    """Why there are no single patches."""
+    if not PLAN.patches:
+        return "there are no single patches: removal.patches is 0; with config/measures.yaml it is 4"
+    return f"there are no single patches: removal.patches is {PLAN.patches}, and no network is explained"
+
+
 def name_nearest(wildcards):
     """An input function that ends the run with one line: there is no such target, but others like it."""
     near = difflib.get_close_matches(wildcards.target, list(dict.fromkeys(["all", "report", *TARGETS, *FIGURES])))
@@ -119,7 +126,7 @@ TARGETS["statistics"][1].extend([*(f"statistics/twins/{pair}.csv" for pair in TW
 LACKING = {figure: say_what_lacks(figure, config["figures"]) for figure in FIGURES if figure not in MADE}
 LACKING |= {  # targets that may have nothing to make: they say so
     "curves": say_no_curves(),
-    "patches": "there are no single patches: removal.patches is 0; with config/measures.yaml it is 4",
+    "patches": say_no_patches(),
     "operators": f"removal.operators is {PLAN.operator} alone; to compare several, see config/operators.yaml",
     "measures": "there are no measures to compare: removal has one operator, no curves, no patches; config/measures.yaml has all",
 }

@@ -131,5 +131,5 @@ def remove_all(
         slot, step = np.argwhere(~finite)[0].tolist()
         raise LogitsError(scans[slot].image, under_way.removed[step])
     flipped[:, 0] = False  # that is the decision which it flips from
-    under_way.end(torch.tensor([[False] * batch, [True] * batch]))  # all slots are free again
+    under_way.end(torch.ones(2, batch, dtype=torch.bool))  # all slots are free again
     return Traced(logit, probability, flipped, signal)
