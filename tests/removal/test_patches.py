@@ -21,7 +21,7 @@ from explanations.methods.saliency import saliency_maps
 from explanations.networks.decisions import ExactDecisions
 from explanations.removal.operators.base import Pictures
 from explanations.removal.orders import noise_partners
-from explanations.removal.patch_scores import rank_pixels_by_patch, score_patches
+from explanations.removal.patch_scores import rank_first, score_patches
 from explanations.removal.patches import (
     PATCH_MEASURES,
     correlate_drops,
@@ -43,7 +43,7 @@ def test_patches_by_hand():
     values = np.arange(15).reshape(3, 5)
     assert split_patches(values, 2).tolist() == [[0, 1], [2, 3], [5, 6], [7, 8]]
     assert sum_patches(np.stack([values, -values]), 2).tolist() == [[1, 5, 11, 15], [-1, -5, -11, -15]]
-    assert rank_pixels_by_patch(3, 5, 2)[1].tolist() == [2, 3, 0, 1, *range(4, 15)]
+    assert rank_first(split_patches(values, 2), 15)[1].tolist() == [2, 3, 0, 1, *range(4, 15)]
 
 
 @pytest.mark.parametrize(("side", "allowed"), [(1, ">= 2"), (4, "<= 3")])

@@ -31,9 +31,10 @@ def score_patches(
     The first are those of the whole images (n, C, H, W), whose decisions are `targets` (n,); the others those without
     a patch, row by row. A patch is a scan of one step; batches, precision and errors are those of whole removals.
     """
-    ranks = rank_pixels_by_patch(inputs.shape[2], inputs.shape[3], side).to(inputs.device)
-    removed = len(split_patches(np.empty(inputs.shape[2:]), side)[0])
-    under_way = ScansUnderWay(inputs, [torch.tensor([0, removed])], operator, batch)
+    pixels = inputs[0, 0].numel()
+    patches = split_patches(np.arange(pixels).reshape(inputs.shape[2:]), side)
+    ranks = rank_first(patches, pixels).to(inputs.device)
+    under_way = ScansUnderWay(inputs, [torch.tensor([0, patches.shape[1]])], operator, batch)
     scans = (Scan((image, patch), image, rank) for image in range(len(inputs)) for patch, rank in enumerate(ranks))
     arrays = {score: np.empty((len(inputs), 1 + side**2), np.float32) for score in ("logit", "probability")}
     parts = trace_parts(under_way, decide, inputs, targets, scans, names, settings, batch, advance)
@@ -44,10 +45,9 @@ def score_patches(
     return arrays
 
 
-def rank_pixels_by_patch(height: int, width: int, side: int) -> Tensor:
-    """Each pixel's rank if one patch's go first, (side², H·W) int32; the others follow row by row."""
-    patches = split_patches(np.arange(height * width).reshape(height, width), side)
-    others = np.ones((len(patches), height * width), bool)
+def rank_first(patches: np.ndarray, pixels: int) -> Tensor:
+    """The rank of each of `pixels` if those of one patch (P, k) go first, (P, pixels) int32; others follow in order."""
+    others = np.ones((len(patches), pixels), bool)
     np.put_along_axis(others, patches, values=False, axis=1)
     orders = np.argsort(others, axis=1, kind="stable")
     return torch.from_numpy(np.argsort(orders, axis=1).astype(np.int32))
