@@ -17,7 +17,8 @@ JOB = re.compile(r"^ *(?:local)?rule (\w+):$(.*?)(?=^ *(?:local)?rule \w+:$|\Z)"
 WILDCARDS = re.compile(r"^ *wildcards: (.*)$", re.MULTILINE)
 STAGES = {  # the folder of each stage's results
     "models": "networks",
-    **{name: name for name in ("decay", "survey", "attributions", "removal", "curves", "statistics", "figures")},
+    **{name: name for name in ("decay", "survey", "attributions", "removal", "curves", "patches")},
+    **{name: name for name in ("statistics", "figures")},
 }
 NO_TARGETS = ("all", "cost")
 MB = 1.048576  # a MiB, as benchmarks have it

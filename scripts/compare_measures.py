@@ -1,7 +1,7 @@
 """Compare measures of saliency maps: which agree in the order of methods, and which with where objects are.
 
-In:  result files of removal of a network by one or more operators, and files of curves; for ground truth the network,
-     its shards, files of maps, the manifest, a folder of masks.
+In:  result files of removal of a network by one or more operators, files of curves, and the correlations of its single
+     patches; for ground truth the network, its shards, files of maps, the manifest, a folder of masks.
 Out: three tidy CSVs. Of each two measures: Spearman's ρ of the orders of the methods that all measures have, by their
      medians over images, with an interval that resamples classes. Of each measure and each method that has a blurred
      twin: paired differences, blurred less as it is, with Wilcoxon's test (Holm over methods). And the claims of
@@ -20,22 +20,22 @@ from explanations.command import dictionary, run_command, step_parser
 from explanations.errors import InputError, check_range
 from explanations.files.curves import read_curves
 from explanations.files.measurements import read_by_operator
+from explanations.files.patches import read_patch_correlations
 from explanations.files.tables import write_table
 from explanations.localisation.truth import Truth
 from explanations.methods.names import SIGNED
 from explanations.removal.curves import derive_curve_measures
+from explanations.removal.patches import derive_patch_measures
 from explanations.statistics.agreement import measure_agreement
 from explanations.statistics.measure_claims import DELTA, Key, judge_blurring, judge_contrast, list_contrasts
 from explanations.statistics.ranking import SMALLER_IS_BETTER
 from explanations.statistics.tests import WILCOX, ZEROS, adjust_holm, compare
 
 REMOVED = ("delta_e_minus", "e_minus", "delta_e_plus", "e_plus", "delta_e_delta")
-AREAS = [
-    f"{sign}{area}_{score}"
-    for area in ("srg", "aopc", "insertion", "deletion")
-    for score in ("probability", "logit")
-    for sign in ("delta_", "")
-]
+AREAS, PATCHES = (
+    [f"{sign}{name}_{score}" for name in names for score in ("probability", "logit") for sign in ("delta_", "")]
+    for names in (("srg", "aopc", "insertion", "deletion"), ("patches",))
+)
 FEWEST = 3  # methods that have an order
 
 Scores = dict[Key, dict[str, np.ndarray]]  # by measure and operator, then by method, (n,) each
@@ -44,6 +44,7 @@ Scores = dict[Key, dict[str, np.ndarray]]  # by measure and operator, then by me
 def main(
     measurements: list[Path],
     curves: list[Path],
+    patches: list[Path],
     truth: Truth,
     derived: dict,
     blurred: dict,
@@ -58,7 +59,7 @@ def main(
     results = read_by_operator(measurements)
     operators, first = list(results), next(iter(results.values()))
     identity = {key: first.settings[key] for key in ("experiment", "network", "variant", "upsampling")}
-    scores = read_scores(results, curves, truth)
+    scores = read_scores(results, curves, patches, truth)
     methods = list_methods(scores, derived)
     if len(methods) < FEWEST:
         raise InputError(
@@ -93,8 +94,8 @@ BLURRED = (
 )
 
 
-def read_scores(results: dict, curves: list[Path], truth: Truth) -> Scores:
-    """All measures of all methods, image by image; InputError if curves are of other images than removal."""
+def read_scores(results: dict, curves: list[Path], patches: list[Path], truth: Truth) -> Scores:
+    """All measures of all methods, image by image; InputError if curves or patches are of other images than removal."""
     first_operator, first = next(iter(results.items()))
     scores: Scores = {}
     for operator, each in results.items():
@@ -104,15 +105,28 @@ def read_scores(results: dict, curves: list[Path], truth: Truth) -> Scores:
                 scores[measure, operator] = {method: each.measure(measure, method) for method in methods}
     if curves:
         traced = read_curves(curves)
-        if not np.array_equal(traced.image, first.image):
-            raise InputError(f"{curves[0]}: holds other images than the results of removal")
-        for method, own in traced.values.items():
-            areas = derive_curve_measures(own)
-            for measure in AREAS:
-                scores.setdefault((measure, first_operator), {})[method] = areas[measure]
+        check_images(traced.image, first.image, curves[0])
+        measured = {method: derive_curve_measures(own) for method, own in traced.values.items()}
+        scores |= {(name, first_operator): pick(measured, name) for name in AREAS}
+    for path in patches:
+        correlated = read_patch_correlations(path)
+        check_images(correlated.image, first.image, path)
+        measured = {method: derive_patch_measures(own) for method, own in correlated.values.items()}
+        scores |= {(name, first_operator): pick(measured, name) for name in PATCHES}
     for measure, by_method in truth.measure(first.image.tolist()).items():
         scores[measure, ""] = by_method
     return scores
+
+
+def check_images(images: np.ndarray, removed: np.ndarray, path: Path) -> None:
+    """InputError, naming a file, unless it is of the same images as the results of removal."""
+    if not np.array_equal(images, removed):
+        raise InputError(f"{path}: holds other images than the results of removal")
+
+
+def pick(measured: dict[str, dict[str, np.ndarray]], name: str) -> dict[str, np.ndarray]:
+    """One of the measures of all methods."""
+    return {method: measures[name] for method, measures in measured.items()}
 
 
 def list_methods(scores: Scores, derived: dict) -> list[str]:
@@ -147,6 +161,7 @@ if __name__ == "__main__":
     parser = step_parser(__doc__)
     parser.add_argument("--measurements", type=Path, nargs="+", required=True, help="result files of all operators")
     parser.add_argument("--curves", type=Path, nargs="*", default=[], help="files of curves")
+    parser.add_argument("--patches", type=Path, nargs="*", default=[], help="file of patch correlations")
     parser.add_argument("--derived", type=dictionary, default={}, help="methods made of another's maps, and whose")
     parser.add_argument("--blurred", type=dictionary, default={}, help="those of them that are blurred maps, and whose")
     parser.add_argument("--agreement", type=Path, required=True, help="CSV of pairs of measures to write")

@@ -17,6 +17,7 @@ from explanations.cost.projection import (
     Step,
     count_curve_bytes,
     count_methods,
+    count_patch_bytes,
     count_planned_bytes,
     count_removal_bytes,
     count_scans,
@@ -96,6 +97,8 @@ def describe_images(config: dict, facts: dict[str, NetworkFacts]) -> str:
     ]
     if curves := count_curve_bytes(config, facts):
         lines.append(("disk: curves", describe_size(curves)))
+    if patches := count_patch_bytes(config, facts):
+        lines.append(("disk: single patches", describe_size(patches)))
     return table([("", ""), *lines])
 
 

@@ -22,7 +22,8 @@ from explanations.files.manifests import read_manifest
 from explanations.files.shards import ShardReader
 from explanations.files.tables import write_table
 from explanations.localisation.measures import MEASURES, find_marked
-from explanations.localisation.methods import list_makers, measure_method
+from explanations.localisation.methods import measure_method
+from explanations.methods.makers import list_makers
 from explanations.methods.transform import UPSAMPLINGS
 from explanations.statistics.tests import summarise
 
@@ -55,7 +56,7 @@ def main(
         rng = np.random.default_rng(seed)
         (apart,) = rng.spawn(1)
         table = []
-        for method, make in list_makers(reader, methods, maps, upsampling):
+        for method, make in list_makers("localisation", reader, methods, maps, upsampling):
             for measure, values in measure_method(make, images, inside).items():
                 spread = summarise(values, labels, resamples, rng if measure in FIRST else apart)
                 mean = np.nan if np.isnan(values).all() else np.nanmean(values)

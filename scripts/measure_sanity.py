@@ -38,7 +38,7 @@ from explanations.networks.files import load_network, pixel_bounds, preprocess
 from explanations.progress import ProgressBar
 from explanations.sanity.makers import Batch, own_maps, papers_maps
 from explanations.sanity.networks import Shifted, cascade
-from explanations.sanity.similarity import rank_correlation
+from explanations.statistics.correlation import rank_correlation
 from explanations.statistics.tests import summarise
 
 

@@ -29,7 +29,10 @@ LOCALISATION = {
     "relative_energy": "energy inside",
     "pointing_game": "pointing game",
 }
-AREAS = {"srg": "SRG", "aopc": "AOPC", "insertion": "insertion", "deletion": "deletion"}
+OF_SCORES = {  # by curves, by single patches
+    **{"srg": "SRG", "aopc": "AOPC", "insertion": "insertion", "deletion": "deletion"},
+    "patches": "single patches",
+}
 SCORES = {"probability": "p", "logit": "logit"}
 DELTA = "delta_"
 ROW, HEAD, FOOT = 0.125, 0.7, 0.45  # inches
@@ -92,8 +95,8 @@ def name_key(key: Key, several: bool) -> str:
         return LOCALISATION[name]
     if name in MEASURES:
         return f"{MEASURES[name]}, {plain(operator)}" if several else MEASURES[name]
-    area, _, score = name.removeprefix(DELTA).rpartition("_")
-    return f"{'$δ$' if name.startswith(DELTA) else ''}{AREAS[area]}, {SCORES[score]}"
+    measure, _, score = name.removeprefix(DELTA).rpartition("_")
+    return f"{'$δ$' if name.startswith(DELTA) else ''}{OF_SCORES[measure]}, {SCORES[score]}"
 
 
 def draw_truth(ax: Axes, rows: pd.DataFrame, keys: list[Key], several: bool) -> None:

@@ -226,6 +226,43 @@ def curve(
     return scores
 
 
+def single_patches(
+    score: Callable[[Tensor], Tensor], image: Tensor, side: int, fill: float = 0.0
+) -> tuple[list[float], list[list[float]]]:
+    """All of a network's scores of one (C, H, W) image, and without each of its side × side patches, row by row."""
+    height, width = image.shape[1] // side, image.shape[2] // side
+    without = []
+    for row in range(side):
+        for column in range(side):
+            perturbed = image.clone()
+            for y in range(row * height, (row + 1) * height):
+                for x in range(column * width, (column + 1) * width):
+                    perturbed[:, y, x] = fill
+            without.append(score(perturbed[None])[0].tolist())
+    return score(image[None])[0].tolist(), without
+
+
+def patch_correlation(saliency: list[list[float]], drops: list[float], side: int) -> float:
+    """Spearman's ρ between the drops of side × side patches and a map's sums over them (Hesse et al., 2024)."""
+    height, width = len(saliency) // side, len(saliency[0]) // side
+    sums = []
+    for row in range(side):
+        for column in range(side):
+            rows = saliency[row * height : (row + 1) * height]
+            sums.append(sum(value for line in rows for value in line[column * width : (column + 1) * width]))
+    return spearman(drops, sums)
+
+
+def spearman(first: list[float], second: list[float]) -> float:
+    """Spearman's ρ: Pearson's correlation of ranks, of which equal values share theirs."""
+    ranks = [
+        [sum(other < value for other in each) + sum(other == value for other in each) / 2 for value in each]
+        for each in (first, second)
+    ]
+    a, b = ([rank - sum(each) / len(each) for rank in each] for each in ranks)
+    return sum(x * y for x, y in zip(a, b, strict=True)) / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+
+
 def insertion(
     score: Callable[[Tensor], Tensor], image: Tensor, order: list[int], grid: int, fill: float = 0.0
 ) -> list[list[float]]:

@@ -102,6 +102,7 @@ class Plan:
         removal = config.get("removal", {})
         self.operator, *self.operators = removal.get("operators", [PAPERS_OPERATOR])  # the first, and further ones
         self.curves = removal.get("curves", False)
+        self.patches = removal.get("patches", 0)  # in a row of an image, each removed alone; 0: none is
         images = config["images"]  # which say where objects are: their data set, masks or boxes beside them
         self.localised = bool(find_set(images["source"]).masks or images.get("masks") or images.get("boxes"))
         self.explained = [name for name in self.networks if self.groups(name)]
@@ -180,6 +181,10 @@ class Plan:
         run = self.curves_run(network)
         return [kind for kind in run.methods if run.orders(kind) == ORDERS] if run else []
 
+    def measures_patches(self, network: str) -> bool:
+        """Whether single patches of a network's images are removed, and its usual maps correlated with that."""
+        return bool(self.patches and self.groups(network))
+
     def all_runs(self) -> list[Run]:
         """The runs of all networks."""
         return [run for network in self.networks for run in self.runs(network)]
@@ -222,13 +227,15 @@ class Plan:
         ]
         tables += ["localisation"] if self.localised and self.groups(network) else []
         tables += ["curves"] if self.curve_methods(network) else []
+        tables += ["patches"] if self.measures_patches(network) else []
         tables += ["agreement", "blurring", "measure_claims"] if self.compares_measures(network) else []
         tables += ["operators", "operators_pairs"] if self.operators and self.groups(network) else []
         return tables + self.comparisons(network)
 
     def compares_measures(self, network: str) -> bool:
-        """Whether measures of a network's maps are compared: by several operators, or by curves beside flips."""
-        return bool(self.groups(network)) and (bool(self.operators) or self.curves_run(network) is not None)
+        """Whether measures of a network's maps are compared: by operators, or by curves or patches beside flips."""
+        others = self.operators or self.patches or self.curves_run(network)
+        return bool(self.groups(network) and others)
 
     def leaderboards(self, network: str) -> list[str]:
         """A network's tables of ranks, one for each operator: statistics/<network>/<table>.csv."""

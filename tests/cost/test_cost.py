@@ -23,6 +23,7 @@ from explanations.cost.projection import (
     Step,
     count_checks,
     count_curve_bytes,
+    count_patch_bytes,
     count_planned_bytes,
     count_removal_bytes,
     count_scans,
@@ -39,11 +40,12 @@ from explanations.errors import InputError
 from explanations.files.curves import write_curves
 from explanations.files.locks import STEPS_LOCK
 from explanations.files.measurements import write_measurements
+from explanations.files.patches import read_patch_scores, write_patch_correlations, write_patch_scores
 from explanations.files.shards import ShardReader
 from explanations.methods.maps import ShardMaps
 from explanations.methods.names import all_kinds
 from explanations.methods.saliency import list_methods
-from explanations.plan import Plan, Run
+from explanations.plan import Plan, Run, methods_of
 
 CONFIGS = {name: yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()) for name in ("config", "imagenet")}
 METHODS = dict.fromkeys(map(str, all_kinds()), 1) | {"activity": 13, "bias": 13, "activity_from": 12}
@@ -198,6 +200,36 @@ def test_curves_are_as_large_as_said(tmp_path):
     assert count_curve_bytes(CONFIGS["config"], facts_of(CONFIGS["config"])) == 0
 
 
+def test_single_patches_by_hand():
+    """Each image once, and once without each of nine patches, whatever maps there are."""
+    config = json.loads(json.dumps(CONFIGS["config"]))
+    assert not [step for step in list_steps(config, facts_of(config), 0.5) if step.name == "patches"]
+    config["removal"] |= {"patches": 3, "noise_maps": 2}
+    steps = [step for step in list_steps(config, facts_of(config), 0.5) if step.name == "patches"]
+    assert [step.network for step in steps] == Plan(config).explained
+    assert {(step.passes, step.read, step.precision) for step in steps} == {(100 * 10, 100, "float32")}
+
+
+def test_single_patches_are_as_large_as_said(tmp_path):
+    config = json.loads(json.dumps(CONFIGS["config"]))
+    config["images"] |= {"classes": 2, "per_class": 5}
+    config["removal"] |= {"patches": 2, "noise_maps": 3}
+    total, plan = 0, Plan(config)
+    about = {"experiment": "e", "variant": "original", "weights": "w", "side": 2, "precision": "float32"}
+    for name in plan.explained:
+        arrays = {"image": np.arange(10), "label": np.arange(10), "logit": np.zeros((10, 5), np.float32)}
+        paths = [tmp_path / f"{name}-{part}.h5" for part in ("scores", "correlations")]
+        write_patch_scores(paths[0], {**arrays, "probability": arrays["logit"]}, {**about, "network": name})
+        count = sum(FACTS.methods.get(str(kind), 1) for kind in methods_of(*plan.groups(name)))
+        found = {f"method_{k}": dict.fromkeys(("logit", "probability"), np.zeros((10, 4))) for k in range(count)}
+        write_patch_correlations(paths[1], read_patch_scores(paths[:1]), found, {"noise_maps": 3})
+        for path in paths:
+            with h5py.File(path) as file:
+                total += sum(dataset.size * dataset.dtype.itemsize for dataset in file.values())
+    assert count_patch_bytes(config, facts_of(config)) == total
+    assert count_patch_bytes(CONFIGS["config"], facts_of(CONFIGS["config"])) == 0
+
+
 def test_signal_and_share_of_pixels():
     """Of 100 equal pixels 36 keep 80% of the norm."""
     image = np.ones(100)
@@ -218,6 +250,8 @@ def test_planned_bytes_are_those_of_the_jobs():
     curves = 100 * (2 * 2 * (2 * 51 * 4 + 2 * 8) + 16)  # two scores at 51 points, flip and e, of both orders
     assert count_planned_bytes(config, planned) == 2 * facts.weights + 3 * 100 * facts.shard + 2 * result + curves
     assert count_planned_bytes(config, [["findings", None, None, 1]]) == 0
+    config = {**config, "removal": {**config["removal"], "patches": 4}}
+    assert count_planned_bytes(config, [["measure_patches", "vgg16", None, 3]]) == 3 * 100 * (2 * 17 * 4 + 16)
 
 
 def test_results_of_removal_are_as_large_as_said(tmp_path):

@@ -68,6 +68,20 @@ def test_curves_are_of_maps_that_are_removed_in_both_orders():
     assert "curves" in plan.tables("vgg16") and "curves" not in plan.tables("vit")
 
 
+def test_single_patches_are_of_all_networks_that_are_explained():
+    """Whatever the orders of removal; none by default."""
+    config = copy.deepcopy(EMBEDDED)
+    plan = Plan(config)
+    assert not any(map(plan.measures_patches, config["networks"])) and not plan.compares_measures("vit")
+    del config["removal"]["patches"]
+    assert not Plan(config).patches
+    config["removal"]["patches"] = 4
+    plan = Plan(config)
+    assert [name for name in config["networks"] if plan.measures_patches(name)] == plan.explained
+    assert "patches" in plan.tables("vit") and "patches" not in plan.tables("alexnet")
+    assert plan.compares_measures("vit") and not plan.compares_measures("alexnet")
+
+
 def test_the_most_salient_first_is_measured_where_it_is_shown_alone():
     """Figures S13 to S16 show it, of unsigned maps with the usual upsampling; S9 to S12 show e₋ alone."""
     plan = Plan(EMBEDDED)

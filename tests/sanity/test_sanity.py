@@ -10,7 +10,7 @@ from small import build, inputs
 import measure_sanity as step
 from explanations.files.tables import read_tables
 from explanations.sanity.networks import Shifted, cascade, list_parametrised
-from explanations.sanity.similarity import rank_correlation
+from explanations.statistics.correlation import rank_correlation
 
 FLAGS = {
     **{"methods": ["gradient", "input"], "own": {}, "layers": "all", "upsampling": "bilinear", "count": 6, "steps": 3},

@@ -8,15 +8,19 @@ from scipy.stats import spearmanr
 from workflow_copy import ROOT
 
 import compare_measures as step
+import correlate_patches
 import make_maps
 import measure_curves
+import measure_patches
 import plot_measures
 from explanations.files.curves import read_curves
 from explanations.files.measurements import read_measurements
+from explanations.files.patches import read_patch_correlations
 from explanations.files.tables import read_tables
 from explanations.flags import call_with_flags
 from explanations.localisation.truth import Truth
 from explanations.removal.curves import derive_curve_measures
+from explanations.removal.patches import derive_patch_measures
 from explanations.statistics.agreement import Agreement
 from explanations.statistics.measure_claims import DELTA, OTHERS, TRUTH, judge_blurring, judge_contrast, list_contrasts
 
@@ -106,6 +110,18 @@ def trace(world, output, **flags):
     return output
 
 
+def correlate(world, folder, maps):
+    """The file of patch correlations of all methods of the world's VGG-16."""
+    given = files_of(world)
+    scores, found = folder / "scores.h5", folder / "patches.h5"
+    call_with_flags(measure_patches.main, {**given, "output": scores, "side": 2, "precision": "float32"})
+    network = {key: given[key] for key in ("network", "manifest", "shards")}
+    wanted = {"methods": ["gradient", "gradcam", "activity"], "layers": "stages", "upsampling": "bilinear"}
+    outputs = {"correlations": found, "output": folder / "patches.csv", "resamples": 100, "seed": 0, "noise_maps": 1}
+    correlate_patches.main([scores], **network, maps=maps, **wanted, **outputs)
+    return found
+
+
 @pytest.fixture(scope="module")
 def files(world, tmp_path_factory):
     """Removal by two operators, curves, maps and a blurred twin, of the world's VGG-16."""
@@ -124,14 +140,15 @@ def files(world, tmp_path_factory):
         curves.append(trace(world, folder / f"c-{method}.h5", method=method, layers="stages"))
     for method, maps in own.items():
         curves.append(trace(world, folder / f"c-{method}.h5", method=method, maps=[maps]))
-    return {"measured": measured, "curves": curves, "maps": list(own.values())}
+    maps = list(own.values())
+    return {"measured": measured, "curves": curves, "maps": maps, "patches": [correlate(world, folder, maps)]}
 
 
 def compare(world, files, folder, **changes):
     outputs = {name: folder / f"{name}.csv" for name in ("agreement", "blurring", "claims")}
     truth = Truth(world.networks["vgg16"], [world.shards["vgg16"]], world.manifest, files["maps"], [world.masks])
     truth = Truth(**{**vars(truth), "methods": ["gradient", "gradcam", "activity"]})
-    given = {"measurements": files["measured"], "curves": files["curves"], "truth": truth}
+    given = {"measurements": files["measured"], "curves": files["curves"], "patches": files["patches"], "truth": truth}
     given |= {"derived": {"norm_blurred": "norm"}, "blurred": {"norm_blurred": "norm"}, "resamples": 100, "seed": 0}
     step.main(**{**given, **outputs, **changes})
     return {name: read_tables([path], ()) for name, path in outputs.items()}
@@ -154,9 +171,16 @@ def test_the_step(world, files, tmp_path):
     medians = [np.median(results["fill"].measure("e_minus", method)) for method in methods]
     others = [np.median(areas[method]["delta_srg_logit"]) for method in methods]
     assert row.correlation == pytest.approx(spearmanr(medians, others).statistic)
+    of_patches = table[(table.measure_a == "e_minus") & (table.measure_b == "delta_patches_logit")]
+    (row,) = of_patches[of_patches.operator_a == "fill"].itertuples()
+    found = read_patch_correlations(files["patches"][0]).values
+    others = [np.nanmedian(derive_patch_measures(found[method])["delta_patches_logit"]) for method in methods]
+    assert row.operator_b == "fill" and row.correlation == pytest.approx(spearmanr(medians, others).statistic)
     assert tables["claims"].claim.tolist() == ["L1", "L2", "L3a", "L3b", "L3c", "L4"]
     control = tables["blurring"]
-    assert set(control.method) == {"norm"} and {"rank_accuracy", DELTA, "deletion_logit"} <= set(control.measure)
+    assert set(control.method) == {"norm"} and {"rank_accuracy", DELTA, "deletion_logit", "patches_probability"} <= set(
+        control.measure
+    )
     (row,) = control[(control.measure == "e_plus") & (control.operator == "blur")].itertuples()
     difference = results["blur"].measure("e_plus", "norm") - results["blur"].measure("e_plus", "norm_blurred")
     assert row.median_difference == pytest.approx(np.median(difference))  # e₊ is better where it is smaller
@@ -164,7 +188,7 @@ def test_the_step(world, files, tmp_path):
 
 def test_without_ground_truth_and_curves(world, files, tmp_path):
     truth = Truth(world.networks["vgg16"], [world.shards["vgg16"]], world.manifest)
-    tables = compare(world, files, tmp_path, truth=truth, curves=[])
+    tables = compare(world, files, tmp_path, truth=truth, curves=[], patches=[])
     assert tables["claims"].claim.tolist() == ["L1", "L2", "L4"]
     assert "average_precision" not in set(tables["agreement"].measure_b)
 
@@ -180,6 +204,7 @@ def test_the_figure(world, files, tmp_path):
     plot_measures.main([tmp_path / "agreement.csv"], tmp_path / "l.pdf", tmp_path / "l.png", 60)
     assert (tmp_path / "l.pdf").stat().st_size > 10_000 and Image.open(tmp_path / "l.png").width == 60 * 6.75
     keys = [("e_minus", "fill"), ("delta_e_minus", "blur"), ("delta_srg_logit", "fill"), (TRUTH, "")]
+    assert plot_measures.name_key(("patches_probability", "fill"), several=True) == "single patches, p"
     names = [plot_measures.name_key(key, several=True) for key in keys]
     assert names == ["$e_-$, fill", r"$\delta e_-$, blur", "$δ$SRG, logit", "average precision"]
     assert plot_measures.list_rows(keys) == [("e_minus", "fill"), ("e_minus", "blur"), ("srg_logit", "fill")]

@@ -149,6 +149,12 @@ def test_curves_leave_removal_as_it_is(finished):
     assert not jobs.keys() & {"measure_removal", "extract_attributions", "summarise_removal"}
 
 
+def test_single_patches_leave_removal_as_it_is(finished):
+    jobs = planned_with(finished, {"removal": {"patches": 4}})
+    assert jobs["measure_patches"] == jobs["correlate_patches"] > 0
+    assert not jobs.keys() & {"measure_removal", "extract_attributions", "summarise_removal"}
+
+
 @pytest.mark.parametrize("override", [{"removal": {"grid": 6}}, {"removal": {"noise_maps": 2}}])
 def test_removals_keys_extract_nothing(finished, override):
     jobs = planned_with(finished, override)

@@ -93,7 +93,7 @@ def test_the_results_are_those_of_this_machine(finished_fewer, through_slurm):
 
 def test_networks_run_on_gpus_and_the_rest_elsewhere(through_slurm):
     on_gpus = ("decay_biases", "decay_trial", "survey_network", "extract_attributions", "make_maps")
-    on_gpus += ("measure_removal", "measure_curves")
+    on_gpus += ("measure_removal", "measure_curves", "measure_patches")
     jobs = jobs_of(through_slurm, "COMPLETED")
     assert len(jobs) > 50
     for job in jobs:

@@ -114,16 +114,16 @@ def test_a_network_may_not_be_called_as_a_rule(fresh):
 def test_every_target_is_listed_with_a_line(fresh):
     listed = dict(re.findall(r"^(\w+) \((.+)\)$", snakemake(fresh, "--list").stdout, re.MULTILINE))
     stages = ["networks", "survey", "attributions", "removal", "statistics", "figures", "report"]
-    further = ["curves", "operators", "measures", "sanity"]  # beside what `all` makes
+    further = ["curves", "patches", "operators", "measures", "sanity"]  # beside what `all` makes
     assert listed.keys() == {"all", "cost", *further, *stages, *FIGURES, "figL", "figP", *NETWORKS}
     described = re.findall(r"^\| ([^|]*) \| `(\w+)` \|.* \| \d+ (?:s|min) \|$", PARTS, re.MULTILINE)
     assert {target: line for line, target in described}.items() <= listed.items()
     assert {target for _, target in described} >= {*FIGURES, *stages} - {"operators"}
 
 
-def test_measures_are_compared_where_there_are_several_operators_or_curves(fresh):
+def test_measures_are_compared_where_there_are_several(fresh):
     said = snakemake(fresh, "--dry-run", "measures", check=False).stdout
-    assert "there are no measures to compare: removal has one operator, and no curves; config/measures.yaml" in said
+    assert "there are no measures to compare: removal has one operator, no curves, no patches; config/" in said
     jobs = planned_jobs(fresh, "measures", "--configfile", "config/measures.yaml")
     assert (jobs["compare_measures"], jobs["measure_sanity"], jobs["draw_figL"]) == (2, 2, 1)
     assert "compare_measures" not in planned_jobs(fresh)
@@ -135,6 +135,14 @@ def test_curves_are_made_where_they_are_switched_on_alone(fresh):
     assert not planned_jobs(fresh).keys() & {"measure_curves", "summarise_curves"}
     jobs = planned_jobs(fresh, "curves", "--configfile", "config/curves.yaml")
     assert jobs["measure_curves"] == 2 * (8 + 3) and jobs["summarise_curves"] == 2 and "measure_removal" not in jobs
+
+
+def test_single_patches_are_removed_where_they_are_asked_for_alone(fresh):
+    said = snakemake(fresh, "--dry-run", "patches", check=False).stdout
+    assert "there are no single patches: removal.patches is 0; with config/measures.yaml it is 4" in said
+    assert not planned_jobs(fresh).keys() & {"measure_patches", "correlate_patches"}
+    jobs = planned_jobs(fresh, "patches", "--configfile", "config/measures.yaml")
+    assert jobs["measure_patches"] == jobs["correlate_patches"] == 2 and "measure_removal" not in jobs
 
 
 def test_fig1_needs_its_classifier_alone(fresh):
@@ -266,6 +274,10 @@ def test_shards_follow_the_configuration(fresh):
         ({"remuval": {}}, "configuration: remuval is not a known key; allowed are whole, experiment, "),
         ({"removal": {"gird": 9}}, "configuration: removal.gird is not a known key; allowed are shard_size, grid, "),
         ({"removal": {"grid": 1}}, "configuration: removal.grid is 1; allowed is a whole number of at least 2"),
+        (
+            {"removal": {"patches": 1}},
+            "configuration: removal.patches is 1; allowed is 0 or a whole number of at least 2",
+        ),
         ({"removal": {"grid": "many"}}, "configuration: removal.grid is 'many'; allowed is a whole number"),
         ({"removal": {"grid_plus": [0, 1]}}, "removal.grid_plus.0 is 0; allowed is a number above 0 and at most 1"),
         ({"removal": {"grid_plus": [0.2, 0.1, 1]}}, "removal.grid_plus.1 is 0.1; allowed is more than 0.2, before it"),
@@ -439,6 +451,10 @@ def test_shards_follow_the_configuration(fresh):
         (
             {"removal": {"grid": 1025}, "images": {"size": 32}},
             "configuration: removal.grid is 1025; images have 1024 pixels, images.size², and each step remo",
+        ),
+        (
+            {"removal": {"patches": 33}, "images": {"size": 32}},
+            "configuration: removal.patches is 33; images have 32 × 32 pixels, images.size, and each patch at ",
         ),
         ({"removal": {"fill": 1e39}}, "configuration: removal.fill is 1e+39; allowed is a number in the network's inp"),
         (

@@ -337,13 +337,17 @@ def check_choices():
 
 
 def check_grids():
-    """Stop with one line unless every step of removal's grids removes a pixel, as far as images' size is known."""
+    """Stop with one line unless every step of removal's grids, and every patch, removes a pixel, if images' size is known."""
     grid, shares = config["removal"]["grid"], config["removal"].get("grid_plus", [])
     # that of networks trained here; of others, the step itself knows it
     size = config["images"].get("size") if set(PLAN.explained) & set(trained_here()) else None
     if size and grid > size**2:
         each = f"images have {size**2} pixels, images.size², and each step removes at least one"
         raise WorkflowError(f"configuration: removal.grid is {grid}; {each}")
+    side = config["removal"].get("patches", 0)
+    if size and side > size:
+        each = f"images have {size} × {size} pixels, images.size, and each patch at least one"
+        raise WorkflowError(f"configuration: removal.patches is {side}; {each}")
     try:
         check_shares(shares)
         if size:

@@ -140,8 +140,8 @@ def operator_of(wildcards):
 
 
 def settings_of_removal(wildcards):
-    """The settings of removal that a rule's results may depend on: none of operators, nor whether there are curves."""
-    others = ("operators", "curves", *OPERATORS)
+    """The settings of removal that a rule's results may depend on: none of operators, nor of curves and patches."""
+    others = ("operators", "curves", "patches", *OPERATORS)
     return {key: value for key, value in config["removal"].items() if key not in others}
 
 
@@ -179,8 +179,23 @@ def curves_measured(wildcards):
     )
 
 
-def precision_of_curves(wildcards):
-    """The precision of curves' passes: removal's, or float32 where that is what is fastest on each machine."""
+def patches_scored(wildcards):
+    """The files of patches of a rule's network."""
+    return expand("<results>/patches/{{network}}/{shard}.h5", shard=REMOVAL_SHARDS)
+
+
+def patches_correlated(wildcards):
+    """The file of patch correlations of a rule's network, if single patches are measured."""
+    return ["<results>/patches/{network}/correlations.h5"] if PLAN.measures_patches(wildcards.network) else []
+
+
+def code_of_operator(wildcards):
+    """The module of a rule's removal operator."""
+    return [operator_file(operator_of(wildcards))]
+
+
+def precision_of_scores(wildcards):
+    """The precision of passes whose scores are kept: removal's, or float32 where that is what is fastest on each machine."""
     precision = config["removal"]["precision"]
     return "float32" if precision == "auto" else precision
 
@@ -193,7 +208,7 @@ def maps_measured(wildcards):
 
 def code_of_removal(wildcards):
     """As code_of_method, and the module of a rule's removal operator."""
-    return [operator_file(operator_of(wildcards)), *code_of_method(wildcards)]
+    return [*code_of_operator(wildcards), *code_of_method(wildcards)]
 
 
 def code_of_method(wildcards):
@@ -217,10 +232,15 @@ def code_of_localised(wildcards):
     return [method_file(kind.kind) for kind in PLAN.localised_methods(wildcards.network)]
 
 
+def code_of_papers(wildcards):
+    """The modules of the paper's methods that a rule's network is explained by."""
+    return [method_file(kind.kind) for kind in kinds_explained(wildcards.network)]
+
+
 def code_of_explained(wildcards):
     """The modules of all methods that a rule's network is explained by."""
     own = [source_module(PLAN.own[name]["source"]) for name in PLAN.own_methods(wildcards.network)]
-    return [*(method_file(kind.kind) for kind in kinds_explained(wildcards.network)), *own]
+    return [*code_of_papers(wildcards), *own]
 
 
 # how a network is changed to see what maps depend on: images, steps of layers that are shuffled, the images' shift

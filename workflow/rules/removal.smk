@@ -2,9 +2,10 @@
 
 measure_removal   models, manifest, all shards of a network's variant
                   -> removal/<network>/<variant>-<upsampling>/<method>-<shard>.h5
+                     and of each further operator removal/<network>/<variant>-<upsampling>-<operator>/…
 measure_curves    the same, to the end of each scan
                   -> curves/<network>/<variant>-<upsampling>/<method>-<shard>.h5
-                     and of each further operator removal/<network>/<variant>-<upsampling>-<operator>/…
+measure_patches   models, manifest, all shards of a network: each patch of an image alone -> patches/<network>/<shard>.h5
 """
 
 
@@ -97,7 +98,7 @@ rule measure_curves:
         layers=lookup("networks/{network}/layers", within=config, default="all"),
         removal=settings_of_removal,
         operator=setting_of_operator,
-        precision=precision_of_curves,
+        precision=precision_of_scores,
         seed=lookup("seed", within=config),
         device=lookup("device", within=config),
     shell:
@@ -121,6 +122,57 @@ rule measure_curves:
         " --never-flips={params.removal[never_flips]:q}"
         " --seed={params.seed:q}"
         " --batch={params.removal[batch]:q}"
+        " --precision={params.precision:q}"
+        " --device={params.device:q}"
+        " --threads={threads:q}"
+        " >{log:q} 2>&1"
+
+
+rule measure_patches:
+    input:
+        network="<results>/models/{network}/original.safetensors",
+        manifest="<results>/manifest.csv",
+        val=generated("val"),
+        shards=shards_of("original"),
+        code=sources_of("measure_patches.py", code_of_operator),
+    output:
+        "<results>/patches/{network}/{shard}.h5",
+    log:
+        "<results>/logs/measure_patches/{network}-{shard}.log",
+    benchmark:
+        "<results>/benchmarks/measure_patches/{network}-{shard}.tsv"
+    priority: LATER
+    conda:
+        "../../envs/torch.yaml"
+    threads: THREADS
+    resources:
+        mem_mb=need(2000, 6000, beside_gpu=4000),
+        runtime=per_attempt(60),
+        gpu=int(GPUS > 0),
+    params:
+        builder=flag_of_builder,
+        images=read_images("val"),
+        side=lookup("removal/patches", within=config, default=0),
+        shard_size=lookup("removal/shard_size", within=config),
+        operator=setting_of_operator,
+        precision=precision_of_scores,
+        batch=lookup("removal/batch", within=config),
+        seed=lookup("seed", within=config),
+        device=lookup("device", within=config),
+    shell:
+        "python {input.code[0]:q}"
+        " --network={input.network:q}"
+        " {params.builder:q}"
+        " --manifest={input.manifest:q}"
+        " --images={params.images:q}"
+        " --shards {input.shards:q}"
+        " --output={output:q}"
+        " --side={params.side:q}"
+        " --shard={wildcards.shard:q}"
+        " --shard-size={params.shard_size:q}"
+        " {params.operator:q}"
+        " --seed={params.seed:q}"
+        " --batch={params.batch:q}"
         " --precision={params.precision:q}"
         " --device={params.device:q}"
         " --threads={threads:q}"

@@ -2,6 +2,8 @@
 
 summarise_removal     removal by a group's methods -> statistics/<network>/<variant>-<upsampling>-<group>.csv
 summarise_curves      curves of a network -> statistics/<network>/curves.csv: areas by them
+correlate_patches     single patches, shards, files of maps of a network
+                      -> patches/<network>/correlations.h5, statistics/<network>/patches.csv
 compare_biases        layers, biases -> statistics/<network>/biases-<variant>-<upsampling>.csv
 compare_aggregates    layers, aggregates -> statistics/<network>/aggregates-<variant>-<upsampling>.csv
 compare_variants      decayed and original: layers, signed -> statistics/<network>/decayed-<upsampling>.csv
@@ -71,6 +73,53 @@ rule summarise_curves:
         "python {input.code[0]:q}"
         " --curves {input.curves:q}"
         " --output={output:q}"
+        " --resamples={params.resamples:q}"
+        " --seed={params.seed:q}"
+        " >{log:q} 2>&1"
+
+
+rule correlate_patches:
+    input:
+        patches=patches_scored,
+        network="<results>/models/{network}/original.safetensors",
+        shards=shards_of("original"),
+        maps=maps_made,
+        manifest="<results>/manifest.csv",
+        code=lambda wildcards: sources("correlate_patches.py", *code_of_papers(wildcards)),
+    output:
+        correlations="<results>/patches/{network}/correlations.h5",
+        table="<results>/statistics/{network}/patches.csv",
+    log:
+        "<results>/logs/correlate_patches/{network}.log",
+    benchmark:
+        "<results>/benchmarks/correlate_patches/{network}.tsv"
+    priority: LATER
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=need(1500, 4000),
+        runtime=per_attempt(60),
+    params:
+        methods=lambda wildcards: list(map(str, kinds_explained(wildcards.network))),
+        layers=lookup("networks/{network}/layers", within=config, default="all"),
+        upsampling=lookup("saliency/upsampling", within=config),
+        noise_maps=lookup("removal/noise_maps", within=config),
+        resamples=lookup("statistics/resamples", within=config),
+        seed=lookup("seed", within=config),
+    shell:
+        "python {input.code[0]:q}"
+        " --patches {input.patches:q}"
+        " --network={input.network:q}"
+        " --shards {input.shards:q}"
+        " --maps {input.maps:q}"
+        " --manifest={input.manifest:q}"
+        " --correlations={output.correlations:q}"
+        " --output={output.table:q}"
+        " --methods {params.methods:q}"
+        " --layers={params.layers:q}"
+        " --upsampling={params.upsampling:q}"
+        " --noise-maps={params.noise_maps:q}"
         " --resamples={params.resamples:q}"
         " --seed={params.seed:q}"
         " >{log:q} 2>&1"
@@ -362,6 +411,7 @@ rule compare_measures:
     input:
         measurements=measurements_of_operators,
         curves=curves_measured,
+        patches=patches_correlated,
         network="<results>/models/{network}/original.safetensors",
         shards=shards_of("original"),
         maps=maps_made,
@@ -395,6 +445,7 @@ rule compare_measures:
         "python {input.code[0]:q}"
         " --measurements {input.measurements:q}"
         " --curves {input.curves:q}"
+        " --patches {input.patches:q}"
         " --network={input.network:q}"
         " --shards {input.shards:q}"
         " --maps {input.maps:q}"

@@ -41,6 +41,12 @@ def curve_files(network):
     return [*files, f"statistics/{network}/curves.csv"] if methods else []
 
 
+def patch_files(network):
+    """What single patches of a network's images are to it, and how that goes with maps; none if not asked for."""
+    files = [*(f"patches/{network}/{shard}.h5" for shard in REMOVAL_SHARDS), f"patches/{network}/correlations.h5"]
+    return [*files, f"statistics/{network}/patches.csv"] if PLAN.measures_patches(network) else []
+
+
 def statistics_files(network):
     """All statistics of a network that is explained."""
     tables = [*PLAN.tables(network), *PLAN.leaderboards(network)]
@@ -73,6 +79,13 @@ def say_no_curves():
     return "there are no curves: removal.curves is true, and no network is explained with both orders of removal"
 
 
+def say_no_patches():
+    """Why there are no single patches."""
+    if not PLAN.patches:
+        return "there are no single patches: removal.patches is 0; with config/measures.yaml it is 4"
+    return f"there are no single patches: removal.patches is {PLAN.patches}, and no network is explained"
+
+
 def name_nearest(wildcards):
     """An input function that ends the run with one line: there is no such target, but others like it."""
     near = difflib.get_close_matches(wildcards.target, list(dict.fromkeys(["all", "report", *TARGETS, *FIGURES])))
@@ -100,6 +113,7 @@ STAGES = {
     "attributions": ("activity and bias attributions of the explained networks", attribution_files),
     "removal": ("removal of pixels by their saliency maps", removal_files),
     "curves": ("the class's score along whole removals, and the areas by it (removal.curves)", curve_files),
+    "patches": ("removal of single patches, and maps' correlation with it (removal.patches)", patch_files),
     "statistics": ("what is tested, and the findings", statistics_files),
     "operators": ("which conclusions survive the choice of a removal operator", operator_files),
     "measures": ("whether measures agree, with ground truth and with each other", measure_files),
@@ -112,10 +126,11 @@ TARGETS["statistics"][1].extend([*(f"statistics/twins/{pair}.csv" for pair in TW
 LACKING = {figure: say_what_lacks(figure, config["figures"]) for figure in FIGURES if figure not in MADE}
 LACKING |= {  # targets that may have nothing to make: they say so
     "curves": say_no_curves(),
+    "patches": say_no_patches(),
     "operators": f"removal.operators is {PLAN.operator} alone; to compare several, see config/operators.yaml",
-    "measures": "there are no measures to compare: removal has one operator, and no curves; config/measures.yaml has both",
+    "measures": "there are no measures to compare: removal has one operator, no curves, no patches; config/measures.yaml has all",
 }
-for target in ("curves", "operators", "measures"):
+for target in ("curves", "patches", "operators", "measures"):
     if TARGETS[target][1]:
         del LACKING[target]
     else:

@@ -26,7 +26,7 @@ from explanations.networks.inference import optimise_for_inference
 from explanations.networks.pretrained import look_up, own_classes
 from explanations.networks.sources.registry import find_source
 from explanations.networks.trained import list_trials
-from explanations.plan import Plan, Run
+from explanations.plan import Plan, Run, methods_of
 
 BACKWARD = 2  # in forward passes
 UNCLEAR = 0.05  # of decisions in bfloat16: 3% of VGG-16 and ConvNeXt, 7% of ResNet-50 in the embedded experiment
@@ -37,7 +37,7 @@ MAKE_NETWORKS = ("train", "fetch_network", "zero_biases", "decay_biases", "decay
 # and their sections
 BY_IMAGE = {
     **{"extract_attributions": "attributions", "make_maps": "attributions"},
-    **{"measure_removal": "removal", "measure_curves": "removal"},
+    **{"measure_removal": "removal", "measure_curves": "removal", "measure_patches": "removal"},
 }
 MAP_BYTES = 4  # of each pixel of a map that a method with passes of its own made
 # Where a scan ends, in shares of pixels, on average: in the embedded experiment; in the paper, by its e (figs 14, 15)
@@ -228,6 +228,22 @@ def count_curve_bytes(config: dict, facts: dict[str, NetworkFacts]) -> int:
     return evaluated * sum(curve_bytes(config, facts[name], str(kind)) for name, kind in kinds)
 
 
+def patch_bytes(config: dict) -> int:
+    """Bytes of an image in a file of patches: two scores of the whole image, and without each of its patches."""
+    return 2 * (1 + config["removal"]["patches"] ** 2) * POINT_BYTES + PER_IMAGE_BYTES
+
+
+def count_patch_bytes(config: dict, facts: dict[str, NetworkFacts]) -> int:
+    """Bytes of all files of patches, and of their correlations with maps."""
+    evaluated, plan = config["images"]["classes"] * config["images"]["per_class"], Plan(config)
+    total = 0
+    for name in filter(plan.measures_patches, plan.explained):
+        maps = sum(count_maps(facts[name], kind) for kind in methods_of(*plan.groups(name)))
+        correlations = 2 * maps * (1 + config["removal"]["noise_maps"]) * RESULT_BYTES + PER_IMAGE_BYTES
+        total += evaluated * (patch_bytes(config) + correlations)
+    return total
+
+
 def count_planned_bytes(config: dict, planned: Sequence[tuple[str, str | None, str | None, int]]) -> int:
     """Bytes that a run writes: of networks, shards and results of removal, which is nearly all.
 
@@ -252,6 +268,8 @@ def result_bytes(config: dict, facts: NetworkFacts, rule: str, kind: str | None)
     """Bytes of an image's results by a rule of BY_IMAGE, and by a kind of method if it has one."""
     if rule == "make_maps":
         return MAP_BYTES * facts.size**2
+    if rule == "measure_patches":
+        return patch_bytes(config)
     if kind is None:
         return facts.shard
     return (curve_bytes if rule == "measure_curves" else removal_bytes)(config, facts, kind)
@@ -298,7 +316,7 @@ def list_steps(
 
     `taken` are networks, with their variants, that were trained before.
     Removal in a fast precision computes again in float32 what is not clear, UNCLEAR of the passes, and one in SAMPLED.
-    Curves go on to the end of the grid.
+    Curves go on to the end of the grid; single patches are the same for all maps.
     """
     evaluated = config["images"]["classes"] * config["images"]["per_class"]
     test = count_test_images(config)
@@ -351,11 +369,14 @@ def list_steps(
         if precision != "float32":
             checked = passes * (UNCLEAR + 1 / SAMPLED)
             steps.append(Step("re-checks", run.network, 0, checked, network.folded))
+    kept = "float32" if asked == AUTO else asked  # of passes whose scores are kept
     for name in plan.explained:
         if kinds := plan.curve_methods(name):
             maps = sum(count_maps(facts[name], kind) for kind in kinds) * (1 + config["removal"]["noise_maps"])
             # the image itself, with which all scans begin, once in each job
             passes = evaluated * (maps * len(ORDERS) * config["removal"]["grid"] + len(kinds))
-            precision = "float32" if asked == AUTO else asked
-            steps.append(Step("curves", name, evaluated * len(kinds), passes, facts[name].folded, precision))
+            steps.append(Step("curves", name, evaluated * len(kinds), passes, facts[name].folded, kept))
+    for name in filter(plan.measures_patches, plan.explained):
+        passes = evaluated * (1 + plan.patches**2)
+        steps.append(Step("patches", name, evaluated, passes, facts[name].folded, kept))
     return steps

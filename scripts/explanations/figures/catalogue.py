@@ -44,7 +44,7 @@ SIGNED = Need(
     lambda plan, name: plan.has(name, "layers", "signed") and plan.has(name, "layers", "signed", variant="decayed"),
 )
 MEASURED = Need(
-    "explained, by several operators or with curves (removal.operators, removal.curves)",
+    "explained, by several operators, with curves or patches (removal.operators, removal.curves, removal.patches)",
     lambda plan, name: plan.compares_measures(name),
 )
 PAIRED = Need(

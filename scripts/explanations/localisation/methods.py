@@ -1,47 +1,11 @@
-"""Measures of localisation of all methods that a network was explained by, image by image."""
+"""Measures of localisation of a method's maps, image by image."""
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 
-from explanations.files.hdf5 import read_hdf5
-from explanations.files.made_maps import MadeMaps
-from explanations.files.shards import ShardReader
 from explanations.localisation.measures import MEASURES, measure_all
-from explanations.methods.maps import ShardMaps
-from explanations.methods.names import parse_kind
-from explanations.methods.saliency import list_methods, saliency_maps
-from explanations.progress import progress
-
-BLOCK = 100  # images whose maps are in memory at a time
-
-Maker = Callable[[Sequence[int]], np.ndarray]  # a method's maps (n, H, W) of images of the manifest
-
-
-def list_makers(
-    reader: ShardReader, kinds: Sequence[str], maps: Sequence[Path], upsampling: str
-) -> Iterator[tuple[str, Maker]]:
-    """Each method's name, and what makes its maps: those of some kinds from shards, then those from files of maps."""
-    held, own = ShardMaps(reader, []), group_by_method(maps)
-    names = [name for kind in kinds for name in list_methods(parse_kind(kind), held)]
-    for name in progress(names, f"localisation {reader.identity['network']}", unit="method"):
-        yield str(name), lambda block, name=name: saliency_maps(name, ShardMaps(reader, block), upsampling).numpy()
-    for name, files in own.items():
-        made = MadeMaps(files, reader.identity["weights"])
-        if made.not_applicable:
-            print(f"left out: {name} is not applicable, because {made.not_applicable}")
-        else:
-            yield name, made.choose
-
-
-def group_by_method(paths: Sequence[Path]) -> dict[str, list[Path]]:
-    """Files of maps by the method that made them, in the order given."""
-    groups: dict[str, list[Path]] = {}
-    for path in paths:
-        method = read_hdf5(path, "file of maps", (), ("method",))[1]["method"]
-        groups.setdefault(str(method), []).append(path)
-    return groups
+from explanations.methods.makers import BLOCK, Maker
 
 
 def measure_method(make: Maker, images: Sequence[int], inside: np.ndarray) -> dict[str, np.ndarray]:

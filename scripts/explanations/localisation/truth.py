@@ -12,7 +12,8 @@ from explanations.files.hashes import file_hash
 from explanations.files.manifests import read_manifest
 from explanations.files.shards import ShardReader
 from explanations.flags import flag
-from explanations.localisation.methods import list_makers, measure_method
+from explanations.localisation.methods import measure_method
+from explanations.methods.makers import list_makers
 from explanations.methods.transform import UPSAMPLINGS
 
 
@@ -42,7 +43,7 @@ class Truth:
         with ShardReader(self.shards, file_hash(self.network)) as reader:
             reader.check_manifest(rows, self.manifest)
             inside = np.stack([read_mask(rows[image], self.masks[0], description.framing) for image in images])
-            for method, make in list_makers(reader, self.methods, self.maps, self.upsampling):
+            for method, make in list_makers("localisation", reader, self.methods, self.maps, self.upsampling):
                 for measure, values in measure_method(make, images, inside).items():
                     found.setdefault(measure, {})[method] = values
         return found

@@ -52,15 +52,20 @@ def area_under(curve: np.ndarray) -> np.ndarray:
 
 
 def derive_curve_measures(curves: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """All CURVE_MEASURES, (n,) each, of one method's curves by score, (n, 1 + noise maps, 2, K + 1): f₋, then f₊.
-
-    The first map is the image's own. As with e (Eqs 18, 20), that of noise maps is the mean over them, and δ is what
-    the image's own map has more than that.
-    """
+    """All CURVE_MEASURES, (n,) each, of one method's curves by score, (n, 1 + noise maps, 2, K + 1): f₋, then f₊."""
     measures = {}
     for score in SCORES:
         minus, plus = curves[score][:, :, 0], curves[score][:, :, 1]
         for area, values in measure_areas(minus, plus).items():
-            own, noise = values[:, 0], values[:, 1:].mean(1)
-            measures |= {f"{area}_{score}": own, f"{area}_{score}_noise": noise, f"delta_{area}_{score}": own - noise}
+            measures |= compare_with_noise(f"{area}_{score}", values)
     return measures
+
+
+def compare_with_noise(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
+    """A measure by own maps, by noise maps, and the difference δ, (n,) each, of its values (n, 1 + noise maps).
+
+    The first map is the image's own. As with e (Eqs 18, 20), that of noise maps is the mean over them, and δ is what
+    the image's own map has more than that.
+    """
+    own, noise = values[:, 0], values[:, 1:].mean(1)
+    return {name: own, f"{name}_noise": noise, f"delta_{name}": own - noise}

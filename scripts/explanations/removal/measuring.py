@@ -16,7 +16,7 @@ from explanations.networks.decisions import Decisions, relative_errors
 from explanations.removal.operators.base import Operator
 from explanations.removal.orders import rank_pixels
 from explanations.removal.scans import Flip, LogitsError, Scan, find_flips
-from explanations.removal.settings import RemovalSettings
+from explanations.removal.settings import OperatorSettings, RemovalSettings
 
 Source = TypeVar("Source")
 LOGITS_TOLERANCE = 1e-3  # float32's rounding, and the folding of batch normalisation, stay far below
@@ -102,7 +102,9 @@ def measure(
     return arrays
 
 
-def explain_overflow(error: LogitsError, inputs: Tensor, names: Sequence[str], settings: RemovalSettings) -> InputError:
+def explain_overflow(
+    error: LogitsError, inputs: Tensor, names: Sequence[str], settings: OperatorSettings
+) -> InputError:
     """The line for logits that aren't finite once pixels of an image are removed, with its name of `names`."""
     lost = f"{names[error.image]} with {error.removed} pixels removed"
     usual = f"its pixels are {inputs.min():.3g} to {inputs.max():.3g} in the network's input space"

@@ -22,7 +22,34 @@ LARGEST = 1e6  # that a pixel can be: oneDNN's rectified convolutions make numbe
 
 
 @dataclass(frozen=True)
-class RemovalSettings:
+class OperatorSettings:
+    """What removed pixels become; InputError for values out of range."""
+
+    operator: str = flag("what removed pixels become", PAPERS_OPERATOR, choices=tuple(OPERATORS))
+    fill: float = flag("a removed pixel's value, in the network's input space", 0.0)
+    blur: float = flag("σ of the blurred copy's Gaussian filter, as a share of the image's side", 0.05)
+    road: float = flag("deviation of imputation's noise, of pixels from 0 to 1", 0.01)
+    seed: int = flag("of imputation's noise, of the order of ties, of the choice of noise maps", 0)
+
+    def __post_init__(self):
+        check_choice("removal.operators", self.operator, tuple(OPERATORS))
+        check_range("removal.fill", self.fill, low=-LARGEST, high=LARGEST)
+        check_range("removal.blur", self.blur, low=0, high=1, open_low=True)
+        check_range("removal.road", self.road, low=0, high=1)
+
+    def make_operator(self, pictures: Pictures) -> Operator:
+        """What removed pixels of some images become."""
+        return load_operator(self.operator).make(pictures, getattr(self, self.operator, None))
+
+    def describe(self) -> dict:
+        """What results depend on, by name: without other operators' settings; the paper's operator is not named."""
+        unnamed = [name for name in OPERATORS if name != self.operator]
+        unnamed += ["operator"] if self.operator == PAPERS_OPERATOR else []
+        return {name: value for name, value in asdict(self).items() if name not in unnamed}
+
+
+@dataclass(frozen=True)
+class RemovalSettings(OperatorSettings):
     """What the results depend on, beside the network, the images and the maps; InputError for values out of range.
 
     How many noise maps there can be depends on the images, so it is checked with them.
@@ -30,38 +57,22 @@ class RemovalSettings:
 
     grid: int = flag("steps from no pixel removed to all", 100)
     grid_plus: Sequence[float] = flag(PLUS, (), type=float, nargs="*")
-    operator: str = flag("what removed pixels become", PAPERS_OPERATOR, choices=tuple(OPERATORS))
-    fill: float = flag("a removed pixel's value, in the network's input space", 0.0)
-    blur: float = flag("σ of the blurred copy's Gaussian filter, as a share of the image's side", 0.05)
-    road: float = flag("deviation of imputation's noise, of pixels from 0 to 1", 0.01)
     noise_maps: int = flag("maps ξ of other images, for each image", 1)
     ties: str = flag("order of pixels of equal saliency", "random", choices=TIES)
     never_flips: str = flag("e of a decision that never flips", "one", choices=NEVER_FLIPS)
-    seed: int = flag("of the order of ties and the choice of noise maps", 0)
 
     def __post_init__(self):
+        super().__post_init__()
         check_range("removal.grid", self.grid, low=2)
         check_shares(self.grid_plus)
-        check_choice("removal.operators", self.operator, tuple(OPERATORS))
-        check_range("removal.fill", self.fill, low=-LARGEST, high=LARGEST)
-        check_range("removal.blur", self.blur, low=0, high=1, open_low=True)
-        check_range("removal.road", self.road, low=0, high=1)
         check_choice("removal.ties", self.ties, TIES)
         check_choice("removal.never_flips", self.never_flips, NEVER_FLIPS)
 
-    def make_operator(self, pictures: Pictures) -> Operator:
-        """What removed pixels of some images become."""
-        return load_operator(self.operator).make(pictures, getattr(self, self.operator, None))
-
     def describe(self) -> dict:
-        """What results depend on, by name: without other operators' settings.
-
-        The paper's operator is not named, nor `grid_plus` where it is the grid of both orders.
-        """
-        unnamed = [name for name in OPERATORS if name != self.operator]
-        unnamed += ["operator"] if self.operator == PAPERS_OPERATOR else []
-        unnamed += [] if self.grid_plus else ["grid_plus"]
-        return {name: value for name, value in asdict(self).items() if name not in unnamed}
+        """The same, in the order of files; `grid_plus` is not named where it is the grid of both orders."""
+        named, plus = super().describe(), ["grid_plus"] if self.grid_plus else []
+        order = ("grid", *plus, "operator", *OPERATORS, "noise_maps", "ties", "never_flips", "seed")
+        return {name: named[name] for name in order if name in named}
 
     def removed_counts(self, pixels: int, order: str) -> Tensor:
         """How many of `pixels` are removed at each grid index of an order, from 0 to all of them, (steps + 1,) int32.

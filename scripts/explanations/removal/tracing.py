@@ -3,8 +3,9 @@
 Where find_flips ends a scan at its flip, this goes on; the flip, and e there, are the same.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from explanations.removal.measuring import explain_overflow
 from explanations.removal.operators.base import Operator
 from explanations.removal.orders import removed_counts
 from explanations.removal.scans import LogitsError, Scan, ScansUnderWay, judge
-from explanations.removal.settings import RemovalSettings
+from explanations.removal.settings import OperatorSettings, RemovalSettings
 
 
 @torch.no_grad()
@@ -48,20 +49,48 @@ def trace(
     arrays |= {"flip": np.full(shape, NEVER), "e": np.full(shape, np.nan)}
     grid = removed_counts(inputs[0, 0].numel(), settings.grid)  # of both orders: their curves are subtracted
     under_way = ScansUnderWay(inputs, [grid] * len(ORDERS), operator, batch)
+    for keys, traced in trace_parts(under_way, decide, inputs, targets, scans, names, settings, batch, advance):
+        arrays["logit"][keys], arrays["probability"][keys] = traced.logit, traced.probability
+        flips = np.where(traced.flipped.any(1), traced.flipped.argmax(1), NEVER)
+        at_flip = traced.signal[np.arange(len(flips)), flips]  # of none it is that of all pixels, which isn't read
+        never = 1.0 if settings.never_flips == "one" else np.nan
+        arrays["flip"][keys], arrays["e"][keys] = flips, np.where(flips == NEVER, never, at_flip)
+    return arrays
+
+
+class Traced(NamedTuple):
+    """What n scans gave at each of a grid's K + 1 points, (n, K + 1) each."""
+
+    logit: np.ndarray  # of the class
+    probability: np.ndarray
+    flipped: np.ndarray  # whether the decision isn't the whole image's any more
+    signal: np.ndarray  # e
+
+
+def trace_parts(
+    under_way: ScansUnderWay,
+    decide: Decisions,
+    inputs: Tensor,
+    targets: Tensor,
+    scans: Iterable[Scan],
+    names: Sequence[str],
+    settings: OperatorSettings,
+    batch: int,
+    advance: Callable[[int], None],
+) -> Iterator[tuple[tuple[np.ndarray, ...], Traced]]:
+    """Scans, `batch` of them at a time, from their whole images to the end of the grid: their keys, and what they gave.
+
+    Keys are index arrays, one for each of a key's parts. All else is as in `trace`.
+    """
     whole = compute_whole(decide, inputs, batch)
     scans = iter(scans)
     while part := list(islice(scans, batch)):
         keys = tuple(np.array([scan.key for scan in part]).T)
         try:
-            logit, probability, flags, signal = remove_all(under_way, decide, targets, whole, part, batch, advance)
+            traced = remove_all(under_way, decide, targets, whole, part, batch, advance)
         except LogitsError as error:
             raise explain_overflow(error, inputs, names, settings) from None
-        arrays["logit"][keys], arrays["probability"][keys] = logit, probability
-        flips = np.where(flags.any(1), flags.argmax(1), NEVER)
-        at_flip = signal[np.arange(len(part)), flips]  # of none it is that of all pixels, which isn't read
-        never = 1.0 if settings.never_flips == "one" else np.nan
-        arrays["flip"][keys], arrays["e"][keys] = flips, np.where(flips == NEVER, never, at_flip)
-    return arrays
+        yield keys, traced
 
 
 def compute_whole(decide: Decisions, inputs: Tensor, batch: int) -> Tensor:
@@ -78,10 +107,9 @@ def remove_all(
     scans: Sequence[Scan],
     batch: int,
     advance: Callable[[int], None],
-) -> tuple[np.ndarray, ...]:
+) -> Traced:
     """Take n scans, `batch` at most, from their whole images, of which `whole` are the logits, to the end of the grid.
 
-    Logits of the class, probabilities, whether the decision isn't the whole image's any more, and e: (n, K + 1) each.
     LogitsError if logits aren't finite.
     """
     under_way.refill(iter([*scans, *[scans[-1]] * (batch - len(scans))]))
@@ -103,5 +131,5 @@ def remove_all(
         slot, step = np.argwhere(~finite)[0].tolist()
         raise LogitsError(scans[slot].image, under_way.removed[step])
     flipped[:, 0] = False  # that is the decision which it flips from
-    under_way.end(torch.tensor([[False] * batch, [True] * batch]))  # all slots are free again
-    return logit, probability, flipped, signal
+    under_way.end(torch.ones(2, batch, dtype=torch.bool))  # all slots are free again
+    return Traced(logit, probability, flipped, signal)
