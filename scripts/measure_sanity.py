@@ -28,10 +28,11 @@ from explanations.files.hashes import file_hash
 from explanations.files.manifests import check_labels, read_manifest
 from explanations.files.shards import ShardReader
 from explanations.files.tables import write_table
+from explanations.methods.maps import ShardMaps
 from explanations.methods.names import parse_kind
-from explanations.methods.saliency import LAYERS
+from explanations.methods.saliency import LAYERS, list_methods
 from explanations.methods.sources.base import NotApplicableError
-from explanations.methods.sources.registry import SOURCES
+from explanations.methods.sources.registry import say_no_maker
 from explanations.methods.transform import UPSAMPLINGS
 from explanations.networks.devices import place_network, use_device
 from explanations.networks.files import load_network, pixel_bounds, preprocess
@@ -77,16 +78,17 @@ def main(
         about = {key: reader.identity[key] for key in ("experiment", "network", "variant")}
         chosen = choose_evenly(reader.images, count)
         targets = torch.from_numpy(reader.read("target", chosen)).to(device)
+        names = [name for kind in kinds for name in list_methods(kind, ShardMaps(reader, []), layers)]
     block = [rows[index] for index in chosen]
     loaded = load_images([row.picture(images, manifest) for row in block], description.framing, threads)
     inputs = preprocess(torch.from_numpy(loaded), description).to(device)
     labels, paths = np.array([row.label for row in block]), [row.path for row in rows]
     given = Batch(inputs, targets, chosen, paths, pixel_bounds(description).to(device))
-    known = {name: settings for name, settings in own.items() if makes_its_own(settings["source"])}
+    known = {name: settings for name, settings in own.items() if not say_no_maker(settings["source"])}
 
     def make_all(changed: torch.nn.Module, images: Batch) -> Iterator[tuple[str, np.ndarray]]:
         """The maps of all methods, by name; those of methods that can't explain the network are left out."""
-        for name, maps in papers_maps(changed, images, kinds, layers, upsampling).items():
+        for name, maps in papers_maps(changed, images, names, upsampling).items():
             yield name, maps.numpy()
         for name, settings in known.items():
             try:
@@ -111,11 +113,6 @@ def main(
                     table.append({**row, **spread})
             bar.advance(1)
     write_table(output, pd.DataFrame(table), {**about, "upsampling": upsampling})
-
-
-def makes_its_own(source: str) -> bool:
-    """Whether methods of a source make maps of any network: not those made elsewhere, nor of another method's maps."""
-    return source != "maps" and not SOURCES[source].of
 
 
 def choose_evenly(images: Sequence[int], count: int) -> list[int]:

@@ -16,7 +16,7 @@ from explanations.errors import InputError
 from explanations.files.operators import PAPERS_OPERATOR
 from explanations.files.orders import ORDERS
 from explanations.methods.names import MethodName, all_kinds, check_own_name, parse_kind, parse_method
-from explanations.methods.sources.registry import SOURCES, complete_settings
+from explanations.methods.sources.registry import SOURCES, complete_settings, say_no_maker
 
 PAPERS_GROUPS = {  # what the paper's figures and claims compare, in the order of results
     "layers": ("gradient", "input", "activity"),
@@ -28,6 +28,7 @@ GROUPS = PAPERS_GROUPS | {  # what a network's explain names: any other method i
     str(kind): (str(kind),) for kind in all_kinds() if str(kind) not in chain(*PAPERS_GROUPS.values())
 }
 LOCALISED = ("layers", "biases", "aggregates")  # what is held against masks, whatever a network is explained by
+RESCALED = ("signed",)  # Eq. 10 moves what was 0: the grid pointing game can't tell what of these maps is positive
 VARIANTS = ("original", "zeroed", "decayed")
 
 
@@ -103,6 +104,9 @@ class Plan:
         self.operator, *self.operators = removal.get("operators", [PAPERS_OPERATOR])  # the first, and further ones
         self.curves = removal.get("curves", False)
         self.patches = removal.get("patches", 0)  # in a row of an image, each removed alone; 0: none is
+        pointing = config.get("grid_pointing", {})
+        self.grids = pointing.get("grids", 0)  # of the grid pointing game
+        self._playing = pointing.get("methods")  # its groups of methods; None: all that can play
         images = config["images"]  # which say where objects are: their data set, masks or boxes beside them
         self.localised = bool(find_set(images["source"]).masks or images.get("masks") or images.get("boxes"))
         self.explained = [name for name in self.networks if self.groups(name)]
@@ -121,6 +125,11 @@ class Plan:
     def own_methods(self, network: str) -> list[str]:
         """The methods with passes of their own that a network is explained by."""
         return [name for name in self.groups(network) if name in self.own]
+
+    def grid_groups(self, network: str) -> tuple[str, ...]:
+        """The groups of methods that play the grid pointing game on a network; none if there are no grids."""
+        groups = [group for group in self.groups(network) if self.grids and group not in RESCALED]
+        return tuple(group for group in groups if self._playing is None or group in self._playing)
 
     def localised_methods(self, network: str) -> list[MethodName]:
         """The kinds of methods whose maps are held against masks, but for those with passes of their own."""
@@ -226,6 +235,7 @@ class Plan:
             if group not in self.own and not run.operator
         ]
         tables += ["localisation"] if self.localised and self.groups(network) else []
+        tables += ["grid_pointing"] if self.grid_groups(network) else []
         tables += ["curves"] if self.curve_methods(network) else []
         tables += ["patches"] if self.measures_patches(network) else []
         tables += ["agreement", "blurring", "measure_claims"] if self.compares_measures(network) else []
@@ -288,6 +298,8 @@ def check_plan(config: Mapping) -> None:
                 raise InputError(f"networks.{name}.explain.{place} is {group}; allowed are {allowed}")
         if "decayed" in network.get("variants", ()) and "decay" not in network:
             raise InputError(f"networks.{name}.variants names decayed; networks.{name}.decay is missing")
+    for place, group in enumerate(config.get("grid_pointing", {}).get("methods", ())):
+        check_plays(f"grid_pointing.methods.{place} is {group}", group, own)
     check_twins(config)
     plan = Plan(config)
     for network in plan.explained:
@@ -312,6 +324,15 @@ def check_derived(name: str, of: str, own: Mapping[str, Mapping]) -> None:
         others = [other for other, method in own.items() if not is_derived(method)]
         allowed = ", ".join([*others, str(error).partition("allowed are ")[2]])
         raise InputError(f"{said}; allowed are {allowed}") from None
+
+
+def check_plays(said: str, group: str, own: Mapping[str, Mapping]) -> None:
+    """InputError, with what was said, unless a group of methods exists, and makes maps of grids of images."""
+    playing = [group for group in GROUPS if group not in RESCALED]
+    playing += [name for name, method in own.items() if not say_no_maker(method["source"])]
+    if group not in playing:
+        reason = f", and {say_no_maker(own[group]['source'])}" if group in own else ""
+        raise InputError(f"{said}{reason}; allowed are {', '.join(playing)}")
 
 
 def check_beside(plan: Plan, network: str) -> None:

@@ -82,6 +82,35 @@ def test_single_patches_are_of_all_networks_that_are_explained():
     assert plan.compares_measures("vit") and not plan.compares_measures("alexnet")
 
 
+def test_grids_are_of_the_methods_that_are_asked_for():
+    """None by default; then all but signed maps, which are rescaled; or those named, of a network's own groups."""
+    config = configuration(a={"explain": ["layers", "signed", "mine", "smooth"]}, b={"explain": ["layers"]}, c={})
+    config["methods"] = {**OWN, "smooth": {"source": "blurred", "of": "mine"}}
+    assert not any(Plan(config).grid_groups(name) for name in "abc") and Plan(config).grids == 0
+    config["grid_pointing"] = {"grids": 3}
+    plan = Plan(config)
+    assert [plan.grid_groups(name) for name in "abc"] == [("layers", "mine", "smooth"), ("layers",), ()]
+    assert plan.grids == 3 and "grid_pointing" in plan.tables("a") and "grid_pointing" not in plan.tables("c")
+    config["grid_pointing"]["methods"] = ["mine", "aggregates"]
+    plan = Plan(config)
+    assert [plan.grid_groups(name) for name in "abc"] == [("mine",), (), ()] and "grid_pointing" not in plan.tables("b")
+    check_plan(config)
+    config["grid_pointing"]["grids"] = 0
+    assert not Plan(config).grid_groups("a")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("signed", ""), ("theirs", ""), ("smooth", ", and its maps are made of another method's")],
+)
+def test_methods_without_maps_of_grids_do_not_play(name, reason):
+    config = configuration(a={"explain": ["layers", "mine"]})
+    config["methods"] = {**OWN, "smooth": {"source": "blurred", "of": "mine"}}
+    config["grid_pointing"] = {"grids": 0, "methods": ["layers", name]}
+    allowed = "layers, biases, aggregates, ig, mine"
+    assert refused(check_plan, config) == f"grid_pointing.methods.1 is {name}{reason}; allowed are {allowed}"
+
+
 def test_the_most_salient_first_is_measured_where_it_is_shown_alone():
     """Figures S13 to S16 show it, of unsigned maps with the usual upsampling; S9 to S12 show e₋ alone."""
     plan = Plan(EMBEDDED)

@@ -159,6 +159,7 @@ SAMPLE = {  # every key
     "removal": {**EMBEDDED["removal"], "operators": ["fill", "road"], "blur": 0.1, "road": 0.01, "grid_plus": [0.5, 1]},
     "statistics": {**EMBEDDED["statistics"], "zeros": "pratt"},
     "sanity": {"images": 2, "steps": 1, "shift": 0.5},
+    "grid_pointing": {"grids": 1, "methods": ["layers"]},
     "linear": {**EMBEDDED["linear"], "source": "mnist", "folder": "a"},
 }
 METHOD = {"source": "file", "name": "a", "path": "a", "of": "a", "title": "a", "free": "a"}

@@ -114,7 +114,7 @@ def test_a_network_may_not_be_called_as_a_rule(fresh):
 def test_every_target_is_listed_with_a_line(fresh):
     listed = dict(re.findall(r"^(\w+) \((.+)\)$", snakemake(fresh, "--list").stdout, re.MULTILINE))
     stages = ["networks", "survey", "attributions", "removal", "statistics", "figures", "report"]
-    further = ["curves", "patches", "operators", "measures", "sanity"]  # beside what `all` makes
+    further = ["curves", "patches", "operators", "grid_pointing", "measures", "sanity"]  # beside what `all` makes
     assert listed.keys() == {"all", "cost", *further, *stages, *FIGURES, "figL", "figP", *NETWORKS}
     described = re.findall(r"^\| ([^|]*) \| `(\w+)` \|.* \| \d+ (?:s|min) \|$", PARTS, re.MULTILINE)
     assert {target: line for line, target in described}.items() <= listed.items()
@@ -126,6 +126,7 @@ def test_measures_are_compared_where_there_are_several(fresh):
     assert "there are no measures to compare: removal has one operator, no curves, no patches; config/" in said
     jobs = planned_jobs(fresh, "measures", "--configfile", "config/measures.yaml")
     assert (jobs["compare_measures"], jobs["measure_sanity"], jobs["draw_figL"]) == (2, 2, 1)
+    assert jobs["play_grid_game"] == 2
     assert "compare_measures" not in planned_jobs(fresh)
 
 
@@ -143,6 +144,25 @@ def test_single_patches_are_removed_where_they_are_asked_for_alone(fresh):
     assert not planned_jobs(fresh).keys() & {"measure_patches", "correlate_patches"}
     jobs = planned_jobs(fresh, "patches", "--configfile", "config/measures.yaml")
     assert jobs["measure_patches"] == jobs["correlate_patches"] == 2 and "measure_removal" not in jobs
+
+
+def test_grids_are_made_where_they_are_asked_for_alone(fresh):
+    said = snakemake(fresh, "--dry-run", "grid_pointing", check=False).stdout
+    assert "there are no grids: grid_pointing.grids is 0; config/measures.yaml has some" in said
+    assert "play_grid_game" not in planned_jobs(fresh)
+    config = fresh / "grids.yaml"
+    config.write_text(yaml.safe_dump({"grid_pointing": {"grids": 5, "methods": ["aggregates", "random"]}}))
+    jobs = planned_jobs(fresh, "grid_pointing", "--configfile", str(config))
+    assert jobs["play_grid_game"] == jobs["extract_attributions"] == 7 and "measure_removal" not in jobs
+    for pointing, others, message in (
+        ({"grids": 26}, {}, "grids is 26; allowed is at most 25: each takes 4 images of images.classes × images.per_c"),
+        ({"grids": 5}, {"images": {"classes": 3}}, "grids is 5, and images.classes is 3; a grid takes images of 4"),
+        ({"grids": 5, "methods": ["signed"]}, {}, "grid_pointing.methods.0 is signed; allowed are layers, biases"),
+        ({"grids": 5, "methods": ["biases"]}, {"only": ["vit"]}, "no network is explained by a method of grid_poi"),
+    ):
+        config.write_text(yaml.safe_dump({"figures": FIRST_IMAGE, "grid_pointing": pointing, **others}))
+        said = snakemake(fresh, "--dry-run", "grid_pointing", "--configfile", str(config), check=False).stdout
+        assert message in said
 
 
 def test_fig1_needs_its_classifier_alone(fresh):

@@ -328,12 +328,26 @@ def check_choices():
     for key, image in chosen:
         if image >= held:
             raise WorkflowError(f"configuration: figures.{key} is {image}; allowed is a whole number below {product}")
+    if PLAN.grids:
+        check_grid_game(held, product)
     noise_maps = config["removal"]["noise_maps"]
     if noise_maps >= held:
         others = "since noise maps are other images'"
         raise WorkflowError(f"configuration: removal.noise_maps is {noise_maps}; it must be below {product}, {others}")
     for name, network in config["networks"].items():
         check_trials(name, network.get("decay"), network.get("decay_trials", {}))
+
+
+def check_grid_game(held, product):
+    """Stop with one line unless the manifest may hold images for as many grids as are asked for, each in one grid."""
+    said = f"configuration: grid_pointing.grids is {PLAN.grids}"
+    if PLAN.grids * IN_A_GRID > held:
+        raise WorkflowError(
+            f"{said}; allowed is at most {held // IN_A_GRID}: each takes {IN_A_GRID} images of {product}"
+        )
+    if labels() != "none" and config["images"]["classes"] < IN_A_GRID:
+        classes = f"images.classes is {config['images']['classes']}"
+        raise WorkflowError(f"{said}, and {classes}; a grid takes images of {IN_A_GRID} classes")
 
 
 def check_grids():
@@ -400,6 +414,7 @@ TAKEN_RECORDS = {
 }
 TAKEN_NETWORKS = {f"{network}/{name}": path for (network, name), path in TAKEN.items() if name in VARIANTS}
 PLAN, SHOWN = make_plan()
+IN_A_GRID = 4  # images, of the grid pointing game: localisation.grid.CELLS, whose module takes torch
 check_images()
 check_choices()
 check_grids()

@@ -221,10 +221,14 @@ def files_of_method(wildcards):
     return list_method_files(wildcards.own)
 
 
-def kinds_explained(network):
-    """The kinds of the paper's methods that a network is explained by."""
-    own = PLAN.own_methods(network)
-    return [kind for kind in methods_of(*PLAN.groups(network)) if str(kind) not in own]
+def papers_kinds(groups):
+    """The kinds of the paper's methods in some groups of methods."""
+    return [kind for kind in methods_of(*groups) if str(kind) not in PLAN.own]
+
+
+def settings_of_own(groups):
+    """What the configuration says of the methods with passes of their own among some groups, by name."""
+    return {name: dict(PLAN.own[name]) for name in groups if name in PLAN.own}
 
 
 def code_of_localised(wildcards):
@@ -232,15 +236,20 @@ def code_of_localised(wildcards):
     return [method_file(kind.kind) for kind in PLAN.localised_methods(wildcards.network)]
 
 
-def code_of_papers(wildcards):
-    """The modules of the paper's methods that a rule's network is explained by."""
-    return [method_file(kind.kind) for kind in kinds_explained(wildcards.network)]
+def code_of_papers(groups):
+    """The modules of the paper's methods in some groups."""
+    return [method_file(kind.kind) for kind in papers_kinds(groups)]
 
 
-def code_of_explained(wildcards):
-    """The modules of all methods that a rule's network is explained by."""
-    own = [source_module(PLAN.own[name]["source"]) for name in PLAN.own_methods(wildcards.network)]
-    return [*code_of_papers(wildcards), *own]
+def code_of_groups(groups):
+    """The modules of all methods of some groups."""
+    own = [source_module(settings["source"]) for settings in settings_of_own(groups).values()]
+    return [*code_of_papers(groups), *own]
+
+
+def files_of_methods(groups):
+    """As list_method_files, of all methods of some groups."""
+    return [file for name in settings_of_own(groups) for file in list_method_files(name)]
 
 
 # how a network is changed to see what maps depend on: images, steps of layers that are shuffled, the images' shift

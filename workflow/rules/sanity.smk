@@ -10,8 +10,8 @@ rule measure_sanity:
         manifest="<results>/manifest.csv",
         val=generated("val"),
         shards=shards_of("original"),
-        own=lambda wildcards: [file for own in PLAN.own_methods(wildcards.network) for file in list_method_files(own)],
-        code=sources_of("measure_sanity.py", code_of_explained),
+        own=lambda wildcards: files_of_methods(PLAN.groups(wildcards.network)),
+        code=sources_of("measure_sanity.py", lambda wildcards: code_of_groups(PLAN.groups(wildcards.network))),
     output:
         "<results>/statistics/{network}/sanity.csv",
     log:
@@ -29,8 +29,8 @@ rule measure_sanity:
     params:
         builder=flag_of_builder,
         images=read_images("val"),
-        methods=lambda wildcards: list(map(str, kinds_explained(wildcards.network))),
-        own=lambda wildcards: str({own: dict(PLAN.own[own]) for own in PLAN.own_methods(wildcards.network)}),
+        methods=lambda wildcards: list(map(str, papers_kinds(PLAN.groups(wildcards.network)))),
+        own=lambda wildcards: str(settings_of_own(PLAN.groups(wildcards.network))),
         layers=lookup("networks/{network}/layers", within=config, default="all"),
         upsampling=lookup("saliency/upsampling", within=config),
         sanity=SANITY,

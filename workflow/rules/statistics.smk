@@ -9,6 +9,7 @@ compare_aggregates    layers, aggregates -> statistics/<network>/aggregates-<var
 compare_variants      decayed and original: layers, signed -> statistics/<network>/decayed-<upsampling>.csv
 compare_attributions  shards of the variants -> statistics/<network>/correlations.csv, gross_sums.csv
 measure_localisation  shards, files of maps, masks -> statistics/<network>/localisation.csv: how well maps say where objects are
+play_grid_game        models, manifest, shards -> statistics/<network>/grid_pointing.csv: evidence in grids of images
 compare_twins         removal by layers and aggregates of two networks -> statistics/twins/<pair>.csv
 rank_methods          removal by all methods of a network, files of maps -> statistics/<network>/leaderboard.csv, not_applicable.csv
                       (of each further operator leaderboard-<operator>.csv, not_applicable-<operator>.csv)
@@ -85,7 +86,7 @@ rule correlate_patches:
         shards=shards_of("original"),
         maps=maps_made,
         manifest="<results>/manifest.csv",
-        code=lambda wildcards: sources("correlate_patches.py", *code_of_papers(wildcards)),
+        code=lambda wildcards: sources("correlate_patches.py", *code_of_papers(PLAN.groups(wildcards.network))),
     output:
         correlations="<results>/patches/{network}/correlations.h5",
         table="<results>/statistics/{network}/patches.csv",
@@ -101,7 +102,7 @@ rule correlate_patches:
         mem_mb=need(1500, 4000),
         runtime=per_attempt(60),
     params:
-        methods=lambda wildcards: list(map(str, kinds_explained(wildcards.network))),
+        methods=lambda wildcards: list(map(str, papers_kinds(PLAN.groups(wildcards.network)))),
         layers=lookup("networks/{network}/layers", within=config, default="all"),
         upsampling=lookup("saliency/upsampling", within=config),
         noise_maps=lookup("removal/noise_maps", within=config),
@@ -297,6 +298,63 @@ rule measure_localisation:
         " --upsampling={params.upsampling:q}"
         " --resamples={params.resamples:q}"
         " --seed={params.seed:q}"
+        " >{log:q} 2>&1"
+
+
+rule play_grid_game:
+    input:
+        network="<results>/models/{network}/original.safetensors",
+        manifest="<results>/manifest.csv",
+        val=generated("val"),
+        shards=shards_of("original"),
+        own=lambda wildcards: files_of_methods(PLAN.grid_groups(wildcards.network)),
+        code=sources_of("play_grid_game.py", lambda wildcards: code_of_groups(PLAN.grid_groups(wildcards.network))),
+    output:
+        "<results>/statistics/{network}/grid_pointing.csv",
+    log:
+        "<results>/logs/play_grid_game/{network}.log",
+    benchmark:
+        "<results>/benchmarks/play_grid_game/{network}.tsv"
+    wildcard_constraints:
+        network="|".join(name for name in NETWORKS if PLAN.grid_groups(name)) or "$.",
+    priority: LATER
+    conda:
+        "../../envs/methods.yaml"
+    threads: THREADS
+    resources:
+        mem_mb=need(2000, 8000, beside_gpu=4000),
+        runtime=per_attempt(240),
+        gpu=int(GPUS > 0),
+    params:
+        builder=flag_of_builder,
+        images=read_images("val"),
+        methods=lambda wildcards: list(map(str, papers_kinds(PLAN.grid_groups(wildcards.network)))),
+        own=lambda wildcards: str(settings_of_own(PLAN.grid_groups(wildcards.network))),
+        layers=lookup("networks/{network}/layers", within=config, default="all"),
+        upsampling=lookup("saliency/upsampling", within=config),
+        grids=PLAN.grids,
+        batch=lookup("attributions/batch", within=config),
+        resamples=lookup("statistics/resamples", within=config),
+        seed=lookup("seed", within=config),
+        device=lookup("device", within=config),
+    shell:
+        "python {input.code[0]:q}"
+        " --network={input.network:q}"
+        " {params.builder:q}"
+        " --manifest={input.manifest:q}"
+        " --images={params.images:q}"
+        " --shards {input.shards:q}"
+        " --output={output:q}"
+        " --methods {params.methods:q}"
+        " --own={params.own:q}"
+        " --layers={params.layers:q}"
+        " --upsampling={params.upsampling:q}"
+        " --grids={params.grids:q}"
+        " --batch={params.batch:q}"
+        " --resamples={params.resamples:q}"
+        " --seed={params.seed:q}"
+        " --device={params.device:q}"
+        " --threads={threads:q}"
         " >{log:q} 2>&1"
 
 

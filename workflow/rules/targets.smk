@@ -58,6 +58,11 @@ def sanity_files(network):
     return [f"statistics/{network}/sanity.csv"] if PLAN.groups(network) else []
 
 
+def grid_files(network):
+    """The grid pointing game of a network; none if not asked for."""
+    return [f"statistics/{network}/grid_pointing.csv"] if PLAN.grid_groups(network) else []
+
+
 def figure_files(figure):
     """A figure in both formats."""
     return [f"figures/{figure}.{extension}" for extension in ("pdf", "png")]
@@ -84,6 +89,11 @@ def say_no_patches():
     if not PLAN.patches:
         return "there are no single patches: removal.patches is 0; with config/measures.yaml it is 4"
     return f"there are no single patches: removal.patches is {PLAN.patches}, and no network is explained"
+def say_no_grids():
+    """Why no network plays the grid pointing game."""
+    if not PLAN.grids:
+        return "there are no grids: grid_pointing.grids is 0; config/measures.yaml has some"
+    return "there are no grids: no network is explained by a method of grid_pointing.methods"
 
 
 def name_nearest(wildcards):
@@ -102,7 +112,8 @@ def operator_files(network):
 def measure_files(network):
     """What compares measures of a network's maps, and what maps depend on; figure L is beside them."""
     tables = ("agreement", "blurring", "measure_claims", "sanity")
-    return [f"statistics/{network}/{table}.csv" for table in tables] if PLAN.compares_measures(network) else []
+    files = [f"statistics/{network}/{table}.csv" for table in tables]
+    return [*files, *grid_files(network)] if PLAN.compares_measures(network) else []
 
 
 FINDINGS = ["findings.csv", "findings.html"]
@@ -116,6 +127,7 @@ STAGES = {
     "patches": ("removal of single patches, and maps' correlation with it (removal.patches)", patch_files),
     "statistics": ("what is tested, and the findings", statistics_files),
     "operators": ("which conclusions survive the choice of a removal operator", operator_files),
+    "grid_pointing": ("whether evidence lies where its class is, in grids of images (grid_pointing)", grid_files),
     "measures": ("whether measures agree, with ground truth and with each other", measure_files),
     "sanity": ("whether maps change with the network, and not with a shift of its images", sanity_files),
 }
@@ -127,10 +139,11 @@ LACKING = {figure: say_what_lacks(figure, config["figures"]) for figure in FIGUR
 LACKING |= {  # targets that may have nothing to make: they say so
     "curves": say_no_curves(),
     "patches": say_no_patches(),
+    "grid_pointing": say_no_grids(),
     "operators": f"removal.operators is {PLAN.operator} alone; to compare several, see config/operators.yaml",
     "measures": "there are no measures to compare: removal has one operator, no curves, no patches; config/measures.yaml has all",
 }
-for target in ("curves", "patches", "operators", "measures"):
+for target in ("curves", "patches", "operators", "grid_pointing", "measures"):
     if TARGETS[target][1]:
         del LACKING[target]
     else:

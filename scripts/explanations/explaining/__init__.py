@@ -1,1 +1,1 @@
-"""One image at a time: its attributions in memory, its maps measured by removal, all of it as one object."""
+"""Explaining in memory: one image at a time, all that is found of it as one object; maps of any network and images."""

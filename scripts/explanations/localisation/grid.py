@@ -4,39 +4,57 @@ Four images of different classes are laid into a grid of two by two, twice as la
 of the grid for each of the four classes. By construction a class is to be seen in one cell alone: the score is the
 share of the map's positive evidence that lies in it. It asks nothing of objects or masks; a constant map has 1/4.
 
-For methods with passes of their own, and for networks that take images of twice the size and end in pooling over all
-positions: others have weights for each position, and a cell's evidence isn't that of its image alone.
+For networks that take images of twice the size and end in pooling over all positions: others have weights for each
+position, and a cell's evidence isn't that of its image alone.
 """
 
-from collections.abc import Mapping, Sequence
-from types import ModuleType
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from explanations.methods.sources.base import NotApplicableError, make_maps
+from explanations.files.manifests import UNLABELLED
+from explanations.methods.sources.base import NotApplicableError
 from explanations.networks.modes import Mode
 
 CELLS = 4
 
+# maps (m, 2H, 2W) by each method's name, of grids (m, C, 2H, 2W), classes (m,) to explain, and the maps' numbers
+Maker = Callable[[Tensor, Tensor, Sequence[int]], Mapping[str, Tensor]]
 
-def choose_grids(classes: Sequence[int], seed: int) -> np.ndarray:
-    """Groups of four images of different classes, (g, 4) indices, of the classes (n,) that a network decides for.
 
-    Each image is in one group at most. The images are taken in a random order; one whose class its group has already
-    waits for the next. What is left over when no group can be filled is in none.
+def rank_confident(logits: np.ndarray, decisions: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The images that are decided as they are labelled, or have no label, the most confident first: their indices.
+
+    Of logits (n, K), decisions (n,) and labels (n,). Confidence is the decision's probability p by softmax. They are
+    ranked by log p / (1 − p), which orders them in the same way, and tells them apart where p rounds to 1.
     """
-    waiting, groups = np.random.default_rng(seed).permutation(len(classes)).tolist(), []
-    while True:
-        group: list[int] = []
+    others = logits.astype(float)
+    own = others[np.arange(len(others)), decisions]
+    others[np.arange(len(others)), decisions] = -np.inf
+    log_odds = own - np.logaddexp.reduce(others, axis=1)
+    order = np.argsort(-log_odds, kind="stable")
+    return order[((decisions == labels) | (labels == UNLABELLED))[order]]
+
+
+def choose_grids(classes: Sequence[int], ranked: Sequence[int], most: int, seed: int) -> np.ndarray:
+    """Groups of four images of different classes, (g, 4) indices: so many, or as many as there can be, each image once.
+
+    `classes` (n,) are all images', `ranked` are the indices of those that may be chosen. A grid takes the first of them
+    that is left, and the next ones of classes that it doesn't have yet; which lies in which cell is drawn by the seed.
+    """
+    waiting, groups, rng = list(ranked), [], np.random.default_rng(seed)
+    while len(groups) < most:
+        group: dict[int, int] = {}  # of a class, its image
         for image in waiting:
-            if len(group) < CELLS and classes[image] not in {classes[other] for other in group}:
-                group.append(image)
+            if len(group) < CELLS:
+                group.setdefault(classes[image], image)
         if len(group) < CELLS:
-            return np.array(groups, int).reshape(-1, CELLS)
-        groups.append(group)
-        waiting = [image for image in waiting if image not in group]
+            break
+        groups.append(rng.permutation(list(group.values())))
+        waiting = [image for image in waiting if image not in group.values()]
+    return np.array(groups, int).reshape(-1, CELLS)
 
 
 def tile(cells: Tensor) -> Tensor:
@@ -44,16 +62,15 @@ def tile(cells: Tensor) -> Tensor:
     return torch.cat([torch.cat([*cells[:, row : row + 2].unbind(1)], -1) for row in (0, 2)], -2)
 
 
-def cell_shares(maps: Tensor) -> Tensor:
-    """The share of each map's positive evidence in its own cell, (g, 4), of maps (g, 4, 2H, 2W), one for each cell.
+def cell_shares(maps: Tensor, cells: Tensor) -> Tensor:
+    """The share of each map's positive evidence in one of the cells, (m,), of maps (m, 2H, 2W) and cells (m,), 0 to 3.
 
     Σ_cell s⁺ / Σ s⁺, with s⁺ = max(s, 0); NaN where nothing is positive.
     """
-    positive = maps.clamp(min=0).double()
-    count, _, height, width = maps.shape
-    # (g, map, row of cells, H, column of cells, W) to (g, map, cell)
-    sums = positive.reshape(count, CELLS, 2, height // 2, 2, width // 2).sum((3, 5)).reshape(count, CELLS, CELLS)
-    return sums.diagonal(dim1=1, dim2=2) / sums.sum(2)
+    count, height, width = maps.shape
+    positive = maps.clamp(min=0).double().reshape(count, 2, height // 2, 2, width // 2)
+    sums = positive.sum((2, 4)).reshape(count, CELLS)  # (m, row of cells, column of cells) to (m, cell)
+    return sums.gather(1, cells[:, None])[:, 0] / sums.sum(1)
 
 
 class FixedPoolings(Mode):
@@ -92,29 +109,16 @@ def check_takes_grids(network: nn.Module, image: Tensor) -> None:
         raise NotApplicableError(f"the network has outputs of {tuple(found[1:])} for images of twice the size")
 
 
-def play(
-    source: ModuleType,
-    settings: Mapping,
-    network: nn.Module,
-    images: Tensor,
-    classes: Sequence[int],
-    seed: int,
-    batch: int,
-) -> Tensor:
-    """The scores (g, 4) of a method in grids of images (n, C, H, W), in the order of choose_grids.
+def play(make: Maker, images: Tensor, classes: Tensor, batch: int) -> dict[str, Tensor]:
+    """The scores (g, 4) by each method's name, in grids of images (g, 4, C, H, W), of the images' classes (g, 4).
 
-    `source` is a module of methods.sources and `settings` are complete (see its registry); `classes` (n,) are those to
-    explain, the network's own decisions on the single images. NotApplicableError if the network or the method can't.
+    A pass takes as many pixels as one of `batch` single images. NaN where a map has nothing positive.
     """
-    check_takes_grids(network, images[0])
-    groups = choose_grids(classes, seed)
-    cells, (height, width) = groups.ravel(), images.shape[-2:]
-    names = [f"grid {place}" for place in range(len(cells))]
-    prepared = source.prepare(settings, network, (2 * height, 2 * width), names)
-    targets, found = torch.as_tensor(classes).to(images.device), [torch.zeros(0, 2 * height, 2 * width)]
-    step = 1 if prepared.alone else batch
-    for start in range(0, len(cells), step):
-        part = range(start, min(start + step, len(cells)))  # of all cells, grid by grid
-        grids = tile(images[groups[[place // CELLS for place in part]]])
-        found.append(make_maps(prepared, grids, targets[cells[part]], part, seed, batch))
-    return cell_shares(torch.cat(found).reshape(-1, CELLS, 2 * height, 2 * width))
+    count, targets, step = classes.numel(), classes.flatten(), max(1, batch // CELLS)
+    found: dict[str, list[Tensor]] = {}
+    for start in range(0, count, step):
+        part = torch.arange(start, min(start + step, count))  # of all maps, grid by grid and cell by cell
+        grids = tile(images[part // CELLS])
+        for name, maps in make(grids, targets[part], part.tolist()).items():
+            found.setdefault(name, []).append(cell_shares(maps, part % CELLS))
+    return {name: torch.cat(shares).reshape(-1, CELLS) for name, shares in found.items()}

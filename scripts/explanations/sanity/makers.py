@@ -5,12 +5,9 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
-from explanations.decomposition.decomposition import Decomposition
-from explanations.explaining.maps import AttributionMaps
+from explanations.explaining.makers import prepare_own, prepare_papers
 from explanations.methods.names import MethodName
-from explanations.methods.saliency import LAYERS, list_methods, saliency_maps
 from explanations.methods.sources.base import make_maps
-from explanations.methods.sources.registry import SOURCES, complete_settings, load_source
 
 
 @dataclass(frozen=True)
@@ -32,19 +29,13 @@ class Batch:
 
 
 def papers_maps(
-    network: nn.Module, batch: Batch, kinds: Sequence[MethodName], layers: str = LAYERS[0], upsampling: str = "bilinear"
+    network: nn.Module, batch: Batch, names: Sequence[MethodName], upsampling: str = "bilinear"
 ) -> dict[str, Tensor]:
-    """The maps (n, H, W) of all methods of some kinds, by name, from one decomposition of the network's scores."""
-    decomposition = Decomposition(network, batch.images[:1])
-    attributions = decomposition(batch.images, batch.targets)
-    maps = AttributionMaps(attributions, [operation.layer for operation in decomposition.operations])
-    names = [name for kind in kinds for name in list_methods(kind, maps, layers)]
-    return {str(name): saliency_maps(name, maps, upsampling).cpu() for name in names}
+    """The maps (n, H, W) by the paper's methods, by name, from one decomposition of the network's scores."""
+    return prepare_papers(network, batch.images[:1], names, upsampling)(batch.images, batch.targets)
 
 
 def own_maps(network: nn.Module, batch: Batch, settings: Mapping, seed: int, size: int) -> Tensor:
     """The maps (n, H, W) of a method with passes of its own; NotApplicableError if it can't explain the network."""
-    name, size_of_images = settings["source"], tuple(batch.images.shape[2:])
-    bounds = [batch.bounds] if SOURCES[name].bounded else []
-    prepared = load_source(name).prepare(complete_settings(settings), network, size_of_images, batch.paths, *bounds)
+    prepared = prepare_own(network, tuple(batch.images.shape[2:]), settings, batch.paths, batch.bounds)
     return make_maps(prepared, batch.images, batch.targets, batch.indices, seed, size)

@@ -206,6 +206,13 @@ def source_module(name: str) -> Path:
     return Path(*__package__.split("."), f"{name}.py")
 
 
+def say_no_maker(source: str) -> str:
+    """Why methods of a source can't make maps of any network and any images, in one line; empty if they can."""
+    if SOURCES[source].of:
+        return "its maps are made of another method's"
+    return "its maps are made elsewhere" if source == "maps" else ""
+
+
 def find_method(method: Mapping) -> Known:
     """What is known of a method that the configuration asks for; InputError for a source or a name that there isn't."""
     source, name = method.get("source", ""), method.get("name", "")
