@@ -89,6 +89,8 @@ def say_no_patches():
     if not PLAN.patches:
         return "there are no single patches: removal.patches is 0; with config/measures.yaml it is 4"
     return f"there are no single patches: removal.patches is {PLAN.patches}, and no network is explained"
+
+
 def say_no_grids():
     """Why no network plays the grid pointing game."""
     if not PLAN.grids:
