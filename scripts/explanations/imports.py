@@ -6,6 +6,7 @@ The question is of torchvision's `roi_align`, in networks that detect; loading t
 import importlib.abc
 import importlib.machinery
 import sys
+from importlib import import_module
 from types import ModuleType
 
 COMPILER, QUESTION = "torch._dynamo", "is_compile_supported"
@@ -31,7 +32,7 @@ def _without_compiler(execute):
     """As `execute`, but that the compiler, meanwhile, is two modules that hold the question alone."""
 
     def execute_without(module: ModuleType) -> None:
-        import torch  # noqa: F401 - all of it, before a part is stood in for
+        import_module("torch")  # all of it, before a part is stood in for
 
         if COMPILER in sys.modules:
             return execute(module)
@@ -49,6 +50,4 @@ def _without_compiler(execute):
 
 
 def _ask(device: object) -> bool:
-    from torch._dynamo import utils
-
-    return getattr(utils, QUESTION)(device)
+    return getattr(import_module(f"{COMPILER}.utils"), QUESTION)(device)
