@@ -30,6 +30,7 @@ GROUPS = PAPERS_GROUPS | {  # what a network's explain names: any other method i
 LOCALISED = ("layers", "biases", "aggregates")  # what is held against masks, whatever a network is explained by
 RESCALED = ("signed",)  # Eq. 10 moves what was 0: the grid pointing game can't tell what of these maps is positive
 VARIANTS = ("original", "zeroed", "decayed")
+SANITY = {"images": 20, "steps": 5, "shift": 0.5}  # of a configuration that leaves them out
 
 
 @dataclass(frozen=True)
@@ -239,8 +240,12 @@ class Plan:
         tables += ["curves"] if self.curve_methods(network) else []
         tables += ["patches"] if self.measures_patches(network) else []
         tables += ["agreement", "blurring", "measure_claims"] if self.compares_measures(network) else []
-        tables += ["operators", "operators_pairs"] if self.operators and self.groups(network) else []
-        return tables + self.comparisons(network)
+        return tables + self.operator_tables(network) + self.comparisons(network)
+
+    def operator_tables(self, network: str) -> list[str]:
+        """The tables of a network's statistics that compare removal operators, if there are several."""
+        tables = ["operators", "operators_pairs", "operators_survival", "operators_claims"]
+        return tables if self.operators and self.groups(network) else []
 
     def compares_measures(self, network: str) -> bool:
         """Whether measures of a network's maps are compared: by operators, or by curves or patches beside flips."""
@@ -250,6 +255,10 @@ class Plan:
     def leaderboards(self, network: str) -> list[str]:
         """A network's tables of ranks, one for each operator: statistics/<network>/<table>.csv."""
         return [f"leaderboard{suffix_of(name)}" for name in ("", *self.operators)] if self.groups(network) else []
+
+    def tried_methods(self, network: str) -> list[str]:
+        """The methods with passes of their own whose sanity is tried: those that make maps of any network."""
+        return [name for name in self.own_methods(network) if not say_no_maker(self.own[name]["source"])]
 
     def is_compared(self, network: str) -> bool:
         """Whether a network's attributions are compared between variants, of which it needs two."""

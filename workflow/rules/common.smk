@@ -41,6 +41,7 @@ from explanations.networks.builders import check_configured, constructor_of
 from explanations.networks.sources.registry import OWN_CODE, SOURCES, source_file, takes_weights
 from explanations.networks.trained import list_trials, describe_decay, describe_training, find_taken, training_seed
 from explanations.plan import (
+    SANITY as USUAL_SANITY,
     GROUPS,
     PAPERS_GROUPS,
     VARIANTS,

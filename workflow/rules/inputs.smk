@@ -253,7 +253,7 @@ def files_of_methods(groups):
 
 
 # how a network is changed to see what maps depend on: images, steps of layers that are shuffled, the images' shift
-SANITY = {"images": 20, "steps": 5, "shift": 0.5} | config.get("sanity", {})
+SANITY = USUAL_SANITY | config.get("sanity", {})
 
 
 def list_method_files(own):

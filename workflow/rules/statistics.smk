@@ -13,7 +13,8 @@ play_grid_game        models, manifest, shards -> statistics/<network>/grid_poin
 compare_twins         removal by layers and aggregates of two networks -> statistics/twins/<pair>.csv
 rank_methods          removal by all methods of a network, files of maps -> statistics/<network>/leaderboard.csv, not_applicable.csv
                       (of each further operator leaderboard-<operator>.csv, not_applicable-<operator>.csv)
-compare_operators     removal by all methods and operators -> statistics/<network>/operators.csv, operators_pairs.csv
+compare_operators     removal by all methods and operators -> statistics/<network>/operators.csv, operators_pairs.csv,
+                      operators_survival.csv, operators_claims.csv: which conclusions survive
 leaderboard           these, of all networks -> leaderboard.html
 findings              all of these -> findings.csv, findings.html
 """
@@ -439,10 +440,13 @@ rule rank_methods:
 rule compare_operators:
     input:
         measurements=measurements_of_operators,
+        shard="<results>/attributions/{network}/original/0.h5",
         code=sources("compare_operators.py"),
     output:
         operators="<results>/statistics/{network}/operators.csv",
         pairs="<results>/statistics/{network}/operators_pairs.csv",
+        survival="<results>/statistics/{network}/operators_survival.csv",
+        claims="<results>/statistics/{network}/operators_claims.csv",
     log:
         "<results>/logs/compare_operators/{network}.log",
     benchmark:
@@ -455,12 +459,19 @@ rule compare_operators:
         mem_mb=per_attempt(2000),
         runtime=per_attempt(20),
     params:
+        resamples=lookup("statistics/resamples", within=config),
+        seed=lookup("seed", within=config),
         zeros=lookup("statistics/zeros", within=config, default="wilcox"),
     shell:
         "python {input.code[0]:q}"
         " --measurements {input.measurements:q}"
+        " --shard={input.shard:q}"
         " --operators={output.operators:q}"
         " --pairs={output.pairs:q}"
+        " --survival={output.survival:q}"
+        " --claims={output.claims:q}"
+        " --resamples={params.resamples:q}"
+        " --seed={params.seed:q}"
         " --zeros={params.zeros:q}"
         " >{log:q} 2>&1"
 
@@ -573,6 +584,7 @@ rule findings:
         variants=statistics_tables(f"decayed-{PLAN.usual}"),
         correlations=statistics_tables("correlations"),
         gross_sums=statistics_tables("gross_sums"),
+        measure_claims=statistics_tables("measure_claims"),
         twins=expand("<results>/statistics/twins/{pair}.csv", pair=TWINS),
         accuracy=expand("<results>/survey/{network}/accuracy.csv", network=NETWORKS),
         outputs=expand("<results>/survey/{network}/outputs.csv", network=NETWORKS),
@@ -612,6 +624,7 @@ rule findings:
         " --variants {input.variants:q}"
         " --correlations {input.correlations:q}"
         " --gross-sums {input.gross_sums:q}"
+        " --measure-claims {input.measure_claims:q}"
         " --twins {input.twins:q}"
         " --survey-accuracy {input.accuracy:q}"
         " --survey-outputs {input.outputs:q}"

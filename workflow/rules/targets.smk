@@ -107,13 +107,14 @@ def name_nearest(wildcards):
 
 def operator_files(network):
     """What compares removal operators, of a network that is explained, if there are several."""
-    tables = ("operators", "operators_pairs", *PLAN.leaderboards(network))
-    return [f"statistics/{network}/{table}.csv" for table in tables] if PLAN.operators and PLAN.groups(network) else []
+    tables = PLAN.operator_tables(network)
+    tables += PLAN.leaderboards(network) if tables else []
+    return [f"statistics/{network}/{table}.csv" for table in tables]
 
 
 def measure_files(network):
     """What compares measures of a network's maps, and what maps depend on; figure L is beside them."""
-    tables = ("agreement", "blurring", "measure_claims", "sanity")
+    tables = ("agreement", "blurring", "measure_claims", "sanity", *PLAN.operator_tables(network))
     files = [f"statistics/{network}/{table}.csv" for table in tables]
     return [*files, *grid_files(network)] if PLAN.compares_measures(network) else []
 
@@ -151,5 +152,5 @@ for target in ("curves", "patches", "operators", "grid_pointing", "measures"):
     else:
         del TARGETS[target]
 if "measures" in TARGETS:
-    TARGETS["measures"][1].extend(figure_files("figL"))
+    TARGETS["measures"][1].extend([*figure_files("figL"), *FINDINGS])
 TARGETS["figures"] = ("all figures", [file for figure in MADE for file in figure_files(figure)])
