@@ -10,6 +10,7 @@ Out: three tidy CSVs. Of each two measures: Spearman's ρ of the orders of the m
 Signed maps, and methods that are made of another's maps, are left out of the orders.
 """
 
+from dataclasses import fields
 from itertools import combinations
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from explanations.statistics.agreement import measure_agreement
 from explanations.statistics.measure_claims import DELTA, Key, judge_blurring, judge_contrast, list_contrasts
 from explanations.statistics.ranking import SMALLER_IS_BETTER
 from explanations.statistics.tests import WILCOX, ZEROS, adjust_holm, compare
+from explanations.statistics.verdicts import Finding
 
 REMOVED = ("delta_e_minus", "e_minus", "delta_e_plus", "e_plus", "delta_e_delta")
 AREAS = [
@@ -86,7 +88,7 @@ def main(
     write_table(claims, pd.DataFrame(judged, columns=CLAIM), identity)
 
 
-CLAIM = ("claim", "statement", "ours", "estimate", "ci_low", "ci_high", "verdict")
+CLAIM = ("claim", "statement", *(field.name for field in fields(Finding)), "ci_low", "ci_high")
 BLURRED = (
     *("measure", "operator", "method", "blurred", "median_a", "median_b", "n", "q25_difference", "median_difference"),
     *("q75_difference", "ci_low", "ci_high", "statistic", "p", "log10_p", "effect_size", "class_p", "log10_p_holm"),

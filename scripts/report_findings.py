@@ -1,13 +1,15 @@
 """Test every claim of the paper that this run can speak to, on every network that has what the test takes.
 
 In:  the statistics of explained networks, and a shard of each, which has all layers with maps; their decayed variants'
-     files, for the accuracy; the comparisons of twins; the survey of the zoo, in whose order networks come; the list of
-     test images, for whether they have labels, and which of the surveyed images they are.
+     files, for the accuracy; the comparisons of twins; what is claimed of measures, where these were compared; the
+     survey of the zoo, in whose order networks come; the list of test images, for whether they have labels, and which
+     of the surveyed images they are.
 Out: findings, CSV: claim, paper_network (which the paper speaks of), network (which the row speaks of), statement,
      paper, ours, test, verdict, quantity and estimate (one number of `ours`, and what it is), needed (what would decide
      it), zeros (what Wilcoxon's test does with differences of 0); and a page (HTML) made from it. A claim of single
      networks has a row for each that was measured, the paper's own first; a claim of what was not measured is left out.
-     What figures show and the paper doesn't speak of is tested too, as claims of no network of the paper's.
+     What figures show and the paper doesn't speak of is tested too, as claims of no network of the paper's; and, where
+     measures were compared, what is claimed of these.
 """
 
 from dataclasses import asdict, fields, replace
@@ -23,7 +25,16 @@ from explanations.files.manifests import UNLABELLED, read_manifest
 from explanations.files.tables import read_tables
 from explanations.files.writing import whole_file
 from explanations.provenance import describe_making
-from explanations.statistics.claims import CLAIMS, KINDS, ZOO_GROUPS, AnyClaim, Claim, TwinClaim, ZooClaim
+from explanations.statistics.claims import (
+    CLAIMS,
+    KINDS,
+    MEASURE_CLAIMS,
+    ZOO_GROUPS,
+    AnyClaim,
+    Claim,
+    TwinClaim,
+    ZooClaim,
+)
 from explanations.statistics.evidence import AGREEMENT, TOP1, Evidence, NetworkEvidence, ZooEvidence
 from explanations.statistics.findings_page import render_page
 from explanations.statistics.layers import read_layers
@@ -48,6 +59,7 @@ def main(
     variants: list[Path],
     correlations: list[Path],
     gross_sums: list[Path],
+    measure_claims: list[Path],
     twins: list[Path],
     survey_accuracy: list[Path],
     survey_outputs: list[Path],
@@ -68,13 +80,14 @@ def main(
     }
     statistics = {
         **{"biases": biases, "biases_other": biases_other, "aggregates": aggregates, "variants": variants},
-        **{"correlations": correlations, "gross_sums": gross_sums},
+        **{"correlations": correlations, "gross_sums": gross_sums, "measure_claims": measure_claims},
     }
     zoo = ZooEvidence(survey, TOP1 if labelled else AGREEMENT, zeros)
     tested = [row.path for row in rows]
     pairs = read_tables(twins, ("network_a", "network_b", "family")) if twins else None
     evidence = Evidence(collect_networks(statistics, read_layers(shards), decayed, zoo, tested), zoo, pairs)
-    table = pd.DataFrame([row for claim in CLAIMS for row in report(claim, evidence)], columns=COLUMNS)
+    claims = CLAIMS + (MEASURE_CLAIMS if measure_claims else ())
+    table = pd.DataFrame([row for claim in claims for row in report(claim, evidence)], columns=COLUMNS)
     with whole_file(output) as temporary:
         table.to_csv(temporary, index=False)
     with whole_file(page) as temporary:
@@ -209,6 +222,7 @@ if __name__ == "__main__":
         "variants": "the decayed variant against the original",
         "correlations": "correlations of attributions",
         "gross-sums": "gross sums",
+        "measure-claims": "claims of measures",
     }
     for name, meaning in tables.items():
         parser.add_argument(f"--{name}", type=Path, nargs="*", default=[], help=f"{meaning}; one file for each network")

@@ -6,7 +6,7 @@ import pytest
 from conftest import measured, refused
 
 from explanations.statistics import claim_tests
-from explanations.statistics.claims import CLAIMS, ZOO_GROUPS, TwinClaim, ZooClaim
+from explanations.statistics.claims import CLAIMS, MEASURE_CLAIMS, ZOO_GROUPS, TwinClaim, ZooClaim
 from explanations.statistics.evidence import AGREEMENT, NetworkEvidence, ZooEvidence
 from explanations.statistics.verdicts import (
     NOT_SUPPORTED,
@@ -220,12 +220,12 @@ def test_claims_are_numbered_once():
     assert len(set(numbers)) == len(numbers)
 
 
-TABLES = ("biases", "biases_other", "aggregates", "variants", "correlations", "gross_sums")
+TABLES = ("biases", "biases_other", "aggregates", "variants", "correlations", "gross_sums", "measure_claims")
 SURVEYS = ("accuracy", "outputs", "fits", "robustness")
 BY_NUMBER = {claim.number: claim for claim in CLAIMS}
 
 
-@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.number)
+@pytest.mark.parametrize("claim", CLAIMS + MEASURE_CLAIMS, ids=lambda claim: claim.number)
 def test_tables_that_lost_all_rows_decide_nothing(claim):
     """One line that names the claim, or no verdict; never a traceback."""
     lost = pd.DataFrame()
@@ -235,7 +235,7 @@ def test_tables_that_lost_all_rows_decide_nothing(claim):
     assert refused(judge, claim, "ViT", found).startswith(f"claim {claim.number}: the tables of ViT lack ")
 
 
-@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.number)
+@pytest.mark.parametrize("claim", CLAIMS + MEASURE_CLAIMS, ids=lambda claim: claim.number)
 def test_claims_of_what_was_not_measured_are_left_out(claim):
     columns = ["network", "k", "normalisation", "change", "value"]
     empty = ZooEvidence(dict.fromkeys(SURVEYS, pd.DataFrame(columns=columns)))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import refused
@@ -15,7 +16,10 @@ import report_findings
 from explanations.files.manifests import UNLABELLED, ManifestRow, read_manifest, write_manifest
 from explanations.files.tables import write_table
 from explanations.networks.files import save_network
+from explanations.statistics.agreement import Agreement
+from explanations.statistics.claims import CLAIMS, MEASURE_CLAIMS
 from explanations.statistics.evidence import ZooEvidence
+from explanations.statistics.measure_claims import STATEMENTS, judge_blurring, judge_contrast, list_contrasts
 
 RATIOS = {"supported": 2.0, "undecided": 3.5, "not supported": 9.0}  # of δe₋ to −δe₊, claim 14a
 
@@ -46,11 +50,12 @@ def find(
     decayed: dict[str, float] | None = None,
     label: int = 0,
     sizes: Sequence[int] = (4, 4, 4, 2),
+    measures: Sequence[str] = (),
 ) -> tuple[pd.DataFrame, str]:
     """Findings, as text, and their page, of a run whose networks have some verdicts on claim 14a.
 
     `surveyed` are all networks with their normalisation, in order; `decayed` the accuracy of those whose biases did;
-    `sizes` are those of the layers' maps.
+    `sizes` are those of the layers' maps; `measures` the networks whose measures were compared.
     """
     for network, normalisation in surveyed.items():
         write_survey(folder, network, normalisation)
@@ -79,9 +84,21 @@ def find(
         **{"experiment": "small", "shards": shards, "decayed": files, "biases": [], "biases_other": [], "variants": []},
         **{"aggregates": [folder / f"{network}-aggregates.csv" for network in verdicts]},
         **{"correlations": [], "gross_sums": [], "twins": [], "test_images": folder / "test_images.csv"},
+        **{"measure_claims": [write_measure_claims(folder, network) for network in measures]},
         **{**of_survey, "output": folder / "findings.csv", "page": folder / "findings.html"},
     )
     return pd.read_csv(folder / "findings.csv", dtype=str), (folder / "findings.html").read_text()
+
+
+def write_measure_claims(folder: Path, network: str) -> Path:
+    """What was found of claims L1, which is supported, and L4, which is undecided."""
+    keys = [(name, operator) for name in ("delta_e_minus", "e_minus") for operator in ("fill", "blur")]
+    rho = np.eye(4)
+    rho[0, 1], rho[2, 3] = 0.9, 0.4
+    rows = [judge_contrast(list_contrasts(keys, ["fill", "blur"])[0], keys, Agreement(rho, np.stack([rho] * 9), 40))]
+    rows.append(judge_blurring({"a": (0.9, -9.0), "b": (-0.9, -9.0)}))
+    write_table(folder / f"{network}-measures.csv", pd.DataFrame(rows), {"network": network})
+    return folder / f"{network}-measures.csv"
 
 
 def verdicts_of(table: pd.DataFrame, claim: str) -> dict[str, str]:
@@ -122,6 +139,30 @@ def test_the_papers_networks_come_first_then_the_configurations_order(tmp_path):
     assert page.count("δe₋ is about twice δe₊") == 1 and page.count(">ViT</td>") == 1
     test = "mean δe₋ / mean −δe₊: supported in [1.5, 3], not supported outside [1, 4]"
     assert page.count(f'<td class="test" rowspan="5">{test}</td>') == 1
+
+
+def test_claims_of_measures_are_findings_where_measures_were_compared(tmp_path, capsys):
+    surveyed = {"vit": "layer", "vgg16": "none"}
+    table, page = find(tmp_path, dict.fromkeys(surveyed, "supported"), surveyed, measures=["vit"])
+    assert table.claim.tolist() == [*(row for row in table.claim if row[0] != "L"), "L1", "L4"]  # behind the paper's
+    assert verdicts_of(table, "L1") == {"ViT": "supported"} and verdicts_of(table, "L4") == {"ViT": "undecided"}
+    row = table[table.claim == "L1"].iloc[0]
+    assert (row.paper_network, row.statement, row.paper) == ("no network", STATEMENTS["L1"], "not asked")
+    assert row.ours == "mean ρ 0.90 against 0.40, difference +0.50, 95% interval +0.50 to +0.50, n = 40"
+    assert (row.quantity, float(row.estimate)) == ("difference of mean ρ", 0.5) and pd.isna(row.needed)
+    assert table[table.claim == "L4"].needed.item() == "not a matter of images: it lies between the limits"
+    assert f"L1. {STATEMENTS['L1']} <span>— paper (no network): not asked" in page
+    assert "Claims L1 to L4 aren't the paper's: they ask whether its measure is right." in page
+    said = capsys.readouterr().out
+    assert "claim L1 is not tested on VGG-16: this run has no table of measure claims\n" in said
+    assert "claim L2 is not tested on ViT: this run has no measures that it compares\n" in said
+
+
+def test_without_them_nothing_is_said_of_measures(tmp_path, capsys):
+    table, page = find(tmp_path, {"vit": "supported"}, {"vit": "layer"})
+    assert not table.claim.str.startswith("L").any() and "Claims L1 to L4" not in page
+    assert "claim L" not in capsys.readouterr().out
+    assert not {claim.number for claim in MEASURE_CLAIMS} & {claim.number for claim in CLAIMS}
 
 
 def test_an_experiment_with_neither_of_the_papers_networks(tmp_path):

@@ -18,7 +18,17 @@ from explanations.flags import call_with_flags
 from explanations.localisation.truth import Truth
 from explanations.removal.curves import derive_curve_measures
 from explanations.statistics.agreement import Agreement
-from explanations.statistics.measure_claims import DELTA, OTHERS, TRUTH, judge_blurring, judge_contrast, list_contrasts
+from explanations.statistics.claims import MEASURE_CLAIMS
+from explanations.statistics.measure_claims import (
+    DELTA,
+    STATEMENTS,
+    TRUTH,
+    judge_blurring,
+    judge_contrast,
+    list_contrasts,
+)
+from explanations.statistics.power import POWER, images_for
+from words import COUNTS
 
 BY = ("fill", "blur")  # of the world's removals
 OPERATORS = ["fill", "blur", "mean"]
@@ -38,10 +48,10 @@ def test_claims_are_those_that_measures_can_test():
 
 def test_the_page_states_the_claims():
     page = " ".join((ROOT / "docs/measures.md").read_text().split())
-    statements = {contrast.claim: contrast.statement for contrast in list_contrasts(ALL, OPERATORS)}
-    assert all(statements[claim] in page for claim in ("L1", "L2", "L3a"))
-    assert all(f"than {title}" in page for title in OTHERS.values())
-    assert judge_blurring({"a": (0, 0)})["statement"] in page
+    for claim, statement in STATEMENTS.items():
+        assert f"| {claim} | {statement}" in page
+    assert f"{COUNTS[len(STATEMENTS)].capitalize()} claims were fixed" in page
+    assert [claim.number for claim in MEASURE_CLAIMS] == list(STATEMENTS)
 
 
 @pytest.mark.parametrize(
@@ -57,32 +67,48 @@ def test_a_contrast_is_of_mean_rho_and_judged_by_its_interval(worse, verdict):
         rho[a, b] = rho[b, a] = value
         rho[3 + a, 3 + b] = rho[3 + b, 3 + a] = worse
     noise = 0.1 * np.random.default_rng(0).standard_normal((500, 1, 1)) * (np.arange(6) > 2)
-    row = judge_contrast(list_contrasts(keys, OPERATORS)[0], keys, Agreement(rho, rho + noise))
-    assert row["claim"] == "L1" and row["verdict"] == verdict
-    assert row["estimate"] == pytest.approx(0.6 - worse) and row["ours"] == f"mean ρ 0.60 against {worse:.2f}"
+    row = judge_contrast(list_contrasts(keys, OPERATORS)[0], keys, Agreement(rho, rho + noise, 40))
+    assert row["claim"] == "L1" and row["statement"] == STATEMENTS["L1"] and row["verdict"] == verdict
+    assert row["estimate"] == pytest.approx(0.6 - worse)
     drawn = 0.6 - worse - noise[:, 0, 3]
-    assert (row["ci_low"], row["ci_high"]) == pytest.approx(tuple(np.percentile(drawn, [2.5, 97.5])))
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx((low, high))
+    said = f"mean ρ 0.60 against {worse:.2f}, difference {0.6 - worse:+.2f}"
+    assert row["ours"] == f"{said}, 95% interval {low:+.2f} to {high:+.2f}, n = 40"
+    needed = 40 * ((0.6 - worse - low) / (0.6 - worse)) ** 2  # the interval shrinks by √n, till it ends at 0
+    assert bool(row["needed"]) == (verdict == "undecided")
+    if row["needed"]:
+        digits = 10 ** (len(str(int(needed))) - 2)
+        assert row["needed"] == f"about {int(np.ceil(needed / digits) * digits)} images: supported"
 
 
 def test_a_measure_without_an_order_decides_nothing():
     keys = [(name, operator) for name in (DELTA, "e_minus") for operator in OPERATORS]
     none = np.full((6, 6), np.nan)
-    row = judge_contrast(list_contrasts(keys, OPERATORS)[0], keys, Agreement(none, np.stack([none] * 9)))
+    row = judge_contrast(list_contrasts(keys, OPERATORS)[0], keys, Agreement(none, np.stack([none] * 9), 40))
     assert row["verdict"] == "undecided" and np.isnan(row["estimate"]) and np.isnan(row["ci_low"])
-    assert row["ours"] == "a measure has the same median for all methods, and so no order"
+    assert row["ours"] == "a measure has the same median for all methods, and so no order, n = 40"
+    assert row["needed"] == "no number of images, if effects are as seen"
 
 
 @pytest.mark.parametrize(
-    ("tests", "verdict", "share"),
+    ("tests", "verdict", "share", "needed"),
     [
-        ({"a": (0.5, -0.1), "b": (-0.9, -9.0)}, "supported", 0),
-        ({"a": (0.5, -3.0), "b": (0.1, -0.5)}, "undecided", 0.5),
-        ({"a": (0.5, -3.0), "b": (0.6, -2.0), "c": (0, 0)}, "not supported", 2 / 3),
+        ({"a": (0.5, -0.1), "b": (-0.9, -9.0)}, "supported", 0, ""),
+        ({"a": (0.5, -3.0), "b": (0.2, -0.5)}, "undecided", 0.5, "b"),
+        ({"a": (0.5, -3.0), "b": (-0.1, -0.5)}, "undecided", 0.5, "the limits"),
+        ({"a": (0.5, -3.0), "b": (0.6, -2.0), "c": (0, 0)}, "not supported", 2 / 3, ""),
     ],
 )
-def test_blurring(tests, verdict, share):
+def test_blurring(tests, verdict, share, needed):
+    """Undecided is refuted once enough methods that seem better are so significantly; of two, both."""
     row = judge_blurring(tests)
     assert row["verdict"] == verdict and row["estimate"] == pytest.approx(share)
+    if needed == "b":
+        assert 310 < images_for(0.2, 2) < 320 and POWER == 0.8
+        assert row["needed"] == "about 320 images: not supported"
+    else:
+        assert row["needed"].endswith(needed) and bool(row["needed"]) == bool(needed)
     better = round(share * len(tests))
     assert row["ours"] == f"{better} of {len(tests)} methods are better once blurred"
 
@@ -154,7 +180,8 @@ def test_the_step(world, files, tmp_path):
     medians = [np.median(results["fill"].measure("e_minus", method)) for method in methods]
     others = [np.median(areas[method]["delta_srg_logit"]) for method in methods]
     assert row.correlation == pytest.approx(spearmanr(medians, others).statistic)
-    assert tables["claims"].claim.tolist() == ["L1", "L2", "L3a", "L3b", "L3c", "L4"]
+    assert dict(zip(tables["claims"].claim, tables["claims"].statement, strict=True)) == STATEMENTS
+    assert all(f", n = {row.n}" in text for text in tables["claims"].ours[:5])
     control = tables["blurring"]
     assert set(control.method) == {"norm"} and {"rank_accuracy", DELTA, "deletion_logit"} <= set(control.measure)
     (row,) = control[(control.measure == "e_plus") & (control.operator == "blur")].itertuples()

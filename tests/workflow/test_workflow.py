@@ -125,7 +125,7 @@ def test_measures_are_compared_where_there_are_several_operators_or_curves(fresh
     said = snakemake(fresh, "--dry-run", "measures", check=False).stdout
     assert "there are no measures to compare: removal has one operator, and no curves; config/measures.yaml" in said
     jobs = planned_jobs(fresh, "measures", "--configfile", "config/measures.yaml")
-    assert (jobs["compare_measures"], jobs["measure_sanity"], jobs["draw_figL"]) == (2, 2, 1)
+    assert (jobs["compare_measures"], jobs["measure_sanity"], jobs["draw_figL"], jobs["findings"]) == (2, 2, 1, 1)
     assert "compare_measures" not in planned_jobs(fresh)
 
 

@@ -464,6 +464,7 @@ rule findings:
         variants=statistics_tables(f"decayed-{PLAN.usual}"),
         correlations=statistics_tables("correlations"),
         gross_sums=statistics_tables("gross_sums"),
+        measure_claims=statistics_tables("measure_claims"),
         twins=expand("<results>/statistics/twins/{pair}.csv", pair=TWINS),
         accuracy=expand("<results>/survey/{network}/accuracy.csv", network=NETWORKS),
         outputs=expand("<results>/survey/{network}/outputs.csv", network=NETWORKS),
@@ -503,6 +504,7 @@ rule findings:
         " --variants {input.variants:q}"
         " --correlations {input.correlations:q}"
         " --gross-sums {input.gross_sums:q}"
+        " --measure-claims {input.measure_claims:q}"
         " --twins {input.twins:q}"
         " --survey-accuracy {input.accuracy:q}"
         " --survey-outputs {input.outputs:q}"

@@ -121,5 +121,5 @@ for target in ("curves", "operators", "measures"):
     else:
         del TARGETS[target]
 if "measures" in TARGETS:
-    TARGETS["measures"][1].extend(figure_files("figL"))
+    TARGETS["measures"][1].extend([*figure_files("figL"), *FINDINGS])
 TARGETS["figures"] = ("all figures", [file for figure in MADE for file in figure_files(figure)])

@@ -17,7 +17,7 @@ TEXT_COLUMNS = (  # a network may be called NA, 101 or 1e5
     *("normalisation", "profile", "image", "class", "name", "result"),
     *("title", "source", "ties", "best", "reason", "test", "lowest", "zeros"),
     *("operator", "other_operator", "survives", "operator_a", "operator_b", "measure_a", "measure_b", "blurred"),
-    *("claim", "statement", "ours", "verdict"),
+    *("claim", "statement", "ours", "verdict", "quantity", "needed"),
 )
 MISSING = ("", "nan", "NaN")  # in columns of numbers
 MAY_BE_MISSING = (  # a measure of no image, what a test does not have, deviation of one image, what is constant, x / 0

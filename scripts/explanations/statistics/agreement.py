@@ -11,13 +11,14 @@ from explanations.statistics.tests import CONFIDENCE, group_by_class
 
 @dataclass(frozen=True)
 class Agreement:
-    """Spearman's ρ of the orders of methods by k measures: `rho` (k, k), and in resamples of images, (r, k, k).
+    """Spearman's ρ of the orders of methods by k measures: `rho` (k, k), and in resamples of the images, (r, k, k).
 
     NaN where one of the two measures gives all methods the same.
     """
 
     rho: np.ndarray
     resampled: np.ndarray
+    images: int
 
     def interval(self) -> tuple[np.ndarray, np.ndarray]:
         """The bounds of the 95% percentile interval, (k, k) each; of resamples in which both measures have an order."""
@@ -47,7 +48,8 @@ def measure_agreement(
     drawn = rng.integers(0, len(names), (resamples, len(names)))
     medians = [np.nanmedian(values[:, np.concatenate([images[each] for each in chosen])], axis=1) for chosen in drawn]
     whole = np.nanmedian(values, axis=1)
-    return Agreement(correlate_orders(signs * whole), correlate_orders(signs * np.stack(medians)))
+    orders = correlate_orders(signs * whole), correlate_orders(signs * np.stack(medians))
+    return Agreement(*orders, images=len(classes))
 
 
 def correlate_orders(scores: np.ndarray) -> np.ndarray:

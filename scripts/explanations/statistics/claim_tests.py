@@ -8,7 +8,7 @@ not, so no other layer can take its place. A claim of every layer is tested at t
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 
 import numpy as np
 import pandas as pd
@@ -399,5 +399,18 @@ def strides_against_poolings(family: str, sign: int) -> Callable[[pd.DataFrame],
     def test(twins: pd.DataFrame) -> Finding:
         rows = twins[twins.family == family]
         return judge_signs(rows.assign(log10_p_holm=adjust_holm(rows.log10_p.to_numpy())), sign)
+
+    return test
+
+
+def measures_compared(number: str) -> Callable[[NetworkEvidence], Finding]:
+    """What comparing a network's measures found of a claim of measure_claims."""
+
+    def test(measured: NetworkEvidence) -> Finding:
+        table = measured.table("measure_claims")
+        rows = table[table.claim == number]
+        if rows.empty:
+            raise NotMeasuredError("measures that it compares")
+        return Finding(**{field.name: rows[field.name].iloc[0] for field in fields(Finding)})
 
     return test

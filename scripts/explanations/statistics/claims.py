@@ -1,4 +1,7 @@
-"""The paper's claims, in its order: what it says, its numbers, and how each is tested on a run's statistics."""
+"""The paper's claims, in its order: what it says, its numbers, and how each is tested on a run's statistics.
+
+Beside them stand the claims of measures themselves, which an experiment tests that compares measures.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +10,7 @@ import pandas as pd
 
 from explanations.statistics import claim_tests as tests
 from explanations.statistics.evidence import NetworkEvidence, ZooEvidence
+from explanations.statistics.measure_claims import STATEMENTS
 from explanations.statistics.verdicts import Finding
 
 
@@ -127,3 +131,8 @@ CLAIMS = (
           "not asked (seen in fig. 6)", tests.layers_against_noise),
 )
 # fmt: on
+PAPER_OF_MEASURES = {"L2": "good agreement of δe₋ and δe₊ (fig. S14)", "L4": "not asked (smooth maps: fig. S16)"}
+MEASURE_CLAIMS = tuple(
+    Claim(number, (), statement, PAPER_OF_MEASURES.get(number, "not asked"), tests.measures_compared(number))
+    for number, statement in STATEMENTS.items()
+)

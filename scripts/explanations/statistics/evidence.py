@@ -16,10 +16,10 @@ class NetworkEvidence:
     """One explained network's statistics, as the statistics steps write them.
 
     `tables` has biases (activities against biases), biases_other (with the other upsampling), aggregates, variants
-    (decayed against original), correlations and gross_sums, those of them that the run has; `accuracy` is that of each
-    variant on the same `tested_images` images, empty if its biases did not decay; `score` says what it is, TOP1 or
-    AGREEMENT. `layers` are all that have maps, ascending, without the input: tables may hold a part of them. `zeros` is
-    what signed rank tests do with differences of 0, one of tests.ZEROS.
+    (decayed against original), correlations, gross_sums and measure_claims, those of them that the run has; `accuracy`
+    is that of each variant on the same `tested_images` images, empty if its biases did not decay; `score` says what it
+    is, TOP1 or AGREEMENT. `layers` are all that have maps, ascending, without the input: tables may hold a part of
+    them. `zeros` is what signed rank tests do with differences of 0, one of tests.ZEROS.
     """
 
     tables: Mapping[str, pd.DataFrame]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from explanations.statistics.claims import MEASURE_CLAIMS
 from explanations.statistics.counting import count_verdicts, is_papers
 from explanations.statistics.evidence import AGREEMENT
 from explanations.statistics.power import POWER
@@ -56,6 +57,9 @@ Wilcoxon's signed rank test ranks differences of 0 with the others, and counts t
 NO_LABELS = f""" The images have no labels: what the paper says of accuracy is tested on {AGREEMENT}, the share of
 images for which a network still makes the decision that it made as it came."""
 
+OF_MEASURES = """ Claims L1 to L4 aren't the paper's: they ask whether its measure is right."""
+MEASURES = [claim.number for claim in MEASURE_CLAIMS]
+
 
 def render_page(
     table: pd.DataFrame, experiment: str, labelled: bool, made: Mapping[str, str], zeros: str = WILCOX
@@ -67,7 +71,7 @@ def render_page(
         own=count_verdicts(table.verdict[own]),
         others=count_verdicts(table.verdict[~own]),
         zeros=SAID_OF_ZEROS[zeros],
-        note="" if labelled else NO_LABELS,
+        note=("" if labelled else NO_LABELS) + (OF_MEASURES if table.claim.isin(MEASURES).any() else ""),
         power=POWER,
         made=html.escape("; ".join(f"{name}: {text}" for name, text in made.items())),
         claims="\n".join(render_claim(rows, own[rows.index]) for _, rows in table.groupby("claim", sort=False)),
