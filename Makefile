@@ -43,7 +43,7 @@ seeds: $(READY) ## test the claims on networks trained with four other seeds, to
 	  PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --configfile config/seeds.yaml \
 	    --config experiment=seed$$seed training_seed=$$seed trained=resources/seeds/$$seed -- findings || exit; \
 	done
-	PATH="$(CURDIR)/$(BIN):$$PATH" python docs/write_pages.py --results=/none --photographs=/none
+	PATH="$(CURDIR)/$(BIN):$$PATH" python docs/write_pages.py --results=/none --photographs=/none --measures=/none
 
 networks: $(READY) ## train the networks of resources/ anew, hours
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --configfile config/from_scratch.yaml -- networks

@@ -1,10 +1,11 @@
 """Bring all that the README and the pages in docs/ state of a run up to it (`make pages`).
 
-In:  a run's results, and a dry run of the workflow; the results on photographs (`make photographs`) and those of other
-     seeds (`make seeds`). What isn't there leaves what the pages state of it as it is.
-Out: docs/facts.json, docs/photographs.json and docs/seeds.csv, what pages state; docs/gallery/, the runs' figures; in
-     the pages, each block between <!-- name --> and <!-- /name --> as templates/<name>.md says it of the facts;
-     workflow/durations.csv, how long jobs of each kind take.
+In:  a run's results, and a dry run of the workflow; the results on photographs (`make photographs`), those of other
+     seeds (`make seeds`) and of measures (config/measures.yaml). What isn't there leaves what the pages state of it as
+     it is.
+Out: docs/facts.json, docs/photographs.json, docs/seeds.csv and docs/measures.csv, what pages state; docs/gallery/, the
+     runs' figures; in the pages, each block between <!-- name --> and <!-- /name --> as templates/<name>.md says it of
+     the facts; workflow/durations.csv, how long jobs of each kind take.
 
 Edit a page outside its blocks, and a block in its template. `--facts-as-they-are` renders the facts that there are.
 """
@@ -24,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 import estimate_cost
 import words
+import words_of_measures
 from write_cost import replace_block
 
 ROOT = Path(__file__).parent.parent
@@ -32,15 +34,14 @@ FACTS, TEMPLATES, GALLERY = ROOT / "docs/facts.json", ROOT / "docs/templates", R
 DURATIONS = ROOT / "workflow/durations.csv"  # a run says by them how long the rest takes
 # in docs/, written by `make bench`, by benchmarks/arithmetic.py, here, and by `make applies`
 TABLES = {"extraction": "extraction_cost.csv", "removal": "removal_cost.csv", "arithmetic": "arithmetic.csv"}
-TABLES |= {"seeds": "seeds.csv", "applies": "applies.csv", "methods": "methods_cost.csv"}
-PAGES = [ROOT / "README.md"] + [
-    ROOT / f"docs/{name}.md"
-    for name in ("gallery", "findings", "parts", "any_network", "methods", "scale", "cluster", "photographs")
-]
+TABLES |= {"seeds": "seeds.csv", "applies": "applies.csv", "methods": "methods_cost.csv", "measures": "measures.csv"}
+WAIT = ("measures",)  # tables that are there once a run is recorded
+IN_DOCS = ("gallery", "findings", "parts", "any_network", "methods", "scale", "cluster", "photographs", "measures")
+PAGES = [ROOT / "README.md", *(ROOT / f"docs/{name}.md" for name in IN_DOCS)]
 BLOCK = re.compile(r"^<!-- ([a-z_]+) -->$", re.MULTILINE)
 
 
-def main(results: Path, photographs: Path, seeds: Path, facts_as_they_are: bool) -> None:
+def main(results: Path, photographs: Path, seeds: Path, measures: Path, facts_as_they_are: bool) -> None:
     """Gather facts and figures, and rewrite all pages."""
     for folder, gather in ((results, gather_embedded), (photographs, gather_from_photographs)):
         if facts_as_they_are:
@@ -51,6 +52,7 @@ def main(results: Path, photographs: Path, seeds: Path, facts_as_they_are: bool)
             print(f"{folder}: holds no finished run; what pages state of it stays as it is")
     if not facts_as_they_are:
         gather_from_seeds(seeds)
+        gather_from_measures(measures)
     facts = read_facts()
     for page in PAGES:
         page.write_text(render_page(page.read_text(), facts))
@@ -97,6 +99,19 @@ def gather_from_seeds(results: Path) -> None:
         print(f"{results}: holds no seeds' runs; what pages state of them stays as it is")
 
 
+def gather_from_measures(results: Path) -> None:
+    """Write what a run found of measures, and its figure, if it compared some."""
+    from gather_measures import gather_measures
+    from gather_photographs import copy_picture
+
+    table = gather_measures(results / "statistics")
+    if len(table) and (results / "figures/figL.png").exists():
+        table.to_csv(ROOT / "docs" / TABLES["measures"], index=False)
+        copy_picture(results / "figures/figL.png", GALLERY / "figL.png")
+    else:
+        print(f"{results}: holds no measures that were compared; what pages state of them stays as it is")
+
+
 def write_facts(facts: dict) -> str:
     """Facts as JSON, sorted, each list of numbers in a line."""
     text = json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False)
@@ -107,6 +122,9 @@ def read_facts() -> dict:
     """The facts, and the tables beside them; of photographs, once a run is recorded."""
     facts = json.loads(FACTS.read_text())
     for name, table in TABLES.items():
+        if name in WAIT and not (ROOT / "docs" / table).exists():
+            facts[name] = []
+            continue
         with open(ROOT / "docs" / table, newline="") as file:
             facts[name] = list(csv.DictReader(file))
     return facts | ({"photographs": json.loads(PHOTOGRAPHS.read_text())} if PHOTOGRAPHS.exists() else {})
@@ -127,7 +145,8 @@ def render_block(name: str, facts: dict) -> str:
     options = {"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), **options)
     environment.filters.update(words.FILTERS)
-    environment.globals.update({function.__name__: function for function in words.FUNCTIONS})
+    functions = (*words.FUNCTIONS, *words_of_measures.FUNCTIONS)
+    environment.globals.update({function.__name__: function for function in functions})
     environment.globals["table"] = estimate_cost.table
     return environment.get_template(f"{name}.md").render(facts).rstrip("\n") + "\n"
 
@@ -139,5 +158,6 @@ if __name__ == "__main__":
         "--photographs", type=Path, default=ROOT / "results/photographs", help="of config/photographs.yaml"
     )
     parser.add_argument("--seeds", type=Path, default=ROOT / "results", help="folder of config/seeds.yaml's runs")
+    parser.add_argument("--measures", type=Path, default=ROOT / "results/measures", help="of config/measures.yaml")
     parser.add_argument("--facts-as-they-are", action="store_true", help="render without gathering facts")
     main(**vars(parser.parse_args()))

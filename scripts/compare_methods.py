@@ -17,9 +17,9 @@ from explanations.command import run_command, step_parser
 from explanations.errors import InputError, check_range
 from explanations.files.measurements import read_measurements
 from explanations.files.tables import write_table
-from explanations.statistics.comparisons import ACROSS, FAMILIES, MEASURES, NOISE_MEASURES, compare_family
+from explanations.statistics.comparisons import ACROSS, FAMILIES, compare_families
 from explanations.statistics.layers import read_layers
-from explanations.statistics.tests import WILCOX, ZEROS, adjust_holm
+from explanations.statistics.tests import WILCOX, ZEROS
 
 
 def main(
@@ -44,13 +44,7 @@ def main(
     if network not in layers_by_network:
         raise InputError(f"{shard}: is of {', '.join(layers_by_network)}; {measurements[0]} is of {network}")
     layers = layers_by_network[network]
-    rng = np.random.default_rng(seed)
-    rows = []
-    for family in families:
-        for measure in NOISE_MEASURES if family == "noise" else MEASURES:
-            block = list(compare_family(family, measure, results, other, layers, resamples, rng, zeros))
-            adjusted = adjust_holm(np.array([row["log10_p"] for row in block]))
-            rows += [{**row, "log10_p_holm": value} for row, value in zip(block, adjusted, strict=True)]
+    rows = compare_families(families, results, other, layers, resamples, np.random.default_rng(seed), zeros)
     identity = {"network": network, "upsampling": results.settings["upsampling"]}
     identity |= {"variant_a": results.settings["variant"], "variant_b": other.settings["variant"]}
     write_table(output, pd.DataFrame([{**identity, **row} for row in rows]))

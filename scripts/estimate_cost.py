@@ -12,6 +12,7 @@ import warnings
 from pathlib import Path
 
 from explanations.command import run_command, step_parser
+from explanations.cost.additions import Addition, list_additions
 from explanations.cost.projection import (
     NetworkFacts,
     Step,
@@ -61,6 +62,7 @@ def describe(config: dict, facts: dict[str, NetworkFacts], gpu: GPU, mean_share:
         f"{describe_gpu(gpu)}\nA scan ends at {mean_share:.0%} of the grid on average. Cores are those that read JPEG "
         f"files of ImageNet's size as\nfast as the GPU computes, at {READ_RATE} a second and core.\n",
         describe_steps(list_steps(config, facts, mean_share, find_taken(ROOT, config)), gpu),
+        describe_additions(list_additions(config, facts, mean_share), gpu),
     ]
     return "\n".join(parts)
 
@@ -131,6 +133,18 @@ def describe_steps(steps: list[Step], gpu: GPU) -> str:
     passes, flop = (scientific(sum(getattr(step, key) for step in steps)) for key in ("passes", "flop"))
     header = ("step", "network", "images read", "passes", "FLOP", "passes/s", "GPU hours", "cores")
     return table([header, *collapse(lines, 1), ("all", "", "", passes, flop, "", f"{count_hours(steps, gpu):.2g}", "")])
+
+
+def describe_additions(additions: list[Addition], gpu: GPU) -> str:
+    """What each further operator and measure takes by itself, whether or not the configuration has it."""
+    lines = []
+    for addition in additions:
+        passes, flop = (sum(getattr(step, key) for step in addition.steps) for key in ("passes", "flop"))
+        numbers = (scientific(passes), scientific(flop), f"{addition.hours(gpu):.2g}") if addition.steps else ("",) * 3
+        cores = f"{addition.seconds / 3600:.2g}" if addition.seconds else ""
+        lines.append((addition.title, addition.key, *numbers, cores))
+    header = ("what each adds, alone", "by", "passes", "FLOP", "GPU hours", "core hours")
+    return table([header, *lines])
 
 
 def count_hours(steps: list[Step], gpu: GPU) -> float:

@@ -31,10 +31,10 @@ from explanations.files.tables import write_table
 from explanations.methods.names import parse_kind
 from explanations.methods.saliency import LAYERS
 from explanations.methods.sources.base import NotApplicableError
-from explanations.methods.sources.registry import SOURCES
 from explanations.methods.transform import UPSAMPLINGS
 from explanations.networks.devices import place_network, use_device
 from explanations.networks.files import load_network, pixel_bounds, preprocess
+from explanations.plan import makes_its_own
 from explanations.progress import ProgressBar
 from explanations.sanity.makers import Batch, own_maps, papers_maps
 from explanations.sanity.networks import Shifted, cascade
@@ -111,11 +111,6 @@ def main(
                     table.append({**row, **spread})
             bar.advance(1)
     write_table(output, pd.DataFrame(table), {**about, "upsampling": upsampling})
-
-
-def makes_its_own(source: str) -> bool:
-    """Whether methods of a source make maps of any network: not those made elsewhere, nor of another method's maps."""
-    return source != "maps" and not SOURCES[source].of
 
 
 def choose_evenly(images: Sequence[int], count: int) -> list[int]:

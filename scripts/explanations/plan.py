@@ -29,6 +29,7 @@ GROUPS = PAPERS_GROUPS | {  # what a network's explain names: any other method i
 }
 LOCALISED = ("layers", "biases", "aggregates")  # what is held against masks, whatever a network is explained by
 VARIANTS = ("original", "zeroed", "decayed")
+SANITY = {"images": 20, "steps": 5, "shift": 0.5}  # what `sanity` leaves out
 
 
 @dataclass(frozen=True)
@@ -223,8 +224,12 @@ class Plan:
         tables += ["localisation"] if self.localised and self.groups(network) else []
         tables += ["curves"] if self.curve_methods(network) else []
         tables += ["agreement", "blurring", "measure_claims"] if self.compares_measures(network) else []
-        tables += ["operators", "operators_pairs"] if self.operators and self.groups(network) else []
-        return tables + self.comparisons(network)
+        return tables + self.operator_tables(network) + self.comparisons(network)
+
+    def operator_tables(self, network: str) -> list[str]:
+        """The tables of a network's statistics that compare removal operators, if there are several."""
+        tables = ["operators", "operators_pairs", "operators_survival", "operators_claims"]
+        return tables if self.operators and self.groups(network) else []
 
     def compares_measures(self, network: str) -> bool:
         """Whether measures of a network's maps are compared: by several operators, or by curves beside flips."""
@@ -233,6 +238,10 @@ class Plan:
     def leaderboards(self, network: str) -> list[str]:
         """A network's tables of ranks, one for each operator: statistics/<network>/<table>.csv."""
         return [f"leaderboard{suffix_of(name)}" for name in ("", *self.operators)] if self.groups(network) else []
+
+    def tried_methods(self, network: str) -> list[str]:
+        """The methods with passes of their own whose sanity is tried: those that make maps of any network."""
+        return [name for name in self.own_methods(network) if makes_its_own(self.own[name]["source"])]
 
     def is_compared(self, network: str) -> bool:
         """Whether a network's attributions are compared between variants, of which it needs two."""
@@ -290,6 +299,11 @@ def check_plan(config: Mapping) -> None:
 def is_derived(method: Mapping) -> bool:
     """Whether a method with passes of its own is made of another's maps."""
     return SOURCES[method["source"]].of
+
+
+def makes_its_own(source: str) -> bool:
+    """Whether methods of a source make maps of any network: not those made elsewhere, nor of another method's maps."""
+    return source != "maps" and not SOURCES[source].of
 
 
 def check_derived(name: str, of: str, own: Mapping[str, Mapping]) -> None:

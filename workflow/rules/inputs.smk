@@ -224,7 +224,7 @@ def code_of_explained(wildcards):
 
 
 # how a network is changed to see what maps depend on: images, steps of layers that are shuffled, the images' shift
-SANITY = {"images": 20, "steps": 5, "shift": 0.5} | config.get("sanity", {})
+SANITY = SANITY_OF_NONE | config.get("sanity", {})
 
 
 def list_method_files(own):

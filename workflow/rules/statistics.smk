@@ -10,7 +10,8 @@ measure_localisation  shards, files of maps, masks -> statistics/<network>/local
 compare_twins         removal by layers and aggregates of two networks -> statistics/twins/<pair>.csv
 rank_methods          removal by all methods of a network, files of maps -> statistics/<network>/leaderboard.csv, not_applicable.csv
                       (of each further operator leaderboard-<operator>.csv, not_applicable-<operator>.csv)
-compare_operators     removal by all methods and operators -> statistics/<network>/operators.csv, operators_pairs.csv
+compare_operators     removal by all methods and operators -> statistics/<network>/operators.csv, operators_pairs.csv,
+                      operators_survival.csv, operators_claims.csv: which conclusions survive
 leaderboard           these, of all networks -> leaderboard.html
 findings              all of these -> findings.csv, findings.html
 """
@@ -332,10 +333,13 @@ rule rank_methods:
 rule compare_operators:
     input:
         measurements=measurements_of_operators,
+        shard="<results>/attributions/{network}/original/0.h5",
         code=sources("compare_operators.py"),
     output:
         operators="<results>/statistics/{network}/operators.csv",
         pairs="<results>/statistics/{network}/operators_pairs.csv",
+        survival="<results>/statistics/{network}/operators_survival.csv",
+        claims="<results>/statistics/{network}/operators_claims.csv",
     log:
         "<results>/logs/compare_operators/{network}.log",
     benchmark:
@@ -348,12 +352,19 @@ rule compare_operators:
         mem_mb=per_attempt(2000),
         runtime=per_attempt(20),
     params:
+        resamples=lookup("statistics/resamples", within=config),
+        seed=lookup("seed", within=config),
         zeros=lookup("statistics/zeros", within=config, default="wilcox"),
     shell:
         "python {input.code[0]:q}"
         " --measurements {input.measurements:q}"
+        " --shard={input.shard:q}"
         " --operators={output.operators:q}"
         " --pairs={output.pairs:q}"
+        " --survival={output.survival:q}"
+        " --claims={output.claims:q}"
+        " --resamples={params.resamples:q}"
+        " --seed={params.seed:q}"
         " --zeros={params.zeros:q}"
         " >{log:q} 2>&1"
 

@@ -82,13 +82,14 @@ def name_nearest(wildcards):
 
 def operator_files(network):
     """What compares removal operators, of a network that is explained, if there are several."""
-    tables = ("operators", "operators_pairs", *PLAN.leaderboards(network))
-    return [f"statistics/{network}/{table}.csv" for table in tables] if PLAN.operators and PLAN.groups(network) else []
+    tables = PLAN.operator_tables(network)
+    tables += PLAN.leaderboards(network) if tables else []
+    return [f"statistics/{network}/{table}.csv" for table in tables]
 
 
 def measure_files(network):
     """What compares measures of a network's maps, and what maps depend on; figure L is beside them."""
-    tables = ("agreement", "blurring", "measure_claims", "sanity")
+    tables = ("agreement", "blurring", "measure_claims", "sanity", *PLAN.operator_tables(network))
     return [f"statistics/{network}/{table}.csv" for table in tables] if PLAN.compares_measures(network) else []
 
 

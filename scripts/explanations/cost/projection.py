@@ -27,6 +27,7 @@ from explanations.networks.pretrained import look_up, own_classes
 from explanations.networks.sources.registry import find_source
 from explanations.networks.trained import list_trials
 from explanations.plan import Plan, Run
+from explanations.removal.operators.base import COLOURS
 
 BACKWARD = 2  # in forward passes
 UNCLEAR = 0.05  # of decisions in bfloat16: 3% of VGG-16 and ConvNeXt, 7% of ResNet-50 in the embedded experiment
@@ -39,6 +40,7 @@ BY_IMAGE = {
     **{"extract_attributions": "attributions", "make_maps": "attributions"},
     **{"measure_removal": "removal", "measure_curves": "removal"},
 }
+IMPUTED = 0  # values that ROAD's imputation reads and writes for a pixel, at each step: the mean of docs/imputation.csv
 MAP_BYTES = 4  # of each pixel of a map that a method with passes of its own made
 # Where a scan ends, in shares of pixels, on average: in the embedded experiment; in the paper, by its e (figs 14, 15)
 MEASURED_SHARES = {"minus": 0.56, "plus": 0.25}
@@ -67,7 +69,8 @@ class NetworkFacts:
 class Step:
     """What a step does with a network: images read from files, forward passes (a backward pass is two).
 
-    `precision` is float32, tf32 or bfloat16; a step that never runs on a GPU is `on_cpu`.
+    `precision` is float32, tf32 or bfloat16; a step that never runs on a GPU is `on_cpu`. `beside` are operations in
+    float32 that go with each pass, as imputation of what was removed.
     """
 
     name: str
@@ -78,18 +81,20 @@ class Step:
     precision: str = "float32"
     training: bool = False
     on_cpu: bool = False
+    beside: tuple[Operation, ...] = ()
 
     @property
     def flop(self) -> float:
         """FLOP of all passes, a multiply-add counting as two."""
-        return self.passes * count_flop(self.operations)
+        return self.passes * count_flop((*self.operations, *self.beside))
 
     def hours(self, gpu: GPU) -> float:
         """GPU hours, as estimated; 0 of what runs on the CPU."""
         if self.on_cpu:
             return 0.0
-        rate = passes_per_second(self.operations, gpu, self.precision, training=self.training)
-        return self.passes / rate / 3600
+        seconds = 1 / passes_per_second(self.operations, gpu, self.precision, training=self.training)
+        seconds += 1 / passes_per_second(self.beside, gpu, "float32") if self.beside else 0
+        return self.passes * seconds / 3600
 
 
 @dataclass(frozen=True)
@@ -340,22 +345,51 @@ def list_steps(
         passes = sum(count_passes(plan.own[method], size, each) for method in plan.own_methods(name))
         if passes:
             add("maps", name, evaluated * len(plan.own_methods(name)), evaluated * passes, "float32")
-    asked = config["removal"]["precision"]
-    precision = "bfloat16" if asked == AUTO else asked
     for run in plan.all_runs():
-        network = facts[run.network]
-        scans = count_by_order(config, network, run)
-        longest = sum(count * count_steps(config["removal"], order) for order, count in scans.items())
-        passes = evaluated * longest * mean_share
-        steps.append(Step("removal", run.network, evaluated * len(run.methods), passes, network.folded, precision))
-        if precision != "float32":
-            checked = passes * (UNCLEAR + 1 / SAMPLED)
-            steps.append(Step("re-checks", run.network, 0, checked, network.folded))
+        steps += list_removal_steps(config, facts[run.network], run, mean_share)
+    return steps + list_curve_steps(config, facts)
+
+
+def list_removal_steps(config: dict, facts: NetworkFacts, run: Run, mean_share: float) -> list[Step]:
+    """Removal in one run, and what is decided again in float32; that of a further operator is named after it."""
+    asked, evaluated = config["removal"]["precision"], config["images"]["classes"] * config["images"]["per_class"]
+    precision = "bfloat16" if asked == AUTO else asked
+    scans = count_by_order(config, facts, run)
+    longest = sum(count * count_steps(config["removal"], order) for order, count in scans.items())
+    passes, read = evaluated * longest * mean_share, evaluated * len(run.methods)
+    beside = list_beside(run.operator or Plan(config).operator, facts.size, passes, read)
+    title = f"removal, {run.operator}" if run.operator else "removal"
+    steps = [Step(title, run.network, read, passes, facts.folded, precision, beside=beside)]
+    if precision != "float32":
+        steps.append(Step("re-checks", run.network, 0, passes * (UNCLEAR + 1 / SAMPLED), facts.folded))
+    return steps
+
+
+def list_curve_steps(config: dict, facts: dict[str, NetworkFacts]) -> list[Step]:
+    """The curves of all networks that have some, to the end of the grid."""
+    asked, evaluated = config["removal"]["precision"], config["images"]["classes"] * config["images"]["per_class"]
+    plan, steps = Plan(config), []
     for name in plan.explained:
         if kinds := plan.curve_methods(name):
             maps = sum(count_maps(facts[name], kind) for kind in kinds) * (1 + config["removal"]["noise_maps"])
             # the image itself, with which all scans begin, once in each job
-            passes = evaluated * (maps * len(ORDERS) * config["removal"]["grid"] + len(kinds))
+            read = evaluated * len(kinds)
+            passes = evaluated * maps * len(ORDERS) * config["removal"]["grid"] + read
             precision = "float32" if asked == AUTO else asked
-            steps.append(Step("curves", name, evaluated * len(kinds), passes, facts[name].folded, precision))
+            beside = list_beside(plan.operator, facts[name].size, passes, read)
+            steps.append(Step("curves", name, read, passes, facts[name].folded, precision, beside=beside))
     return steps
+
+
+def list_beside(operator: str, size: int, passes: float, images: int) -> tuple[Operation, ...]:
+    """What a removal operator does beside each of the passes, of images of `size` pixels that are made ready once each.
+
+    Imputation is for every pass. A blurred copy is one of each image: two products with a matrix of size × size. Other
+    operators do next to nothing.
+    """
+    if operator == "road":
+        return (Operation(0.0, float(IMPUTED * size**2)),)
+    if operator == "blur":
+        share = images / passes
+        return (Operation(2 * 2 * COLOURS * size**3 * share, 2 * (2 * COLOURS + 1) * size**2 * share),)
+    return ()

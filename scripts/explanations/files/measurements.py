@@ -1,7 +1,7 @@
 """Files of removal results: one (image × method) array per measure, and the measures derived from them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,13 @@ class Measurements:
     def has(self, name: str, method: str) -> bool:
         """Whether a measure of one method was measured: all the orders of removal that it takes."""
         return set(orders_of(name)) <= set(self.orders.get(method, ()))
+
+    def select(self, methods: Sequence[str]) -> "Measurements":
+        """The same of some of the methods alone, in their order here."""
+        kept = [column for column, method in enumerate(self.methods) if method in methods]
+        names = [self.methods[column] for column in kept]
+        values = {name: array[:, kept] for name, array in self.values.items()}
+        return replace(self, methods=names, values=values, orders={name: self.orders[name] for name in names})
 
     def measure(self, name: str, method: str) -> np.ndarray:
         """A measure of one method, (n,), in the order of images."""

@@ -12,7 +12,7 @@ from scipy import stats
 from explanations.errors import InputError
 from explanations.files.measurements import Measurements
 from explanations.methods.names import MethodName, layers_of, parse_method
-from explanations.statistics.tests import WILCOX, compare
+from explanations.statistics.tests import WILCOX, adjust_holm, compare
 
 MEASURES = ("delta_e_minus", "e_minus", "delta_e_plus", "e_plus", "delta_e_delta", "e_delta")
 FAMILIES = {
@@ -35,6 +35,25 @@ ACTIVITY, BIAS, AGGREGATE = MethodName("activity"), MethodName("bias"), MethodNa
 WITH_INPUT = MethodName("activity_with_input")
 ZERO = "zero"  # no method, whose measure is 0
 NOISE_MEASURES = ("delta_e_minus", "delta_e_plus", "delta_e_delta", "e_delta_noise")
+
+
+def compare_families(
+    families: Sequence[str],
+    results: Measurements,
+    other: Measurements,
+    layers: Sequence[int],
+    resamples: int,
+    rng: np.random.Generator,
+    zeros: str = WILCOX,
+) -> list[dict]:
+    """The rows of some families of comparisons, for all measures; Holm's adjustment is within family and measure."""
+    rows = []
+    for family in families:
+        for measure in NOISE_MEASURES if family == "noise" else MEASURES:
+            block = list(compare_family(family, measure, results, other, layers, resamples, rng, zeros))
+            adjusted = adjust_holm(np.array([row["log10_p"] for row in block]))
+            rows += [{**row, "log10_p_holm": value} for row, value in zip(block, adjusted, strict=True)]
+    return rows
 
 
 def compare_family(
