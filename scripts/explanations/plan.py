@@ -29,7 +29,7 @@ GROUPS = PAPERS_GROUPS | {  # what a network's explain names: any other method i
 }
 LOCALISED = ("layers", "biases", "aggregates")  # what is held against masks, whatever a network is explained by
 VARIANTS = ("original", "zeroed", "decayed")
-SANITY = {"images": 20, "steps": 5, "shift": 0.5}  # what `sanity` leaves out
+SANITY = {"images": 20, "steps": 5, "shift": 0.5}  # of a configuration that leaves them out
 
 
 @dataclass(frozen=True)

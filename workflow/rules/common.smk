@@ -40,8 +40,8 @@ from explanations.methods.sources.registry import check_extra, source_module
 from explanations.networks.builders import check_configured, constructor_of
 from explanations.networks.sources.registry import OWN_CODE, SOURCES, source_file, takes_weights
 from explanations.networks.trained import list_trials, describe_decay, describe_training, find_taken, training_seed
-from explanations.plan import SANITY as SANITY_OF_NONE
 from explanations.plan import (
+    SANITY as USUAL_SANITY,
     GROUPS,
     PAPERS_GROUPS,
     VARIANTS,

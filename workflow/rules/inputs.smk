@@ -224,7 +224,7 @@ def code_of_explained(wildcards):
 
 
 # how a network is changed to see what maps depend on: images, steps of layers that are shuffled, the images' shift
-SANITY = SANITY_OF_NONE | config.get("sanity", {})
+SANITY = USUAL_SANITY | config.get("sanity", {})
 
 
 def list_method_files(own):
