@@ -40,7 +40,7 @@ BY_IMAGE = {
     **{"extract_attributions": "attributions", "make_maps": "attributions"},
     **{"measure_removal": "removal", "measure_curves": "removal"},
 }
-IMPUTED = 2930  # values that ROAD's imputation reads and writes for a pixel, at each step: the mean of docs/imputation.csv
+IMPUTED = 2930  # values that ROAD's imputation reads and writes a pixel and step: the mean of docs/imputation.csv
 MAP_BYTES = 4  # of each pixel of a map that a method with passes of its own made
 # Where a scan ends, in shares of pixels, on average: in the embedded experiment; in the paper, by its e (figs 14, 15)
 MEASURED_SHARES = {"minus": 0.56, "plus": 0.25}
