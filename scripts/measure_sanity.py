@@ -36,7 +36,6 @@ from explanations.methods.sources.registry import say_no_maker
 from explanations.methods.transform import UPSAMPLINGS
 from explanations.networks.devices import place_network, use_device
 from explanations.networks.files import load_network, pixel_bounds, preprocess
-from explanations.plan import makes_its_own
 from explanations.progress import ProgressBar
 from explanations.sanity.makers import Batch, own_maps, papers_maps
 from explanations.sanity.networks import Shifted, cascade

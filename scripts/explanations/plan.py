@@ -320,11 +320,6 @@ def is_derived(method: Mapping) -> bool:
     return SOURCES[method["source"]].of
 
 
-def makes_its_own(source: str) -> bool:
-    """Whether methods of a source make maps of any network: not those made elsewhere, nor of another method's maps."""
-    return source != "maps" and not SOURCES[source].of
-
-
 def check_derived(name: str, of: str, own: Mapping[str, Mapping]) -> None:
     """InputError, naming the key, unless a method is made of the maps of one that makes its own."""
     said = f"methods.{name}.of is {of}"
