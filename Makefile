@@ -7,6 +7,7 @@ BENCH := .venv-bench
 EXPERIMENT ?= embedded
 OUTPUT ?= explained
 SEEDS ?= 1 2 3 4
+AS_IN_JOBS := MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648
 CHECKS ?= scale or conda or faults or slurm
 
 .PHONY: help setup extras photographs explain reproduce seeds networks test check bench costs applies pages lint format lock clean
@@ -72,9 +73,9 @@ check: $(READY) ## pass the slow tests: whole networks, conda environments, faul
 
 bench: $(BENCH)/.ready ## time extraction, removal and methods against plain passes, Captum, Quantus and pytorch-grad-cam, and the reading of images; hold curves of removal against Quantus'
 	$(BENCH)/bin/python -m pytest -q tests/removal/test_quantus.py
-	MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648 $(BENCH)/bin/python -W ignore benchmarks/extraction_cost.py --output docs/extraction_cost.csv
+	$(AS_IN_JOBS) $(BENCH)/bin/python -W ignore benchmarks/extraction_cost.py --output docs/extraction_cost.csv
 	$(BENCH)/bin/python -W ignore benchmarks/removal.py --output docs/removal_cost.csv
-	$(BENCH)/bin/python -W ignore benchmarks/methods_cost.py --output docs/methods_cost.csv
+	$(AS_IN_JOBS) $(BENCH)/bin/python -W ignore benchmarks/methods_cost.py --output docs/methods_cost.csv
 	$(BENCH)/bin/python -W ignore benchmarks/reading.py
 
 costs: $(READY) ## bring the tables of docs/cost.md up to date

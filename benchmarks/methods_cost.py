@@ -90,7 +90,7 @@ def ask_captum(settings: Mapping, name: str, network: nn.Module, size: tuple[int
     """Captum's own method, with what it is to be called with."""
     method = settings["name"]
     library = captum.build(method, network)
-    further = {"return_convergence_delta": True} if method in captum.COMPLETE else {}
+    further = {"return_convergence_delta": True} if method in (*captum.COMPLETE, "LRP") else {}
     if "show_progress" in inspect.signature(library.attribute).parameters:
         further["show_progress"] = False
 
@@ -133,8 +133,8 @@ def measure(calls: Sequence[Callable[[], object]], repeats: int) -> tuple[list[f
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", nargs="+", default=["vgg16"], choices=LAYERS)
-    parser.add_argument("--images", type=int, default=4, help="in a batch")
+    parser.add_argument("--networks", nargs="+", default=list(LAYERS), choices=LAYERS)
+    parser.add_argument("--images", type=int, default=16, help="in a batch")
     parser.add_argument("--repeats", type=int, default=3, help="at least so many turns")
     parser.add_argument("--output", type=Path, help="CSV to write: docs/methods_cost.csv, which pages show")
     main(**vars(parser.parse_args()))

@@ -56,11 +56,13 @@ def make_maps(method: Method, images: Tensor, targets: Tensor, indices: Sequence
     size = 1 if method.alone else batch
     for start in range(0, len(images), size):
         part = slice(start, start + size)
-        count = len(indices[part])
-        chosen = np.minimum(np.arange(size), count - 1)
-        own = [indices[part][place] for place in chosen]
+        given, wanted, own = images[part], targets[part], list(indices[part])
+        count = len(own)
+        if count < size:
+            chosen = np.minimum(np.arange(size), count - 1)
+            given, wanted, own = given[chosen], wanted[chosen], [own[place] for place in chosen]
         with seeded(seed, own[0]):
-            maps = method.make(images[part][chosen], targets[part][chosen], own)
+            maps = method.make(given, wanted, own)
         check_maps(maps, (size, *images.shape[2:]))
         made.append(maps[:count].detach().float().cpu())
         method.gaps[-1:] = [gap[:count].detach().float().cpu() for gap in method.gaps[-1:]]

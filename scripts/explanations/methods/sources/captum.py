@@ -24,7 +24,7 @@ from explanations.methods.sources.base import Method, NotApplicableError, reduce
 GRADIENTS = ("Saliency", "GuidedBackprop", "Deconvolution")
 RECTIFIED = ("GuidedBackprop", "Deconvolution", "GuidedGradCam")
 RANDOM = ("GradientShap", "KernelShap", "Lime")
-COMPLETE = ("IntegratedGradients", "DeepLift", "GradientShap", "LRP")  # claim completeness
+COMPLETE = ("IntegratedGradients", "DeepLift", "GradientShap")  # claim that they add up to a difference of scores
 INCOMPLETE = 0.01  # of the sum of all attributions' magnitudes, beside
 ROUNDING = 1e-4  # of the scores' own: what float32 may make of them stays far below
 OTHERS = (  # functions that are activations and no ReLU
@@ -51,9 +51,13 @@ def prepare(settings: Mapping, network: nn.Module, size: tuple[int, int], names:
         if noise != "none":
             samples, stdev = settings["noise_samples"], settings["noise_stdev"]
             given |= {"nt_type": noise, "nt_samples": samples, "stdevs": stdev * float(images.max() - images.min())}
+        if name == "LRP" and noise == "none":  # it has the score, and says what its attributions are off it
+            found, delta = attribute(name, call, images, targets, given | {"return_convergence_delta": True})
+            prepared.gaps.append(delta.abs() / (found.flatten(1).sum(1) + delta).abs())
+            return reduce_channels(found, channels)
         found = attribute(name, call, images, targets, given)
         if name in COMPLETE and noise == "none":
-            gap, score, scale = measure_gap(network, images, targets, found, against_zeros=name != "LRP")
+            gap, score, scale = measure_gap(network, images, targets, found)
             magnitudes = found.flatten(1).abs().sum(1)
             if name == "DeepLift" and (gap > INCOMPLETE * magnitudes + ROUNDING * scale).any():
                 worst = int((gap - INCOMPLETE * magnitudes).argmax())
@@ -126,10 +130,12 @@ def squares(patch: int, size: tuple[int, int], device: torch.device) -> Tensor:
     return (rows[:, None] * (int(columns[-1]) + 1) + columns)[None, None]
 
 
-def attribute(name: str, library: attr.Attribution, images: Tensor, targets: Tensor, given: Mapping) -> Tensor:
-    """The library's attributions (n, C, H, W); NotApplicableError for a network that it refuses.
+def attribute(
+    name: str, library: attr.Attribution, images: Tensor, targets: Tensor, given: Mapping
+) -> Tensor | tuple[Tensor, Tensor]:
+    """The library's attributions (n, C, H, W), with what they miss, (n,), if that is asked for.
 
-    InputError for what else it may raise.
+    NotApplicableError for a network that it refuses; InputError for what else it may raise.
     """
     known = inspect.signature(library.attribute).parameters
     quiet = {"show_progress": False} if "show_progress" in known else {}
@@ -145,19 +151,16 @@ def attribute(name: str, library: attr.Attribution, images: Tensor, targets: Ten
 
 
 @torch.no_grad()
-def measure_gap(
-    network: nn.Module, images: Tensor, targets: Tensor, found: Tensor, *, against_zeros: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """|Σ a − s|, (n,), of attributions (n, C, H, W), s being the score, less that of an image of zeros or not.
+def measure_gap(network: nn.Module, images: Tensor, targets: Tensor, found: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """|Σ a − s|, (n,), of attributions (n, C, H, W), s being the score less that of an image of zeros.
 
     And what to compare it with: |s|, and the magnitudes that s is a difference of, which it is rounded by.
     """
-    wanted = network(images).gather(1, targets[:, None])[:, 0]
-    scale = wanted.abs()
-    if against_zeros:
-        of_zeros = network(torch.zeros_like(images)).gather(1, targets[:, None])[:, 0]
-        wanted, scale = wanted - of_zeros, scale + of_zeros.abs()
-    return (found.flatten(1).sum(1) - wanted).abs(), wanted.abs(), scale
+    scores, of_zeros = (
+        network(given).gather(1, targets[:, None])[:, 0] for given in (images, torch.zeros_like(images))
+    )
+    wanted = scores - of_zeros
+    return (found.flatten(1).sum(1) - wanted).abs(), wanted.abs(), scores.abs() + of_zeros.abs()
 
 
 def without_inplace(network: nn.Module) -> nn.Module:
