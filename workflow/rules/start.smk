@@ -39,10 +39,9 @@ def leave_rates_alone():
     With a limit its scheduler looks at all waiting jobs again a second after it did, once more for every job that ends:
     after a hundred jobs that is a third of a core.
     """
-    settings = workflow.scheduling_settings
-    limit = settings and settings.max_jobs_per_timespan
+    limit = workflow.scheduling_settings.max_jobs_per_timespan
     if limit and not on_cluster() and (limit.max_jobs, limit.timespan) == SNAKEMAKES_RATE:
-        settings.max_jobs_per_timespan = None
+        workflow.scheduler.job_rate_limiter = None
 
 
 def refuse_second_writers():
@@ -175,6 +174,9 @@ def refuse_older_results():
 
 
 find_own_python()
-leave_rates_alone()
 check_writable()
 refuse_older_results()
+
+
+onstart:
+    leave_rates_alone()  # there is a scheduler from here on
