@@ -25,6 +25,7 @@ report: "workflow/report/workflow.rst"
 
 
 onstart:
+    leave_rates_alone()
     refuse_second_writers()
     compare_space()
 

@@ -111,7 +111,7 @@ def test_the_command_that_makes_a_file_again_is_of_the_run(tmp_path, options):
 def test_a_scheduler_looks_at_waiting_jobs_when_one_has_ended(tmp_path, options, limited):
     """And not each second once more for every job that has, unless a limit of their rate is asked for."""
     folder = copy_workflow(tmp_path)
-    with open(folder / "workflow/rules/start.smk", "a") as rules:
+    with open(folder / "Snakefile", "a") as rules:
         rules.write('\nonsuccess:\n    print("limited:", workflow.scheduler.job_rate_limiter is not None)\n')
     said = snakemake(folder, str(RESULTS / "linear.h5"), "--cores", "1", *options, *MINIMAL).stdout
     assert f"limited: {limited}" in said

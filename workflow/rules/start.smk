@@ -176,7 +176,3 @@ def refuse_older_results():
 find_own_python()
 check_writable()
 refuse_older_results()
-
-
-onstart:
-    leave_rates_alone()  # there is a scheduler from here on
