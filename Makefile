@@ -53,6 +53,9 @@ networks: $(READY) ## train the networks of resources/ anew, hours
 	    --config experiment=from_scratch_seed$$seed training_seed=$$seed -- networks && \
 	  $(BIN)/python resources/keep_networks.py --results=results/from_scratch_seed$$seed --folder=resources/seeds/$$seed || exit; \
 	done
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --configfile config/planted.yaml config/from_scratch.yaml \
+	  --config experiment=from_scratch_planted -- networks
+	$(BIN)/python resources/keep_networks.py --results=results/from_scratch_planted --folder=resources/planted
 
 # names of files and classes reach the script as the shell gave them: they may hold spaces, quotes, $, or begin with -
 explain: export EXPLAIN_IMAGE = $(value IMAGE)
