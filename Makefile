@@ -44,7 +44,7 @@ seeds: $(READY) ## test the claims on networks trained with four other seeds, to
 	  PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --configfile config/seeds.yaml \
 	    --config experiment=seed$$seed training_seed=$$seed trained=resources/seeds/$$seed -- findings || exit; \
 	done
-	PATH="$(CURDIR)/$(BIN):$$PATH" python docs/write_pages.py --results=/none --photographs=/none --measures=/none
+	PATH="$(CURDIR)/$(BIN):$$PATH" python docs/write_pages.py --results=/none --photographs=/none --measures=/none --planted=/none
 
 networks: $(READY) ## train the networks of resources/ anew, hours
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --configfile config/from_scratch.yaml -- networks
@@ -54,6 +54,9 @@ networks: $(READY) ## train the networks of resources/ anew, hours
 	    --config experiment=from_scratch_seed$$seed training_seed=$$seed -- networks && \
 	  $(BIN)/python resources/keep_networks.py --results=results/from_scratch_seed$$seed --folder=resources/seeds/$$seed || exit; \
 	done
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --configfile config/planted.yaml config/from_scratch.yaml \
+	  --config experiment=from_scratch_planted -- networks
+	$(BIN)/python resources/keep_networks.py --results=results/from_scratch_planted --folder=resources/planted
 
 # names of files and classes reach the script as the shell gave them: they may hold spaces, quotes, $, or begin with -
 explain: export EXPLAIN_IMAGE = $(value IMAGE)

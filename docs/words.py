@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from explanations.figures.names import NETWORKS
 from explanations.methods.registry import METHODS
@@ -308,6 +309,20 @@ def compare_with_libraries(rows: list[dict[str, str]]) -> list[tuple[str, ...]]:
     return [header, *((method, f"`{source}`", *said) for (source, method), said in table.items())]
 
 
+def choose_planted(rows: list[dict[str, str]], network: str) -> list[dict[str, str]]:
+    """A network's methods on planted evidence, of single layers the top one, of means over layers that of all."""
+    own = [row for row in rows if row["network"] == network]
+    layers = [int(row["method"].rpartition("_")[2]) for row in own if re.fullmatch(r"activity_\d+", row["method"])]
+    shown = {f"activity_{max(layers, default=0)}", "activity_from_1"}
+    return [row for row in own if row["method"] in shown or not re.fullmatch(r"activity_(from_)?\d+", row["method"])]
+
+
+def correlate_planted(rows: list[dict[str, str]], network: str, first: str, second: str) -> float:
+    """Spearman's ρ of the orders of all of a network's methods on planted evidence by two measures."""
+    own = [row for row in rows if row["network"] == network]
+    return float(stats.spearmanr(*([float(row[measure]) for row in own] for measure in (first, second))).statistic)
+
+
 def list_papers_methods() -> list[tuple[str, str]]:
     """The methods that read the stored decomposition, by kind, with their titles."""
     return [(kind, " ".join(entry.title.format("l").split())) for kind, entry in METHODS.items()]
@@ -323,5 +338,5 @@ FUNCTIONS = (
     *(papers_findings, other_findings, find_claim, quote_claim, cross_networks, count_verdicts),
     *(spread_over_seeds, count_held, list_own_methods, group_methods, list_papers_methods),
     *(count_alike, list_ranks, compare_with_libraries),
-    *(list_figures, list_trials),
+    *(list_figures, list_trials, choose_planted, correlate_planted),
 )

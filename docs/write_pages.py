@@ -1,11 +1,12 @@
 """Bring all that the README and the pages in docs/ state of a run up to it (`make pages`).
 
 In:  a run's results, and a dry run of the workflow; the results on photographs (`make photographs`), those of other
-     seeds (`make seeds`) and of measures (config/measures.yaml). What isn't there leaves what the pages state of it as
-     it is.
-Out: docs/facts.json, docs/photographs.json, docs/seeds.csv and docs/measures.csv, what pages state; docs/gallery/, the
-     runs' figures; in the pages, each block between <!-- name --> and <!-- /name --> as templates/<name>.md says it of
-     the facts; workflow/durations.csv, how long jobs of each kind take.
+     seeds (`make seeds`), of measures (config/measures.yaml) and on planted evidence (config/planted.yaml). What isn't
+     there leaves what the pages state of it as it is.
+Out: docs/facts.json, docs/photographs.json, docs/seeds.csv, docs/measures.csv, docs/planted.csv and
+     docs/planted_objects.csv, what pages state; docs/gallery/, the runs' figures; in the pages, each block between
+     <!-- name --> and <!-- /name --> as templates/<name>.md says it of the facts; workflow/durations.csv, how long jobs
+     of each kind take.
 
 Edit a page outside its blocks, and a block in its template. `--facts-as-they-are` renders the facts that there are.
 """
@@ -32,16 +33,18 @@ ROOT = Path(__file__).parent.parent
 PHOTOGRAPHS = ROOT / "docs/photographs.json"
 FACTS, TEMPLATES, GALLERY = ROOT / "docs/facts.json", ROOT / "docs/templates", ROOT / "docs/gallery"
 DURATIONS = ROOT / "workflow/durations.csv"  # a run says by them how long the rest takes
-# in docs/, written by `make bench`, by benchmarks/arithmetic.py, here, and by `make applies`
+# in docs/, written by `make bench`, by benchmarks/arithmetic.py, by `make applies`, and here
 TABLES = {"extraction": "extraction_cost.csv", "removal": "removal_cost.csv", "arithmetic": "arithmetic.csv"}
 TABLES |= {"seeds": "seeds.csv", "applies": "applies.csv", "methods": "methods_cost.csv", "measures": "measures.csv"}
 WAIT = ("measures",)  # tables that are there once a run is recorded
-IN_DOCS = ("gallery", "findings", "parts", "any_network", "methods", "scale", "cluster", "photographs", "measures")
+TABLES |= {"planted": "planted.csv", "planted_objects": "planted_objects.csv"}
+IN_DOCS = ("gallery", "findings", "parts", "any_network", "methods", "scale", "cluster", "photographs")
+IN_DOCS += ("measures", "ground_truth")
 PAGES = [ROOT / "README.md", *(ROOT / f"docs/{name}.md" for name in IN_DOCS)]
 BLOCK = re.compile(r"^<!-- ([a-z_]+) -->$", re.MULTILINE)
 
 
-def main(results: Path, photographs: Path, seeds: Path, measures: Path, facts_as_they_are: bool) -> None:
+def main(results: Path, photographs: Path, seeds: Path, measures: Path, planted: Path, facts_as_they_are: bool) -> None:
     """Gather facts and figures, and rewrite all pages."""
     for folder, gather in ((results, gather_embedded), (photographs, gather_from_photographs)):
         if facts_as_they_are:
@@ -112,6 +115,18 @@ def gather_from_measures(results: Path) -> None:
         print(f"{results}: holds no measures that were compared; what pages state of them stays as it is")
 
 
+def gather_from_planted(results: Path) -> None:
+    """Write what the experiment on planted evidence measured, if it has: its networks' accuracy comes first."""
+    from gather_planted import gather_objects, gather_planted
+
+    networks = yaml.safe_load((ROOT / "config/planted.yaml").read_text())["only"]
+    if any((results / "statistics" / network / "objects.csv").exists() for network in networks):
+        gather_planted(results, networks).to_csv(ROOT / "docs" / TABLES["planted"], index=False)
+        gather_objects(results, networks).to_csv(ROOT / "docs" / TABLES["planted_objects"], index=False)
+    else:
+        print(f"{results}: holds no statistics; what pages state of it stays as it is")
+
+
 def write_facts(facts: dict) -> str:
     """Facts as JSON, sorted, each list of numbers in a line."""
     text = json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False)
@@ -159,5 +174,6 @@ if __name__ == "__main__":
     )
     parser.add_argument("--seeds", type=Path, default=ROOT / "results", help="folder of config/seeds.yaml's runs")
     parser.add_argument("--measures", type=Path, default=ROOT / "results/measures", help="of config/measures.yaml")
+    parser.add_argument("--planted", type=Path, default=ROOT / "results/planted", help="of config/planted.yaml")
     parser.add_argument("--facts-as-they-are", action="store_true", help="render without gathering facts")
     main(**vars(parser.parse_args()))

@@ -1,12 +1,16 @@
 """Generate one split of the embedded experiment's images: handwritten digits on photographs.
 
 In:  nothing but what packages ship: scikit-learn's 8×8 scans of handwritten digits, its two photographs, matplotlib's.
-Out: a folder <class>/<file>.png of RGB images, and beside it the same tree of masks (255 where the digit is).
+Out: a folder <class>/<file>.png of RGB images, and beside it the same tree of masks (255 where the digit is, or the
+     patch).
 
 Every image holds one digit, a little turned and in a colour of clear contrast, over a part of a photograph whose scale,
 hue and side change, with two scraps of other digits as distractors below it. Scans and photographs are split, so that
 neither a scan nor a photograph's pixel is both in val and in another split. An image depends on the seed, its split and
 its number alone: the first of many are those of few.
+
+With planted evidence, a patch at a random place says the class (explanations.data.planted); the digit is any, drawn
+without regard to it, as is all else.
 """
 
 from collections.abc import Iterator
@@ -21,15 +25,17 @@ from PIL import Image
 from sklearn.datasets import load_digits, load_sample_images
 
 from explanations.command import run_command, step_parser
+from explanations.data.planted import PATTERNS, plant
 from explanations.errors import InputError, check_range
 from explanations.files.writing import whole_folder
 from explanations.progress import progress
 
-# start: as train, with large digits, for networks that begin with these; tuning: as train, for decays
+# start: as train, with large digits or patches, for networks that begin with these; tuning: as train, for decays
 SPLITS = ("train", "val", "start", "tuning")
 VAL_SHARE = 0.2  # of the scans of each class, and of each photograph's width
 CLASSES = 10
 DIGIT, LARGE_DIGIT, SCRAP = (0.3, 0.7), (0.75, 0.9), (0.2, 0.4)  # heights in shares of the image; large in split start
+PATCH, LARGE_PATCH = (0.125, 0.17), (0.3, 0.5)  # sides in shares of the image, 12 to 16 pixels of 96; large in start
 TURNED = 12.0  # degrees that digits and scraps are turned by at most
 WINDOW = (64, 100)  # sides of photographs' parts in pixels; val's photographs are 102 pixels wide or more
 FADED = 0.6  # of the photographs' own contrast
@@ -43,25 +49,36 @@ IN_A_TASK = 250  # images that a process paints at a time
 class Material:
     """What images of a split are made of: (n, 8, 8) scans in [0, 1], their (n,) labels, (H, W, 3) photographs.
 
-    Digits are of heights between two shares of the image.
+    Digits are of heights between two shares of the image, and so are patches, of images with planted evidence.
     """
 
     scans: np.ndarray
     labels: np.ndarray
     photographs: list[np.ndarray]
     heights: tuple[float, float]
+    patches: tuple[float, float] | None = None
 
     @classmethod
-    def of_split(cls, split: str, seed: int) -> "Material":
+    def of_split(cls, split: str, seed: int, planted: bool = False) -> "Material":
         """The split's share of the scans, by seed, and of each photograph's width."""
         with cbook.get_sample_data("grace_hopper.jpg") as file:
             photographs = [*load_sample_images().images, np.asarray(Image.open(file).convert("RGB"))]
         parts = [split_photograph(photograph, split) for photograph in photographs]
+        if planted:
+            return cls(*split_scans(split, seed), parts, DIGIT, LARGE_PATCH if split == "start" else PATCH)
         return cls(*split_scans(split, seed), parts, LARGE_DIGIT if split == "start" else DIGIT)
 
 
 def main(
-    split: str, images: Path, masks: Path, count: int, size: int, scraps: int, seed: int, threads: int = 1
+    split: str,
+    images: Path,
+    masks: Path,
+    count: int,
+    size: int,
+    scraps: int,
+    seed: int,
+    planted: bool = False,
+    threads: int = 1,
 ) -> None:
     if split not in SPLITS:
         raise InputError(f"--split is {split}; allowed are {', '.join(SPLITS)}")
@@ -69,7 +86,7 @@ def main(
     check_range("--size", size, low=16, high=256)
     check_range("--scraps", scraps, low=0)
     check_range("--threads", threads, low=1)
-    material, source = Material.of_split(split, seed), (seed, SPLITS.index(split))
+    material, source = Material.of_split(split, seed, planted), (seed, SPLITS.index(split))
     tasks = [range(start, min(start + IN_A_TASK, count)) for start in range(0, count, IN_A_TASK)]
     with whole_folder(masks) as new_masks, whole_folder(images) as new_images:
         folders = new_images / images.name, new_masks / masks.name
@@ -96,17 +113,29 @@ def paint_images(
     material: Material, indices: range, source: tuple[int, int], size: int, scraps: int
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Labels, (size, size, 3) images and (size, size) masks, both uint8; `source` are the seed and the split."""
-    scans, labels = material.scans, material.labels
     for index in indices:
         rng = np.random.default_rng([*source, index])
         label = index % CLASSES  # the classes are balanced
-        canvas = crop(material.photographs[rng.integers(len(material.photographs))], size, rng)
-        for _ in range(scraps):
-            other = scans[rng.choice(np.flatnonzero(labels != label))]
-            canvas, _ = paint(canvas, scrap(other, rng), rng, SCRAP)
-        digit = scans[rng.choice(np.flatnonzero(labels == label))]
-        canvas, alpha = paint(canvas, digit, rng, material.heights)
-        yield label, canvas.round().astype(np.uint8), (255 * (alpha > 0.5)).astype(np.uint8)
+        if material.patches is None:
+            canvas, shown = paint_digit(material, label, rng, size, scraps)
+        else:
+            scene, _ = paint_digit(material, int(rng.integers(CLASSES)), rng, size, scraps)
+            canvas, shown = plant(scene, PATTERNS[label], rng, material.patches)
+        yield label, canvas.round().astype(np.uint8), (255 * shown).astype(np.uint8)
+
+
+def paint_digit(
+    material: Material, digit: int, rng: np.random.Generator, size: int, scraps: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """A digit over scraps of others, on a part of a photograph, (size, size, 3); where it is, (size, size) bool."""
+    scans, labels = material.scans, material.labels
+    canvas = crop(material.photographs[rng.integers(len(material.photographs))], size, rng)
+    for _ in range(scraps):
+        other = scans[rng.choice(np.flatnonzero(labels != digit))]
+        canvas, _ = paint(canvas, scrap(other, rng), rng, SCRAP)
+    scan = scans[rng.choice(np.flatnonzero(labels == digit))]
+    canvas, alpha = paint(canvas, scan, rng, material.heights)
+    return canvas, alpha > 0.5
 
 
 def split_scans(split: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -178,10 +207,11 @@ if __name__ == "__main__":
     parser = step_parser(__doc__)
     parser.add_argument("--split", required=True, help=", ".join(SPLITS))
     parser.add_argument("--images", type=Path, required=True, help="folder to write: images")
-    parser.add_argument("--masks", type=Path, required=True, help="folder to write: the digits' masks")
+    parser.add_argument("--masks", type=Path, required=True, help="folder to write: the digits' or patches' masks")
     parser.add_argument("--count", type=int, required=True, help="number of images, over all ten classes")
     parser.add_argument("--size", type=int, default=96, help="height and width in pixels")
     parser.add_argument("--scraps", type=int, default=2, help="distractors in each image")
+    parser.add_argument("--planted", action="store_true", help="a patch says the class, and the digit is any")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="processes that paint")
     run_command(parser, main)

@@ -110,6 +110,7 @@ class Plan:
         self._playing = pointing.get("methods")  # its groups of methods; None: all that can play
         images = config["images"]  # which say where objects are: their data set, masks or boxes beside them
         self.localised = bool(find_set(images["source"]).masks or images.get("masks") or images.get("boxes"))
+        self.planted = bool(images.get("planted"))  # then it is shown, too, that the objects alone decide
         self.explained = [name for name in self.networks if self.groups(name)]
         self.twins = [
             twins for twins in list_twins(config) if all(self.has(name, "layers", "aggregates") for name in twins)
@@ -237,6 +238,7 @@ class Plan:
         ]
         tables += ["localisation"] if self.localised and self.groups(network) else []
         tables += ["grid_pointing"] if self.grid_groups(network) else []
+        tables += ["objects"] if self.planted and self.groups(network) else []
         tables += ["curves"] if self.curve_methods(network) else []
         tables += ["patches"] if self.measures_patches(network) else []
         tables += ["agreement", "blurring", "measure_claims"] if self.compares_measures(network) else []

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from conftest import refused
 from small import build, describe
+from snakemake.utils import update_config
 from workflow_copy import ROOT
 
 import take_trained
@@ -23,6 +24,7 @@ from explanations.networks.trained import (
     read_recipe,
     training_seed,
 )
+from explanations.plan import leave_out_networks
 
 TRAINING = {"epochs": 1, "batch": 5, "learning_rate": 0.1, "weight_decay": 0.0}
 CONFIG = {
@@ -96,6 +98,8 @@ def test_a_damaged_recipe_is_named(trained):
         ("images.start_count", 11, "a aa s t"),  # b alone begins with those
         ("images.val_count", 30, "a aa s t b"),
         ("images.source", "folder", ""),
+        ("images.planted", True, ""),
+        ("images.planted", False, "a aa s t b"),
         ("images.tuning_count", 20, "a b"),
         ("networks.a.arguments.width", 2, "b"),
         ("networks.a.training.epochs", 2, "b"),
@@ -201,6 +205,17 @@ def test_twins_decide_equally_well():
 def test_the_papers_networks_are_shipped_and_decide_well():
     for name in ("vgg16", "resnet50"):
         assert read_description(ROOT / f"resources/networks/{name}/original.safetensors").record["accuracy"] >= 0.93
+
+
+def test_networks_of_planted_evidence_are_shipped_and_decide_well():
+    config = json.loads(json.dumps(EMBEDDED))  # in which no two keys hold the same mapping
+    update_config(config, yaml.safe_load((ROOT / "config/planted.yaml").read_text()))
+    leave_out_networks(config)
+    shipped = sorted((ROOT / config["trained"]).glob("*/*.safetensors"))
+    assert sorted(find_trained(ROOT / config["trained"], config).values()) == shipped and len(shipped) == 2
+    for path in shipped:
+        _, description = load_network(path)
+        assert description.record["accuracy"] >= 0.97 and path.stat().st_size < 2e6
 
 
 def test_what_a_run_trained_is_kept(trained, tmp_path):

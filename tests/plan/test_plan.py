@@ -374,6 +374,13 @@ def test_maps_are_held_against_masks_where_there_are_some(images, localised):
     assert ("localisation" in Plan(config).tables("a")) is localised and "localisation" not in Plan(config).tables("b")
 
 
+def test_objects_are_shown_to_decide_where_evidence_is_planted():
+    config = configuration(a={"explain": ["layers"]}, b={})
+    for images, planted in (({"planted": True}, True), ({"planted": False}, False), ({}, False)):
+        plan = Plan(config | {"images": {"source": "digits", **images}})
+        assert ("objects" in plan.tables("a")) is planted and "objects" not in plan.tables("b")
+
+
 def test_all_methods_are_held_against_masks():
     """The paper's whatever a network is explained by, first; then those that it is explained by beside them."""
     config = configuration(a={"explain": ["layers", "mine"]}, b={"explain": ["layers", "signed"]}) | {"methods": OWN}

@@ -132,7 +132,7 @@ SAMPLE = {  # every key
     "images": {
         **{**EMBEDDED["images"], "source": "folder", "folder": "a", "tuning": "a", "labels": "none"},
         **{"package": "a", "version": "1.0", "sha256": 64 * "0", "test": ["a"], "train": ["a"]},
-        **{"start_count": 10, "tuning_count": 10},
+        **{"start_count": 10, "tuning_count": 10, "planted": False},
     },
     "networks": {
         "vgg16": {**EMBEDDED["networks"]["vgg16"], "arguments": {"a": 1}},

@@ -165,6 +165,22 @@ def test_grids_are_made_where_they_are_asked_for_alone(fresh):
         assert message in said
 
 
+def test_planted_evidence_is_images_and_networks_of_its_own(fresh):
+    """Which come with the repository; with config/curves.yaml beneath, measures are compared on them, too."""
+    shutil.copytree(ROOT / "resources/planted", fresh / "resources/planted", dirs_exist_ok=True)
+    planted = ("--configfile", "config/planted.yaml")
+    jobs = planned_jobs(fresh, "statistics", *planted)
+    assert (jobs["take_network"], jobs["digit_images"], jobs["measure_objects"]) == (2, 1, 2)
+    assert not {"train", "decay_biases", "decay_trial", "measure_curves"} & jobs.keys()
+    plan = snakemake(fresh, "--dry-run", "--printshellcmds", "statistics", *planted).stdout
+    assert "make_digit_images.py --split=val " in plan and " --scraps=2 --planted --seed=0" in plan
+    files = ("config/curves.yaml", "config/planted.yaml")
+    jobs = planned_jobs(fresh, "measures", "--configfile", *files)
+    assert (jobs["compare_measures"], jobs["draw_figL"], jobs["take_network"]) == (2, 1, 2)
+    scratch = planned_jobs(fresh, "networks", *planted, "config/from_scratch.yaml")
+    assert (scratch["train"], scratch["digit_images"]) == (2, 3) and "decay_trial" not in scratch
+
+
 def test_fig1_needs_its_classifier_alone(fresh):
     assert planned_jobs(fresh, "fig1") == {"linear_classifier": 1, "draw_fig1": 1}
 
@@ -475,6 +491,10 @@ def test_shards_follow_the_configuration(fresh):
         (
             {"removal": {"patches": 33}, "images": {"size": 32}},
             "configuration: removal.patches is 33; images have 32 × 32 pixels, images.size, and each patch at ",
+        ),
+        (
+            {"images": {"source": "folder", "folder": "a", "planted": True}},
+            "configuration: images.planted is True; allowed is false, since images are not generated",
         ),
         ({"removal": {"fill": 1e39}}, "configuration: removal.fill is 1e+39; allowed is a number in the network's inp"),
         (

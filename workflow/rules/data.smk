@@ -32,6 +32,7 @@ rule digit_images:
         number=lookup("images/{split}_count", within=config, default=0),
         size=lookup("images/size", within=config, default=0),
         scraps=lookup("images/scraps", within=config, default=0),
+        planted=["--planted"] if config["images"].get("planted") else [],
         seed=lookup("seed", within=config),
     shell:
         "python {input.code[0]:q}"
@@ -41,6 +42,7 @@ rule digit_images:
         " --count={params.number:q}"
         " --size={params.size:q}"
         " --scraps={params.scraps:q}"
+        " {params.planted:q}"
         " --seed={params.seed:q}"
         " >{log:q} 2>&1"
 

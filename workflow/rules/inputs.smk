@@ -58,6 +58,11 @@ def masks_folder():
     return f"<results>/masks/{DATA_SET.test if DATA_SET.masks else 'evaluated'}"
 
 
+def masked_images():
+    """The list of the images that have masks: all test images that are generated with theirs, else those evaluated."""
+    return list_file("val") if DATA_SET.masks else "<results>/manifest.csv"
+
+
 def state_of_masks(key):
     """What stands for the user's masks or boxes on disk, and changes if they do; nothing if there are none."""
     folder = config["images"].get(key)

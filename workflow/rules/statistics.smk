@@ -9,6 +9,7 @@ compare_aggregates    layers, aggregates -> statistics/<network>/aggregates-<var
 compare_variants      decayed and original: layers, signed -> statistics/<network>/decayed-<upsampling>.csv
 compare_attributions  shards of the variants -> statistics/<network>/correlations.csv, gross_sums.csv
 measure_localisation  shards, files of maps, masks -> statistics/<network>/localisation.csv: how well maps say where objects are
+measure_objects       models, images, masks -> statistics/<network>/objects.csv: accuracy without objects, and with these alone
 play_grid_game        models, manifest, shards -> statistics/<network>/grid_pointing.csv: evidence in grids of images
 compare_twins         removal by layers and aggregates of two networks -> statistics/twins/<pair>.csv
 rank_methods          removal by all methods of a network, files of maps -> statistics/<network>/leaderboard.csv, not_applicable.csv
@@ -299,6 +300,47 @@ rule measure_localisation:
         " --upsampling={params.upsampling:q}"
         " --resamples={params.resamples:q}"
         " --seed={params.seed:q}"
+        " >{log:q} 2>&1"
+
+
+rule measure_objects:
+    input:
+        network="<results>/models/{network}/original.safetensors",
+        test_images=masked_images(),
+        val=generated("val"),
+        masks=masks_folder(),
+        code=sources_of("measure_objects.py"),
+    output:
+        "<results>/statistics/{network}/objects.csv",
+    log:
+        "<results>/logs/measure_objects/{network}.log",
+    benchmark:
+        "<results>/benchmarks/measure_objects/{network}.tsv"
+    priority: measuring_priority
+    conda:
+        "../../envs/torch.yaml"
+    threads: THREADS
+    resources:
+        mem_mb=need(1500, 6000, beside_gpu=4000),
+        runtime=per_attempt(60),
+        gpu=int(GPUS > 0),
+    params:
+        builder=flag_of_builder,
+        images=read_images("val"),
+        fill=lookup("removal/fill", within=config),
+        device=lookup("device", within=config),
+    shell:
+        "python {input.code[0]:q}"
+        " --network={input.network:q}"
+        " {params.builder:q}"
+        " --name={wildcards.network:q}"
+        " --test-images={input.test_images:q}"
+        " --images={params.images:q}"
+        " --masks={input.masks:q}"
+        " --output={output:q}"
+        " --fill={params.fill:q}"
+        " --device={params.device:q}"
+        " --threads={threads:q}"
         " >{log:q} 2>&1"
 
 

@@ -22,8 +22,10 @@ def describe_training(config: Mapping, name: str) -> dict:
     """All that the weights of a network of the configuration depend on, beside the machine that trains it."""
     images, network = config["images"], config["networks"][name]
     counts = ("train_count", "start_count") if network["training"].get("start_epochs") else ("train_count",)
+    planted = {"planted": True} if images.get("planted") else {}
+    known = {key: images[key] for key in (*GENERATED, *counts) if key in images}
     recipe = {
-        "images": {key: images[key] for key in (*GENERATED, *counts) if key in images} | {"seed": config["seed"]},
+        "images": {**known, **planted, "seed": config["seed"]},
         **{key: network[key] for key in ("source", "arguments", "training")},
         "constructor": hash_builder(network["path"]) if "path" in network else network["constructor"],
         "seed": training_seed(config),
