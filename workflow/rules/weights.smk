@@ -35,10 +35,6 @@ def check_networks():
     for name, network in config["networks"].items():
         where, weights, classes = f"configuration: networks.{name}", network.get("weights"), network.get("classes")
         asked = network["arguments"].get("num_classes")
-        if "layers" in network and not PLAN.groups(name):
-            raise WorkflowError(
-                f"{where}.layers is {network['layers']}; it is of networks that are explained (explain)"
-            )
         if network["source"] == OWN_CODE:
             try:
                 check_configured(network)
