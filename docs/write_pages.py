@@ -56,6 +56,7 @@ def main(results: Path, photographs: Path, seeds: Path, measures: Path, planted:
     if not facts_as_they_are:
         gather_from_seeds(seeds)
         gather_from_measures(measures)
+        gather_from_planted(planted)
     facts = read_facts()
     for page in PAGES:
         page.write_text(render_page(page.read_text(), facts))
