@@ -123,7 +123,7 @@ def test_every_target_is_listed_with_a_line(fresh):
 
 def test_measures_are_compared_where_there_are_several(fresh):
     said = snakemake(fresh, "--dry-run", "measures", check=False).stdout
-    assert "there are no measures to compare: removal has one operator, no curves, no patches; config/" in said
+    assert "measures can't be made: removal has one operator, no curves, no patches; config/" in said
     jobs = planned_jobs(fresh, "measures", "--configfile", "config/measures.yaml")
     assert (jobs["compare_measures"], jobs["measure_sanity"], jobs["draw_figL"], jobs["findings"]) == (2, 2, 1, 1)
     assert jobs["play_grid_game"] == 2
@@ -132,7 +132,7 @@ def test_measures_are_compared_where_there_are_several(fresh):
 
 def test_curves_are_made_where_they_are_switched_on_alone(fresh):
     said = snakemake(fresh, "--dry-run", "curves", check=False).stdout
-    assert "there are no curves: removal.curves is false; with config/curves.yaml it is true" in said
+    assert "curves can't be made: removal.curves is false; with config/curves.yaml it is true" in said
     assert not planned_jobs(fresh).keys() & {"measure_curves", "summarise_curves"}
     jobs = planned_jobs(fresh, "curves", "--configfile", "config/curves.yaml")
     assert jobs["measure_curves"] == 2 * (8 + 3) and jobs["summarise_curves"] == 2 and "measure_removal" not in jobs
@@ -140,7 +140,7 @@ def test_curves_are_made_where_they_are_switched_on_alone(fresh):
 
 def test_single_patches_are_removed_where_they_are_asked_for_alone(fresh):
     said = snakemake(fresh, "--dry-run", "patches", check=False).stdout
-    assert "there are no single patches: removal.patches is 0; with config/measures.yaml it is 4" in said
+    assert "patches can't be made: removal.patches is 0; with config/measures.yaml it is 4" in said
     assert not planned_jobs(fresh).keys() & {"measure_patches", "correlate_patches"}
     jobs = planned_jobs(fresh, "patches", "--configfile", "config/measures.yaml")
     assert jobs["measure_patches"] == jobs["correlate_patches"] == 2 and "measure_removal" not in jobs
@@ -148,7 +148,7 @@ def test_single_patches_are_removed_where_they_are_asked_for_alone(fresh):
 
 def test_grids_are_made_where_they_are_asked_for_alone(fresh):
     said = snakemake(fresh, "--dry-run", "grid_pointing", check=False).stdout
-    assert "there are no grids: grid_pointing.grids is 0; config/measures.yaml has some" in said
+    assert "grid_pointing can't be made: grid_pointing.grids is 0; config/measures.yaml has some" in said
     assert "play_grid_game" not in planned_jobs(fresh)
     config = fresh / "grids.yaml"
     config.write_text(yaml.safe_dump({"grid_pointing": {"grids": 5, "methods": ["aggregates", "random"]}}))

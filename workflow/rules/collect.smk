@@ -7,7 +7,7 @@ NAMES = {"all", "report", *TARGETS, *LACKING}
 for network in NETWORKS:
     if network in NAMES or rules.has(network):
         raise WorkflowError(f"configuration: networks.{network} has the name of a rule; allowed is any other name")
-    made = [file for _, files in STAGES.values() for file in files(network)]
+    made = [file for stage, (_, files) in STAGES.items() if stage != "sanity" for file in files(network)]  # as `all`
     TARGETS[network] = (f"the network {network}, and all that is measured of it", made)
 
 

@@ -80,22 +80,22 @@ def end_with(line):
 def say_no_curves():
     """Why no network has curves."""
     if not PLAN.curves:
-        return "there are no curves: removal.curves is false; with config/curves.yaml it is true"
-    return "there are no curves: removal.curves is true, and no network is explained with both orders of removal"
+        return "curves can't be made: removal.curves is false; with config/curves.yaml it is true"
+    return "curves can't be made: removal.curves is true, and no network is explained with both orders of removal"
 
 
 def say_no_patches():
     """Why there are no single patches."""
     if not PLAN.patches:
-        return "there are no single patches: removal.patches is 0; with config/measures.yaml it is 4"
-    return f"there are no single patches: removal.patches is {PLAN.patches}, and no network is explained"
+        return "patches can't be made: removal.patches is 0; with config/measures.yaml it is 4"
+    return f"patches can't be made: removal.patches is {PLAN.patches}, and no network is explained"
 
 
 def say_no_grids():
     """Why no network plays the grid pointing game."""
     if not PLAN.grids:
-        return "there are no grids: grid_pointing.grids is 0; config/measures.yaml has some"
-    return "there are no grids: no network is explained by a method of grid_pointing.methods"
+        return "grid_pointing can't be made: grid_pointing.grids is 0; config/measures.yaml has some"
+    return "grid_pointing can't be made: no network is explained by a method of grid_pointing.methods"
 
 
 def name_nearest(wildcards):
@@ -143,8 +143,8 @@ LACKING |= {  # targets that may have nothing to make: they say so
     "curves": say_no_curves(),
     "patches": say_no_patches(),
     "grid_pointing": say_no_grids(),
-    "operators": f"removal.operators is {PLAN.operator} alone; to compare several, see config/operators.yaml",
-    "measures": "there are no measures to compare: removal has one operator, no curves, no patches; config/measures.yaml has all",
+    "operators": f"operators can't be made: removal.operators is {PLAN.operator} alone; to compare several, see config/operators.yaml",
+    "measures": "measures can't be made: removal has one operator, no curves, no patches; config/measures.yaml has all",
 }
 for target in ("curves", "patches", "operators", "grid_pointing", "measures"):
     if TARGETS[target][1]:
