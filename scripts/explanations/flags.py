@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable
 from dataclasses import MISSING, field, fields, is_dataclass
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 
 def flag(text: str, default: Any = MISSING, **options: Any) -> Any:
@@ -19,7 +19,10 @@ def add_flags(parser: argparse.ArgumentParser, main: Callable) -> None:
     for kind in find_settings(main).values():
         for each in fields(kind):
             needed = {"required": True} if each.default is MISSING else {"default": each.default}
-            parser.add_argument(f"--{each.name.replace('_', '-')}", **{"type": each.type, **needed, **each.metadata})
+            kind_of_value = next(iter(get_args(each.type)), each.type)  # of each in a sequence, or beside None
+            parser.add_argument(
+                f"--{each.name.replace('_', '-')}", **{"type": kind_of_value, **needed, **each.metadata}
+            )
 
 
 def call_with_flags(main: Callable, flags: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import os
 import re
 import runpy
+import shlex
 import shutil
 import subprocess
 import sys
@@ -705,3 +706,18 @@ def test_every_step_is_a_command(script, monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:  # in this process: to import torch anew for each would take minutes
         runpy.run_path(str(script), run_name="__main__")
     assert ended.value.code == 0 and capsys.readouterr().out.startswith(f"usage: {script.name}")
+
+
+@pytest.mark.parametrize("config", ["config", "measures", "planted"])
+def test_steps_take_the_flags_that_rules_give_them(fresh, monkeypatch, config):
+    """Of each step one command, as it is planned; nothing is run but what reads its flags."""
+    monkeypatch.setattr("explanations.command.call_with_flags", lambda main, flags: None)
+    monkeypatch.setattr("explanations.command.hold_steps_lock", lambda name: None)
+    shutil.copytree(ROOT / "resources/planted", fresh / "resources/planted", dirs_exist_ok=True)
+    target = ("measures",) if config == "measures" else ()
+    plan = snakemake(fresh, "--dry-run", "--printshellcmds", *target, "--configfile", f"config/{config}.yaml").stdout
+    commands = dict(re.findall(r"^Shell command: python (scripts/\w+\.py) (.*?) >\S+ 2>&1$", plan, re.MULTILINE))
+    assert len(commands) > 12
+    for script, flags in commands.items():
+        monkeypatch.setattr(sys, "argv", [script, *shlex.split(flags)])
+        runpy.run_path(str(ROOT / script), run_name="__main__")

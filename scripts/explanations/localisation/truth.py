@@ -22,12 +22,10 @@ class Truth:
     """Files of maps, of their network and images, and of masks; without a folder of masks nothing is known."""
 
     network: Path = flag("network file")
-    shards: Sequence[Path] = flag("attribution shards of the network", type=Path, nargs="+")
+    shards: Sequence[Path] = flag("attribution shards of the network", nargs="+")
     manifest: Path = flag("of the images that are evaluated")
-    maps: Sequence[Path] = flag("files of maps of methods of their own", (), type=Path, nargs="*")
-    masks: Sequence[Path] = flag(
-        "folder that the manifest's paths are below, if there is one", (), type=Path, nargs="*"
-    )
+    maps: Sequence[Path] = flag("files of maps of methods of their own", (), nargs="*")
+    masks: Sequence[Path] = flag("folder that the manifest's paths are below, if there is one", (), nargs="*")
     methods: Sequence[str] = flag("kinds of methods: gradient activity …", (), nargs="*")
     upsampling: str = flag("of maps to the images' size", "bilinear", choices=UPSAMPLINGS)
 

@@ -27,8 +27,8 @@ class SurveySettings:
     Scales are above 0, shifts at most a full range either way.
     """
 
-    scales: Sequence[float] = flag("what pixel values are multiplied by", type=float, nargs="+")
-    shifts: Sequence[float] = flag("what is added to pixel values, in full ranges", type=float, nargs="+")
+    scales: Sequence[float] = flag("what pixel values are multiplied by", nargs="+")
+    shifts: Sequence[float] = flag("what is added to pixel values, in full ranges", nargs="+")
     change_images: int = flag("images whose pixel values are changed", 5000)
     fits: int = flag("images whose outputs are fitted", 200)
     precision: str = flag("of the passes", "float32", choices=PRECISIONS)

@@ -37,10 +37,10 @@ class ImageSettings:
     network: Path = flag("network file")
     manifest: Path = flag("of the images that are evaluated")
     images: Path = flag("folder that the manifest's paths are below")
-    shards: Sequence[Path] = flag("all attribution shards of the network", type=Path, nargs="+")
+    shards: Sequence[Path] = flag("all attribution shards of the network", nargs="+")
     shard: int = flag("which block of images", 0)
     shard_size: int = flag("images in a block", 100)
-    builder: Path | None = flag("your own file that builds the network, if it is of source file", None, type=Path)
+    builder: Path | None = flag("your own file that builds the network, if it is of source file", None)
 
     def __post_init__(self):
         check_range("removal.shard_size", self.shard_size, low=1)
@@ -51,7 +51,7 @@ class BlockSettings(ImageSettings):
     """Which images and maps: as ImageSettings, and a kind of method."""
 
     method: str = flag("all maps of this kind are measured; or, with --maps, the name of the method that these are of")
-    maps: Sequence[Path] = flag("files of maps of a method with passes of its own", (), type=Path, nargs="*")
+    maps: Sequence[Path] = flag("files of maps of a method with passes of its own", (), nargs="*")
     layers: str = flag("that have maps: all, or one for each stage", LAYERS[0], choices=LAYERS)
     upsampling: str = flag("of maps to the images' size", "bilinear", choices=UPSAMPLINGS)
 

@@ -56,7 +56,7 @@ class RemovalSettings(OperatorSettings):
     """
 
     grid: int = flag("steps from no pixel removed to all", 100)
-    grid_plus: Sequence[float] = flag(PLUS, (), type=float, nargs="*")
+    grid_plus: Sequence[float] = flag(PLUS, (), nargs="*")
     noise_maps: int = flag("maps ξ of other images, for each image", 1)
     ties: str = flag("order of pixels of equal saliency", "random", choices=TIES)
     never_flips: str = flag("e of a decision that never flips", "one", choices=NEVER_FLIPS)
