@@ -4,7 +4,7 @@ In:  the agreement of all measures of one or more networks (compare_measures.py)
 Out: the figure, as PDF and PNG. Left: Spearman's ρ of each measure's order of methods with that of average precision
      within the objects' masks, and its interval, which resamples classes: of the measure as it is, and of its δ; of e
      by each removal operator. Without ground truth, ρ with the mean order is not shown, and the panel is empty. Right:
-     ρ of all measures with each other.
+     ρ of all measures with each other, above the diagonal of their δ, below it of the measures as they are.
 """
 
 from pathlib import Path
@@ -62,7 +62,10 @@ def main(agreement: list[Path], pdf: Path, png: Path, dpi: float) -> None:
             Line2D([], [], color=BLUE, marker="o", markersize=3.2, label="$δ$: less that by another image's map"),
             Line2D([], [], color=ORANGE, marker="o", markersize=3.2, fillstyle="none", label="as it is"),
         ]
-        title = f"$ρ$ with {LOCALISATION[TRUTH]} in the objects' masks; bars: 95% bootstrap interval, by classes"
+        title = (
+            f"left: $ρ$ with {LOCALISATION[TRUTH]} in the objects' masks; bars: 95% bootstrap interval, by classes\n"
+            "right: above the diagonal by $δ$, below it by measures as they are; white: none"
+        )
         figure.legend(handles=handles, title=title, title_fontsize=6, loc="outside lower center", ncols=2)
 
 
@@ -118,17 +121,22 @@ def draw_truth(ax: Axes, rows: pd.DataFrame, keys: list[Key], several: bool) -> 
 
 
 def draw_matrix(ax: Axes, rows: pd.DataFrame, keys: list[Key], several: bool):
-    """All measures with each other; what has no order is left white."""
-    place = {key: number for number, key in enumerate(keys)}
-    matrix = np.full((len(keys), len(keys)), np.nan)
-    np.fill_diagonal(matrix, 1)
-    for row in rows.itertuples():
-        a, b = place[row.measure_a, row.operator_a], place[row.measure_b, row.operator_b]
-        matrix[a, b] = matrix[b, a] = row.correlation
+    """All measures with each other, by δ above the diagonal and as they are below it; white where there is no order."""
+    names = list_rows(keys) + [key for key in keys if not key[1]]  # ground truth last, which has no δ
+    pairs = zip(rows.measure_a, rows.operator_a, rows.measure_b, rows.operator_b, rows.correlation, strict=True)
+    found = {}
+    for measure_a, operator_a, measure_b, operator_b, correlation in pairs:
+        a, b = (measure_a, operator_a), (measure_b, operator_b)
+        found[a, b] = found[b, a] = correlation
+    matrix = np.eye(len(names))
+    for row, column in zip(*np.nonzero(matrix == 0), strict=True):
+        prefix = DELTA if row < column else ""
+        a, b = ((prefix + name if operator else name, operator) for name, operator in (names[row], names[column]))
+        matrix[row, column] = found.get((a, b), np.nan)
     image = ax.imshow(matrix, cmap=SIGNED_MAP, vmin=-1, vmax=1, aspect="auto")
-    labels = [name_key(key, several) for key in keys]
-    ax.set_xticks(range(len(keys)), labels, rotation=90, fontsize=6)
-    ax.set_yticks(range(len(keys)), labels, fontsize=6)
+    labels = [name_key(key, several) for key in names]
+    ax.set_xticks(range(len(names)), labels, rotation=90, fontsize=6)
+    ax.set_yticks(range(len(names)), labels, fontsize=6)
     ax.tick_params(length=0)
     return image
 
