@@ -1,5 +1,6 @@
 """The report's front page suits any experiment, and captions are text that docutils reads without a complaint."""
 
+import copy
 from types import SimpleNamespace
 
 import docutils.core
@@ -39,9 +40,15 @@ BY_LAYERS = {"fig5", "fig6", "figB", "figL", "figM", "figT", *(f"figS{number}" f
 
 @pytest.mark.parametrize("caption", CAPTIONS)
 def test_captions_say_which_networks_were_measured_at_some_layers(caption):
-    in_part, whole = (render(caption, EXPERIMENTS[name]) for name in ("photographs", "config"))
-    assert ("Not all layers of EfficientNet-Lite0 were measured" in in_part) == (caption in BY_LAYERS)
-    assert "Not all layers" not in whole
+    without = copy.deepcopy(EXPERIMENTS["config"])
+    for network in without["networks"].values():
+        network.pop("layers", None)
+    lite0, two, none = (
+        render(caption, config) for config in (EXPERIMENTS["photographs"], EXPERIMENTS["config"], without)
+    )
+    assert ("Not all layers of EfficientNet-Lite0 were measured" in lite0) == (caption in BY_LAYERS)
+    assert ("Not all layers of EfficientNet, ViT were measured" in two) == (caption in BY_LAYERS)
+    assert "Not all layers" not in none
 
 
 def test_the_front_page_says_what_the_run_is_of():
