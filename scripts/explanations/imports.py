@@ -6,7 +6,6 @@ The question is of torchvision's `roi_align`, in networks that detect; loading t
 import importlib.abc
 import importlib.machinery
 import sys
-from importlib import import_module
 from types import ModuleType
 
 COMPILER, QUESTION = "torch._dynamo", "is_compile_supported"
@@ -32,9 +31,7 @@ def _without_compiler(execute):
     """As `execute`, but that the compiler, meanwhile, is two modules that hold the question alone."""
 
     def execute_without(module: ModuleType) -> None:
-        import_module("torch")  # all of it, before a part is stood in for
-
-        if COMPILER in sys.modules:
+        if "torch" not in sys.modules or COMPILER in sys.modules:  # a part is stood in for once all of it is there
             return execute(module)
         questions = ModuleType(f"{COMPILER}.utils")
         setattr(questions, QUESTION, _ask)
@@ -50,4 +47,4 @@ def _without_compiler(execute):
 
 
 def _ask(device: object) -> bool:
-    return getattr(import_module(f"{COMPILER}.utils"), QUESTION)(device)
+    return getattr(sys.modules["torch"]._dynamo.utils, QUESTION)(device)  # torch loads it as it is named

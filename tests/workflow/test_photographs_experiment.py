@@ -90,10 +90,6 @@ def test_figure_p_is_of_maps_that_are_measured(fresh):
             "configuration: networks.lite0.layers is 'some'; allowed is all or stages",
         ),
         (
-            {"networks": {"lite2": {"layers": "all"}}},
-            "configuration: networks.lite2.layers is all; it is of networks",
-        ),
-        (
             {"images": {"labels": "imagenet"}},
             "configuration: survey.images is all, and images' labels are imagenet; allowed is test, unless",
         ),
