@@ -385,7 +385,7 @@ def list_removal_steps(config: dict, facts: NetworkFacts, run: Run, mean_share: 
 
 def list_curve_steps(config: dict, facts: dict[str, NetworkFacts]) -> list[Step]:
     """The curves of all networks that have some, to the end of the grid."""
-    asked, evaluated = config["removal"]["precision"], config["images"]["classes"] * config["images"]["per_class"]
+    evaluated = config["images"]["classes"] * config["images"]["per_class"]
     plan, steps = Plan(config), []
     for name in plan.explained:
         if kinds := plan.curve_methods(name):
@@ -393,22 +393,24 @@ def list_curve_steps(config: dict, facts: dict[str, NetworkFacts]) -> list[Step]
             # the image itself, with which all scans begin, once in each job
             read = evaluated * len(kinds)
             passes = evaluated * maps * len(ORDERS) * config["removal"]["grid"] + read
-            precision = "float32" if asked == AUTO else asked
-            beside = list_beside(plan.operator, facts[name].size, passes, read)
-            steps.append(Step("curves", name, read, passes, facts[name].folded, precision, beside=beside))
+            steps.append(scored_step("curves", config, facts[name], name, read, passes))
     return steps
 
 
 def list_patch_steps(config: dict, facts: dict[str, NetworkFacts]) -> list[Step]:
     """The removal of single patches of all networks that have it, which serves all methods."""
-    asked, evaluated = config["removal"]["precision"], config["images"]["classes"] * config["images"]["per_class"]
-    plan, steps = Plan(config), []
-    for name in filter(plan.measures_patches, plan.explained):
-        passes = evaluated * (1 + plan.patches**2)
-        precision = "float32" if asked == AUTO else asked
-        beside = list_beside(plan.operator, facts[name].size, passes, evaluated)
-        steps.append(Step("patches", name, evaluated, passes, facts[name].folded, precision, beside=beside))
-    return steps
+    evaluated = config["images"]["classes"] * config["images"]["per_class"]
+    plan = Plan(config)
+    passes = evaluated * (1 + plan.patches**2)
+    named = filter(plan.measures_patches, plan.explained)
+    return [scored_step("patches", config, facts[name], name, evaluated, passes) for name in named]
+
+
+def scored_step(title: str, config: dict, facts: NetworkFacts, network: str, read: int, passes: float) -> Step:
+    """Removal by the first operator whose scores are kept: where the precision is AUTO, in float32."""
+    asked = config["removal"]["precision"]
+    beside = list_beside(Plan(config).operator, facts.size, passes, read)
+    return Step(title, network, read, passes, facts.folded, "float32" if asked == AUTO else asked, beside=beside)
 
 
 def list_beside(operator: str, size: int, passes: float, images: int) -> tuple[Operation, ...]:
