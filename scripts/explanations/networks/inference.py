@@ -17,6 +17,7 @@ from explanations.decomposition.tracing import trace
 from explanations.errors import InputError
 from explanations.networks.devices import fastest_layout, place_network
 from explanations.networks.modes import Mode
+from explanations.networks.pooling import separate_poolings
 
 TYPICAL = 4  # images in a batch, for which weights are reordered
 LARGEST = 24 * 2**20  # bytes of an operation's output: glibc gives blocks above 32 MiB back to the system when freed
@@ -126,13 +127,15 @@ class _LargestOutput(Mode):
 def optimise_for_inference(network: nn.Module, device: torch.device) -> nn.Module:
     """A copy on `device` with batch normalisation folded into convolutions; on a CPU, these add and activate too.
 
-    On a CPU, batches are taken in parts as well; on a GPU, images are laid out as weights are. A network that calls one
+    On a CPU, max pooling goes by rows and columns, and batches are taken in parts as well; on a GPU, images are laid out as weights are. A network that calls one
     module twice, or that torch.fx can't trace, is otherwise taken as it is.
     """
     module = _fold(network)
     on_cpu = device.type == "cpu"
-    if on_cpu and isinstance(module, fx.GraphModule) and torch.backends.mkldnn.is_available():
-        _fuse_pointwise(module)
+    if on_cpu and isinstance(module, fx.GraphModule):
+        separate_poolings(module)
+        if torch.backends.mkldnn.is_available():
+            _fuse_pointwise(module)
     module = place_network(module, device)
     return InParts(module) if on_cpu else InLayout(module, fastest_layout(device))
 
