@@ -23,6 +23,7 @@ from explanations.networks.biases import count_biases, find_biases, zero_biases
 from explanations.networks.devices import compute_in, place_network, use_device
 from explanations.networks.evaluation import LabelledImages, mark
 from explanations.networks.files import load_network
+from explanations.networks.inference import optimise_for_inference
 from explanations.networks.survey import (
     SurveySettings,
     join,
@@ -52,9 +53,13 @@ def main(
     chosen = use_device(device, threads)
     classifier, description = load_network(network, builder)
     additions = find_biases(classifier, description)
-    place_network(classifier, chosen, settings.precision)
+    counted = count_biases(classifier, additions.biases)
     zeroed = copy.deepcopy(classifier)
     zero_biases(zeroed, additions.biases)
+    if chosen.type == "cpu" and settings.precision != "bfloat16":  # torch's autocast doesn't know oneDNN's operations
+        classifier, zeroed = (optimise_for_inference(variant, chosen) for variant in (classifier, zeroed))
+    for variant in (classifier, zeroed):
+        place_network(variant, chosen, settings.precision)
     if len(test_images) != len(images):
         raise InputError(
             f"--images are {len(images)} folders; allowed is one for each of {len(test_images)} --test-images"
@@ -73,7 +78,7 @@ def main(
             bar.advance(len(pixels))
     predictions = join(parts)
     names = np.array(test.names)
-    about = {"network": name, "biases": count_biases(classifier, additions.biases)}
+    about = {"network": name, "biases": counted}
     about |= {"normalisation": additions.normalisation, "classes": len(description.classes)}
     write_table(accuracy, tabulate_accuracy(predictions), about)
     write_table(outputs, tabulate_outputs(predictions, names), about)
