@@ -6,6 +6,7 @@ import torch
 from small import build, inputs
 from torch import nn
 
+from explanations.errors import InputError
 from explanations.networks import decisions
 from explanations.networks.decisions import (
     ENOUGH,
@@ -185,6 +186,15 @@ def test_auto_is_whichever_is_faster_checks_included(monkeypatch, seconds, fast)
 def test_auto_is_float32_where_there_is_no_half(monkeypatch):
     monkeypatch.setattr(decisions, "has_half", lambda precision: False)
     assert isinstance(decide_in("auto", build("vgg16"), CPU, (3, 32, 32)), ExactDecisions)
+
+
+@pytest.mark.skipif(not has_half("bfloat16"), reason="this CPU has no bfloat16")
+def test_a_network_that_bfloat16_lacks_an_operation_of():
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.LocalResponseNorm(3), nn.Flatten(), nn.LazyLinear(2))
+    network(torch.zeros(1, 3, 8, 8))
+    assert isinstance(decide_in("auto", network, CPU, (3, 8, 8)), ExactDecisions)
+    with pytest.raises(InputError, match=r"^precision is bfloat16; the network doesn't compute in it .*BFloat16.*auto"):
+        decide_in("bfloat16", network, CPU, (3, 8, 8))
 
 
 def test_passes_are_timed_whole(monkeypatch):

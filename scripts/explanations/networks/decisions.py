@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from explanations.errors import InputError
 from explanations.networks.devices import compute_in
 from explanations.networks.inference import optimise_for_inference, quicken
 
@@ -190,18 +191,37 @@ def decide_in(
     """Decisions of a copy of a network on a device, computed in a precision: they are float32's.
 
     Decisions in float32 are exact; and on a CPU those in tf32, which no CPU has, and in a half precision that it has
-    not. In AUTO they are whichever is faster here, of images of `shape` (C, H, W).
+    not. In AUTO they are whichever is faster here, of images of `shape` (C, H, W); InputError for a half precision that
+    an operation of the network hasn't got.
     """
     exact = optimise_for_inference(network, device)
     asked = "bfloat16" if precision == AUTO else precision
     if asked == "float32" or not (device.type != "cpu" or has_half(asked)):
         return ExactDecisions(exact)
     fast = FastDecisions(exact, asked, device)
-    if precision != AUTO:
+    if shape is None:
         return fast
     images = torch.randn(TIMED, *shape, device=device).contiguous(memory_format=torch.channels_last)
-    plain = ExactDecisions(exact)
-    return fast if time_passes(fast, images) * (1 + CHECKED) < time_passes(plain, images) else plain
+    plain, reason = ExactDecisions(exact), find_missing(fast, images[:1])
+    if reason and precision != AUTO:
+        raise InputError(
+            f"precision is {precision}; the network doesn't compute in it ({reason}); "
+            f"allowed are float32, and {AUTO}, which takes it then"
+        )
+    slow = precision == AUTO and (reason or time_passes(fast, images) * (1 + CHECKED) >= time_passes(plain, images))
+    return plain if slow else fast
+
+
+@torch.no_grad()
+def find_missing(decide: Decisions, images: Tensor) -> str:
+    """Why decisions can't be computed, as torch says it, or nothing: an operation may be missing in a precision."""
+    try:
+        decide.compute(images)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        return str(error).splitlines()[0]
+    return ""
 
 
 @torch.no_grad()

@@ -127,8 +127,9 @@ class _LargestOutput(Mode):
 def optimise_for_inference(network: nn.Module, device: torch.device) -> nn.Module:
     """A copy on `device` with batch normalisation folded into convolutions; on a CPU, these add and activate too.
 
-    On a CPU, max pooling goes by rows and columns, and batches are taken in parts as well; on a GPU, images are laid out as weights are. A network that calls one
-    module twice, or that torch.fx can't trace, is otherwise taken as it is.
+    On a CPU, max pooling goes by rows and columns, and batches are taken in parts as well; on a GPU, images are laid
+    out as weights are. A network that calls one module twice, or that torch.fx can't trace, is otherwise taken as it
+    is.
     """
     module = _fold(network)
     on_cpu = device.type == "cpu"
