@@ -11,8 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from explanations.command import dictionary, run_command, step_parser
+from explanations.command import run_command, step_parser
 from explanations.errors import InputError, check_choice
+from explanations.flags import dictionary
 from explanations.methods.sources import file as source
 from explanations.methods.sources.base import NotApplicableError, Untouched, make_maps
 from explanations.networks.files import build_network

@@ -11,11 +11,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from explanations.command import dictionary, run_command, step_parser
+from explanations.command import run_command, step_parser
 from explanations.decomposition.completeness import check_attributions
 from explanations.decomposition.decomposition import Decomposition
 from explanations.errors import InputError, check_range
 from explanations.files.classes import FEWEST
+from explanations.flags import dictionary
 from explanations.networks.additions import find_additions
 from explanations.networks.biases import count_biases
 from explanations.networks.builders import CLASSES, takes_classes

@@ -17,12 +17,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from explanations.command import dictionary, run_command, step_parser
+from explanations.command import run_command, step_parser
 from explanations.errors import InputError, check_range
 from explanations.files.curves import read_curves
 from explanations.files.measurements import read_by_operator
 from explanations.files.patches import read_patch_correlations
 from explanations.files.tables import write_table
+from explanations.flags import dictionary
 from explanations.localisation.truth import Truth
 from explanations.methods.names import SIGNED
 from explanations.removal.curves import derive_curve_measures

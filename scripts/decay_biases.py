@@ -19,11 +19,12 @@ import pandas as pd
 import torch
 from torch import nn
 
-from explanations.command import dictionary, run_command, step_parser
+from explanations.command import run_command, step_parser
 from explanations.errors import InputError, check_range
 from explanations.files.hashes import file_hash
 from explanations.files.manifests import read_manifest
 from explanations.files.tables import write_table
+from explanations.flags import dictionary
 from explanations.networks.decay import Decay, DecaySettings
 from explanations.networks.decay_checkpoints import run_decay
 from explanations.networks.devices import compute_in, place_network, use_device

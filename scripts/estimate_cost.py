@@ -9,6 +9,7 @@ import argparse
 import json
 import math
 import warnings
+from operator import attrgetter
 from pathlib import Path
 
 from explanations.command import run_command, step_parser
@@ -142,7 +143,7 @@ def describe_additions(additions: list[Addition], gpu: GPU) -> str:
     """What each further operator and measure takes by itself, whether or not the configuration has it."""
     lines = []
     for addition in additions:
-        passes, flop = (sum(getattr(step, key) for step in addition.steps) for key in ("passes", "flop"))
+        passes, flop = (addition.count(attrgetter(key)) for key in ("passes", "flop"))
         numbers = (scientific(passes), scientific(flop), f"{addition.hours(gpu):.2g}") if addition.steps else ("",) * 3
         cores = f"{addition.seconds / 3600:.2g}" if addition.seconds else ""
         lines.append((addition.title, addition.key, *numbers, cores))

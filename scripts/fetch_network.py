@@ -8,7 +8,8 @@ Out: a network file (safetensors), described in its metadata: how images are mad
 import ast
 from pathlib import Path
 
-from explanations.command import dictionary, run_command, step_parser
+from explanations.command import run_command, step_parser
+from explanations.flags import dictionary
 from explanations.networks.fetching import fetch_network
 from explanations.networks.files import save_network
 from explanations.networks.places import Place

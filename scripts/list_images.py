@@ -8,7 +8,7 @@ Out: a manifest of all that can be used, CSV: index, path below the folder, clas
 
 from pathlib import Path
 
-from explanations.command import dictionary, run_command, step_parser
+from explanations.command import run_command, step_parser
 from explanations.data.fingerprints import Note, write_note
 from explanations.data.folders import check_names, list_folder
 from explanations.data.listing import ON_ORIENTATION, ON_OTHER_MODES, ON_UNREADABLE, check_files, list_labelled
@@ -17,6 +17,7 @@ from explanations.data.sets import DATA_SETS, LABELS
 from explanations.errors import check_range
 from explanations.files.hashes import hash_content
 from explanations.files.manifests import UNLABELLED, write_manifest
+from explanations.flags import dictionary
 
 
 def main(

@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from explanations.command import dictionary, run_command, step_parser
+from explanations.command import run_command, step_parser
 from explanations.data.images import load_images
 from explanations.errors import InputError, check_range
 from explanations.files.hashes import file_hash
 from explanations.files.made_maps import MadeMaps, write_maps
 from explanations.files.manifests import check_labels, choose_block, read_manifest
 from explanations.files.shards import ShardReader
+from explanations.flags import dictionary
 from explanations.methods.maps import ShardMaps
 from explanations.methods.names import parse_method
 from explanations.methods.saliency import saliency_maps

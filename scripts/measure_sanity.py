@@ -21,21 +21,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from explanations.command import dictionary, run_command, step_parser
-from explanations.data.images import load_images
+from explanations.command import run_command, step_parser
 from explanations.errors import check_range
-from explanations.files.hashes import file_hash
-from explanations.files.manifests import check_labels, read_manifest
-from explanations.files.shards import ShardReader
+from explanations.explaining.given import GivenSettings, open_given
 from explanations.files.tables import write_table
-from explanations.methods.maps import ShardMaps
-from explanations.methods.names import parse_kind
-from explanations.methods.saliency import LAYERS, list_methods
 from explanations.methods.sources.base import NotApplicableError
 from explanations.methods.sources.registry import say_no_maker
-from explanations.methods.transform import UPSAMPLINGS
-from explanations.networks.devices import place_network, use_device
-from explanations.networks.files import load_network, pixel_bounds, preprocess
 from explanations.progress import ProgressBar
 from explanations.sanity.makers import Batch, own_maps, papers_maps
 from explanations.sanity.networks import Shifted, cascade
@@ -43,76 +34,44 @@ from explanations.statistics.correlation import rank_correlation
 from explanations.statistics.tests import summarise
 
 
-def main(
-    network: Path,
-    manifest: Path,
-    images: Path,
-    shards: list[Path],
-    output: Path,
-    methods: list[str],
-    own: dict,
-    layers: str,
-    upsampling: str,
-    count: int,
-    steps: int,
-    shift: float,
-    batch: int,
-    resamples: int,
-    seed: int,
-    device: str,
-    threads: int,
-    builder: Path | None = None,
-) -> None:
+def main(output: Path, chosen: GivenSettings, count: int, steps: int, shift: float) -> None:
     check_range("sanity.images", count, low=2)
     check_range("sanity.steps", steps, low=1)
-    check_range("attributions.batch", batch, low=1)
-    check_range("statistics.resamples", resamples, low=100)
-    kinds = [parse_kind(name) for name in methods]
-    device = use_device(device, threads)
-    rows = read_manifest(manifest)
-    classifier, description = load_network(network, builder)
-    check_labels(rows, len(description.classes), manifest)
-    classifier = place_network(classifier, device).requires_grad_(False)
-    with ShardReader(shards, file_hash(network)) as reader:
-        reader.check_manifest(rows, manifest)
-        about = {key: reader.identity[key] for key in ("experiment", "network", "variant")}
-        chosen = choose_evenly(reader.images, count)
-        targets = torch.from_numpy(reader.read("target", chosen)).to(device)
-        names = [name for kind in kinds for name in list_methods(kind, ShardMaps(reader, []), layers)]
-    block = [rows[index] for index in chosen]
-    loaded = load_images([row.picture(images, manifest) for row in block], description.framing, threads)
-    inputs = preprocess(torch.from_numpy(loaded), description).to(device)
-    labels, paths = np.array([row.label for row in block]), [row.path for row in rows]
-    given = Batch(inputs, targets, chosen, paths, pixel_bounds(description).to(device))
-    known = {name: settings for name, settings in own.items() if not say_no_maker(settings["source"])}
+    with open_given(chosen) as given:
+        about, names = given.about, given.list_papers()
+        images = choose_evenly(given.reader.images, count)
+        inputs, targets = given.load(images), torch.from_numpy(given.reader.read("target", images)).to(given.device)
+    labels, paths = np.array([given.rows[image].label for image in images]), [row.path for row in given.rows]
+    whole = Batch(inputs, targets, images, paths, given.bounds)
+    known = {name: settings for name, settings in chosen.own.items() if not say_no_maker(settings["source"])}
 
-    def make_all(changed: torch.nn.Module, images: Batch) -> Iterator[tuple[str, np.ndarray]]:
+    def make_all(network: torch.nn.Module, batch: Batch) -> Iterator[tuple[str, np.ndarray]]:
         """The maps of all methods, by name; those of methods that can't explain the network are left out."""
-        for name, maps in papers_maps(changed, images, names, upsampling).items():
+        for name, maps in papers_maps(network, batch, names, chosen.upsampling).items():
             yield name, maps.numpy()
         for name, settings in known.items():
             try:
-                yield name, own_maps(changed, images, settings, seed, batch).numpy()
+                yield name, own_maps(network, batch, settings, chosen.seed, chosen.batch).numpy()
             except NotApplicableError as error:
                 print(f"{name} is left out, because {error}")
 
-    stages = cascade(classifier, inputs[:1], steps, seed)
-    trials = [("randomisation", layer, lowest, changed, given) for layer, lowest, changed in stages]
-    trials.append(("shift", 0, "", Shifted(classifier, shift), given.shifted(shift)))
-    table, rng = [], np.random.default_rng(seed)
+    stages = cascade(given.network, inputs[:1], steps, chosen.seed)
+    trials = [("randomisation", layer, lowest, changed, whole) for layer, lowest, changed in stages]
+    trials.append(("shift", 0, "", Shifted(given.network, shift), whole.shifted(shift)))
+    table, rng = [], np.random.default_rng(chosen.seed)
     with ProgressBar(f"sanity {about['network']}", 1 + len(trials), "network") as bar:
-        whole = dict(make_all(classifier, given))
+        usual = dict(make_all(given.network, whole))
         bar.advance(1)
         for test, layer, lowest, changed, shown in trials:
             for name, maps in make_all(changed, shown):
-                if name not in whole:
+                if name not in usual:
                     continue
-                for measure, values in compare(maps, whole[name]).items():
-                    spread = summarise(values, labels, resamples, rng)
+                for measure, values in compare(maps, usual[name]).items():
+                    spread = summarise(values, labels, chosen.resamples, rng)
                     row = {"method": name, "test": test, "layers": layer, "lowest": lowest, "measure": measure}
                     table.append({**row, **spread})
             bar.advance(1)
-    write_table(output, pd.DataFrame(table), {**about, "upsampling": upsampling})
+    write_table(output, pd.DataFrame(table), {**about, "upsampling": chosen.upsampling})
 
 
 def choose_evenly(images: Sequence[int], count: int) -> list[int]:
@@ -121,32 +80,16 @@ def choose_evenly(images: Sequence[int], count: int) -> list[int]:
     return [images[place] for place in dict.fromkeys(places.tolist())]
 
 
-def compare(maps: np.ndarray, whole: np.ndarray) -> dict[str, np.ndarray]:
+def compare(maps: np.ndarray, usual: np.ndarray) -> dict[str, np.ndarray]:
     """rho, rho_noise and delta_rho, (n,) each, of maps (n, H, W) with those of the network as it was."""
-    rho, noise = rank_correlation(maps, whole), rank_correlation(maps, np.roll(whole, 1, axis=0))
+    rho, noise = rank_correlation(maps, usual), rank_correlation(maps, np.roll(usual, 1, axis=0))
     return {"rho": rho, "rho_noise": noise, "delta_rho": rho - noise}
 
 
 if __name__ == "__main__":
     parser = step_parser(__doc__)
-    parser.add_argument("--network", type=Path, required=True, help="network file")
-    parser.add_argument("--builder", type=Path, help="your own file that builds the network, if it is of source file")
-    parser.add_argument("--manifest", type=Path, required=True)
-    parser.add_argument("--images", type=Path, required=True, help="folder that the manifest's paths are below")
-    parser.add_argument("--shards", type=Path, nargs="+", required=True, help="all attribution shards of the network")
     parser.add_argument("--output", type=Path, required=True, help="CSV to write")
-    parser.add_argument("--methods", nargs="+", required=True, help="kinds of methods: gradient activity …")
-    parser.add_argument("--own", type=dictionary, default={}, help="methods with passes of their own, with settings")
-    parser.add_argument(
-        "--layers", choices=LAYERS, default=LAYERS[0], help="that have maps: all, or one for each stage"
-    )
-    parser.add_argument("--upsampling", choices=UPSAMPLINGS, default="bilinear")
     parser.add_argument("--count", type=int, default=20, help="images")
     parser.add_argument("--steps", type=int, default=5, help="in which all layers are shuffled, from the top")
     parser.add_argument("--shift", type=float, default=0.5, help="added to the images, in the network's input space")
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--resamples", type=int, default=2000, help="of the bootstrap")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<n>")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     run_command(parser, main)

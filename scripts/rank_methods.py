@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from explanations.command import dictionary, run_command, step_parser
+from explanations.command import run_command, step_parser
 from explanations.errors import InputError, check_range
 from explanations.figures.names import title_method
 from explanations.files.made_maps import read_about
 from explanations.files.measurements import Measurements, read_measurements
 from explanations.files.tables import write_table
+from explanations.flags import dictionary
 from explanations.statistics.ranking import (
     compare_all,
     find_ties,

@@ -17,13 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from explanations.command import dictionary, run_command, step_parser
+from explanations.command import run_command, step_parser
 from explanations.data.images import read_batches
 from explanations.errors import InputError, check_choice, check_range
 from explanations.files.classes import FEWEST
 from explanations.files.descriptions import NetworkDescription
 from explanations.files.framing import Framing, Picture
 from explanations.files.manifests import UNLABELLED, ManifestRow, read_manifest
+from explanations.flags import dictionary
 from explanations.networks.channels import adapt_normalisation, count_channels
 from explanations.networks.devices import PRECISIONS, compute_in, place_network, use_device
 from explanations.networks.evaluation import LabelledImages

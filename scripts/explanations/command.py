@@ -1,7 +1,6 @@
 """What every step's command line shares: its flags, one-line errors, an end that leaves nothing behind."""
 
 import argparse
-import ast
 import re
 import signal
 import sys
@@ -63,14 +62,3 @@ def step_parser(description: str | None) -> argparse.ArgumentParser:
     # before Python 3.14, -1e-05 is no number to it, but a flag that it doesn't know
     parser._negative_number_matcher = NEGATIVE_NUMBER
     return parser
-
-
-def dictionary(text: str) -> dict:
-    """A flag's value that is a dictionary."""
-    try:
-        value = ast.literal_eval(text)
-    except (SyntaxError, ValueError):
-        value = None
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"{text} is not a dictionary such as {{'width': 0.125}}")
-    return value

@@ -1,6 +1,7 @@
 """Settings as dataclasses: every field is a flag of a step's command line, and the step's `main` gets one object."""
 
 import argparse
+import ast
 from collections.abc import Callable
 from dataclasses import MISSING, field, fields, is_dataclass
 from typing import Any, get_args, get_type_hints
@@ -44,3 +45,14 @@ def find_settings(main: Callable) -> dict[str, type]:
     """The parameters of `main` that are settings, by name: dataclasses whose fields are flags."""
     hints = get_type_hints(main).items()
     return {name: kind for name, kind in hints if is_dataclass(kind) and all(each.metadata for each in fields(kind))}
+
+
+def dictionary(text: str) -> dict:
+    """A flag's value that is a dictionary."""
+    try:
+        value = ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        value = None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"{text} is not a dictionary such as {{'width': 0.125}}")
+    return value

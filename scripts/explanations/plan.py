@@ -104,6 +104,8 @@ class Plan:
         removal = config.get("removal", {})
         self.operator, *self.operators = removal.get("operators", [PAPERS_OPERATOR])  # the first, and further ones
         self.curves = removal.get("curves", False)
+        # the paper's e is read off curves, unless their decisions aren't float32's, or they go by another grid than it
+        self._checked = removal.get("precision") in ("float32", "auto") and not removal.get("grid_plus")
         self.patches = removal.get("patches", 0)  # in a row of an image, each removed alone; 0: none is
         pointing = config.get("grid_pointing", {})
         self.grids = pointing.get("grids", 0)  # of the grid pointing game
@@ -191,6 +193,15 @@ class Plan:
         """The kinds of methods of which curves are measured: those by which that run removes pixels in both orders."""
         run = self.curves_run(network)
         return [kind for kind in run.methods if run.orders(kind) == ORDERS] if run else []
+
+    def reads_flips(self, network: str) -> bool:
+        """Whether the results of the run in which curves are measured are read off these, of their methods."""
+        return self._checked and self.curves_run(network) is not None
+
+    def scanned_methods(self, run: Run) -> list[MethodName]:
+        """The kinds of methods of a run whose scans are taken to their flips: not those that are read off curves."""
+        read = self.curve_methods(run.network) if self.reads_flips(run.network) else []
+        return [kind for kind in run.methods if kind not in read or run != self.curves_run(run.network)]
 
     def measures_patches(self, network: str) -> bool:
         """Whether single patches of a network's images are removed, and its usual maps correlated with that."""

@@ -2,6 +2,7 @@
 
 import copy
 import csv
+from operator import attrgetter
 
 import pytest
 import yaml
@@ -10,10 +11,11 @@ from workflow_copy import ROOT
 import compare_measures
 import estimate_cost
 from explanations.cost.additions import MEDIANS, OF_CURVES, OF_OPERATOR, OF_TRUTH, change_removal, list_additions
-from explanations.cost.projection import IMPUTED, NetworkFacts, Step, list_beside, list_steps
+from explanations.cost.projection import IMPUTED, UNCLEAR, NetworkFacts, Step, list_beside, list_steps
 from explanations.cost.throughput import GPUS, MEMORY, Operation
 from explanations.localisation.measures import MEASURES
 from explanations.methods.names import all_kinds
+from explanations.networks.decisions import SAMPLED
 from explanations.plan import Plan
 
 CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())
@@ -92,15 +94,29 @@ def test_the_first_operators_imputation_is_part_of_removal_and_curves():
     assert not any(step.beside for step in list_steps(change_removal(CONFIG, curves=True), facts_of(CONFIG), 0.5))
 
 
-def test_curves_go_to_the_end():
-    steps = add()["curves: AOPC, SRG and others"].steps
+def test_curves_go_to_the_end_and_removal_is_read_off_them():
+    added = add()["curves: AOPC, SRG and others"]
     plan = Plan(change_removal(CONFIG, curves=True))
-    expected = 0
+    expected = spared = 0
     for name in plan.explained:
         kinds = plan.curve_methods(name)
         maps = sum(METHODS.get(str(kind), 1) for kind in kinds)
         expected += IMAGES * (maps * 2 * 2 * CONFIG["removal"]["grid"] + len(kinds))
-    assert expected and sum(step.passes for step in steps) == expected
+        spared += IMAGES * maps * 2 * 2 * 0.5 * CONFIG["removal"]["grid"]
+    checked = 1 + UNCLEAR + 1 / SAMPLED  # in float32 too
+    assert spared and added.count(attrgetter("passes")) == pytest.approx(expected - spared * checked)
+
+
+def test_what_curves_add_is_the_difference_of_both_plans():
+    both, alone = (list_steps(change_removal(CONFIG, curves=on), facts_of(CONFIG), 0.5) for on in (True, False))
+    gpu = GPUS["H100"]
+    wanted = estimate_cost.count_hours(both, gpu) - estimate_cost.count_hours(alone, gpu)
+    assert add()["curves: AOPC, SRG and others"].hours(gpu) == pytest.approx(wanted)
+    config = change_removal(CONFIG, precision="bfloat16")  # whose curves' decisions aren't checked: nothing is read
+    config = config | {"networks": {"vgg16": CONFIG["networks"]["vgg16"]}, "twins": []}
+    added = {found.title: found for found in list_additions(config, facts_of(config), 0.5)}
+    curves = [step for step in added["curves: AOPC, SRG and others"].steps if step.name == "curves"]
+    assert added["curves: AOPC, SRG and others"].count(attrgetter("passes")) == pytest.approx(curves[0].passes)
 
 
 def test_sanity_by_hand():

@@ -18,6 +18,7 @@ from explanations.explaining.grids import Game
 from explanations.files.manifests import read_manifest, write_manifest
 from explanations.files.shards import ShardReader
 from explanations.files.tables import read_tables
+from explanations.flags import call_with_flags
 from explanations.localisation.grid import CELLS, choose_grids, rank_confident, tile
 from explanations.methods.names import MethodName
 from explanations.networks.files import load_network, preprocess, save_network
@@ -122,7 +123,7 @@ def decided(world, tmp_path_factory) -> SimpleNamespace:
 
 def play(decided: SimpleNamespace, labels: str, output: Path, **changes) -> pd.DataFrame:
     given = {"network": decided.network, "images": decided.images, **getattr(decided, labels)}
-    step.main(**given, output=output, **FLAGS | changes)
+    call_with_flags(step.main, {**given, "output": output, **FLAGS, **changes})
     return read_tables([output]).set_index("method")
 
 

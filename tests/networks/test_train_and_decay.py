@@ -18,11 +18,10 @@ from torch import nn
 import decay_biases
 import train_network
 import zero_biases
-from explanations.command import dictionary
 from explanations.files.descriptions import NetworkDescription, read_description
 from explanations.files.framing import Picture
 from explanations.files.hashes import file_hash
-from explanations.flags import call_with_flags
+from explanations.flags import call_with_flags, dictionary
 from explanations.networks import decay_checkpoints
 from explanations.networks.decay import Decay, DecaySettings, distillation_loss, plan_phases
 from explanations.networks.evaluation import LabelledImages

@@ -20,7 +20,14 @@ ORDER = [  # of packages and of modules beside them: each imports only what stan
     *("explaining", "sanity", "figures", "cost"),
 ]
 WITHOUT_TORCH = sorted(path.stem for path in SCRIPTS.glob("plot_*.py"))
-WITHOUT_TORCH += ["compare_methods", "summarise_removal", "summarise_curves", "report_findings", "make_manifest"]
+WITHOUT_TORCH += [
+    "compare_methods",
+    "summarise_removal",
+    "summarise_curves",
+    "read_flips",
+    "report_findings",
+    "make_manifest",
+]
 
 
 def module_name(path: Path) -> str:

@@ -68,6 +68,23 @@ def test_curves_are_of_maps_that_are_removed_in_both_orders():
     assert "curves" in plan.tables("vgg16") and "curves" not in plan.tables("vit")
 
 
+def test_removal_is_read_off_curves_whose_decisions_are_float32s():
+    config = copy.deepcopy(EMBEDDED)
+    assert not any(map(Plan(config).reads_flips, config["networks"]))
+    config["removal"] |= {"curves": True, "operators": ["fill", "mean"]}
+    plan = Plan(config)
+    assert list(filter(plan.reads_flips, config["networks"])) == list(PAPERS)
+    for run in plan.all_runs():
+        kept = (
+            {kind for kind in run.methods if kind.signed} if run == plan.curves_run(run.network) else set(run.methods)
+        )
+        assert set(plan.scanned_methods(run)) == kept
+    for changed in ({"precision": "bfloat16"}, {"grid_plus": [0.5, 1]}):
+        plan = Plan({**config, "removal": config["removal"] | changed})
+        assert plan.curves_run("vgg16") and not plan.reads_flips("vgg16")
+        assert all(plan.scanned_methods(run) == run.methods for run in plan.all_runs())
+
+
 def test_single_patches_are_of_all_networks_that_are_explained():
     """Whatever the orders of removal; none by default."""
     config = copy.deepcopy(EMBEDDED)

@@ -10,8 +10,10 @@ from small import describe
 from torch import Tensor
 
 import measure_curves
+import read_flips
 import summarise_curves
 from explanations.files.curves import read_curves
+from explanations.files.hdf5 import read_hdf5
 from explanations.files.measurements import NEVER, read_measurements
 from explanations.files.orders import ORDERS
 from explanations.flags import call_with_flags
@@ -128,6 +130,29 @@ def test_flips_and_e_are_those_of_removal(world, tmp_path, method, operator):
             np.testing.assert_allclose(e[:, 0], removed.values[f"e_{order}"][:, column], rtol=1e-12)
             np.testing.assert_allclose(e[:, 1:].mean(1), removed.values[f"e_{order}_noise"][:, column], rtol=1e-12)
     assert (removed.values["flip_minus"] != NEVER).any()
+
+
+@pytest.mark.parametrize("method", ["activity", "gradient"])
+@pytest.mark.parametrize("never_flips", ["one", "exclude"])
+def test_results_read_off_curves_are_those_of_removal(world, tmp_path, method, never_flips):
+    """All arrays, and all attributes."""
+    settings = {"method": method, "noise_maps": 2, "operator": "mean", "never_flips": never_flips}
+    curves = trace_world(world, "vgg16", tmp_path / "curves.h5", **settings)
+    read_flips.main(curves, tmp_path / "read.h5")
+    paths = [tmp_path / "read.h5", remove(world, "vgg16", tmp_path / "removal.h5", **settings)]
+    (found, about), (wanted, removals) = (read_hdf5(path, "file") for path in paths)
+    assert found.keys() == wanted.keys() and about.keys() == removals.keys()
+    for name, values in wanted.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-12, err_msg=name)
+    for name, value in removals.items():
+        assert np.array_equal(about[name], value), name
+
+
+def test_curves_whose_decisions_are_not_checked_are_refused(world, tmp_path):
+    curves = trace_world(world, "vgg16", tmp_path / "curves.h5", precision="bfloat16")
+    said = refused(read_flips.main, curves, tmp_path / "read.h5")
+    assert said == f"{curves}: precision is bfloat16; allowed is float32: others' decisions aren't checked"
+    assert not (tmp_path / "read.h5").exists()
 
 
 @pytest.mark.parametrize(("name", "batch"), [("vgg16", 64), ("resnet50", 17)])

@@ -9,6 +9,7 @@ from small import build, inputs
 
 import measure_sanity as step
 from explanations.files.tables import read_tables
+from explanations.flags import call_with_flags
 from explanations.sanity.networks import Shifted, cascade, list_parametrised
 from explanations.statistics.correlation import rank_correlation
 
@@ -20,7 +21,7 @@ FLAGS = {
 
 def measure(world, name, output, **changes):
     given = {"network": world.networks[name], "manifest": world.manifest, "images": world.images}
-    step.main(**given, shards=[world.shards[name]], output=output, **FLAGS | changes)
+    call_with_flags(step.main, {**given, "shards": [world.shards[name]], "output": output, **FLAGS, **changes})
     return read_tables([output])
 
 

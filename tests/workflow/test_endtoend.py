@@ -143,10 +143,10 @@ def test_another_trial_of_decay_is_all_that_runs(finished):
     assert jobs == {"decay_trial": 1, "draw_figS7": 1}
 
 
-def test_curves_leave_removal_as_it_is(finished):
+def test_removal_is_read_off_curves(finished):
     jobs = planned_with(finished, {"removal": {"curves": True}})
-    assert jobs["measure_curves"] and jobs["summarise_curves"] == 2
-    assert not jobs.keys() & {"measure_removal", "extract_attributions", "summarise_removal"}
+    assert jobs["measure_curves"] == jobs["read_flips"] and jobs["summarise_curves"] == 2
+    assert not jobs.keys() & {"measure_removal", "extract_attributions"}
 
 
 def test_single_patches_leave_removal_as_it_is(finished):

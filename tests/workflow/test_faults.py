@@ -73,7 +73,7 @@ def steps_that_write() -> list[str]:
     rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
     named = set(re.findall(r'sources(?:_of)?\(\s*"(\w+\.py)"', rules))
     none_here = {"estimate_cost.py", "fetch_network.py", "take_trained.py", "fetch_mnist.py", "compare_twins.py"}
-    none_here |= {"make_masks.py", "measure_curves.py", "summarise_curves.py", "measure_sanity.py"}
+    none_here |= {"make_masks.py", "measure_curves.py", "summarise_curves.py", "read_flips.py", "measure_sanity.py"}
     none_here |= {"measure_patches.py", "correlate_patches.py", "play_grid_game.py"}
     none_here |= {
         "compare_operators.py",

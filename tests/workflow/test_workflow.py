@@ -136,7 +136,10 @@ def test_curves_are_made_where_they_are_switched_on_alone(fresh):
     assert "curves can't be made: removal.curves is false; with config/curves.yaml it is true" in said
     assert not planned_jobs(fresh).keys() & {"measure_curves", "summarise_curves"}
     jobs = planned_jobs(fresh, "curves", "--configfile", "config/curves.yaml")
-    assert jobs["measure_curves"] == 2 * (8 + 3) and jobs["summarise_curves"] == 2 and "measure_removal" not in jobs
+    assert jobs["measure_curves"] == 2 * (8 + 3) and jobs["summarise_curves"] == 2
+    assert not jobs.keys() & {"measure_removal", "read_flips"}
+    jobs = planned_jobs(fresh, "statistics", "--configfile", "config/curves.yaml")
+    assert jobs["measure_curves"] == jobs["read_flips"] == 2 * (8 + 3) and "measure_removal" not in jobs
 
 
 def test_single_patches_are_removed_where_they_are_asked_for_alone(fresh):

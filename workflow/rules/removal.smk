@@ -5,6 +5,7 @@ measure_removal   models, manifest, all shards of a network's variant
                      and of each further operator removal/<network>/<variant>-<upsampling>-<operator>/…
 measure_curves    the same, to the end of each scan
                   -> curves/<network>/<variant>-<upsampling>/<method>-<shard>.h5
+read_flips        curves -> the same as measure_removal's, without passes, of the networks and methods that have curves
 measure_patches   models, manifest, all shards of a network: each patch of an image alone -> patches/<network>/<shard>.h5
 """
 
@@ -126,6 +127,34 @@ rule measure_curves:
         " --device={params.device:q}"
         " --threads={threads:q}"
         " >{log:q} 2>&1"
+
+
+rule read_flips:
+    input:
+        curves="<results>/curves/{network}/{variant}-{upsampling}/{method}-{shard}.h5",
+        code=sources("read_flips.py"),
+    output:
+        "<results>/removal/{network}/{variant}-{upsampling}/{method}-{shard}.h5",
+    log:
+        "<results>/logs/read_flips/{network}-{variant}-{upsampling}-{method}-{shard}.log",
+    benchmark:
+        "<results>/benchmarks/read_flips/{network}-{variant}-{upsampling}-{method}-{shard}.tsv"
+    wildcard_constraints:
+        network="|".join(filter(PLAN.reads_flips, PLAN.explained)) or "$.",
+        variant="original",
+        upsampling=PLAN.usual,
+        method="|".join({str(kind) for network in PLAN.explained for kind in PLAN.curve_methods(network)}) or "$.",
+    priority: LATER
+    conda:
+        "../../envs/statistics.yaml"
+    resources:
+        mem_mb=per_attempt(1000),
+        runtime=per_attempt(10),
+    shell:
+        "python {input.code[0]:q}" " --curves={input.curves:q}" " --output={output:q}" " >{log:q} 2>&1"
+
+
+ruleorder: read_flips > measure_removal
 
 
 rule measure_patches:

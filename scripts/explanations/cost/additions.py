@@ -1,5 +1,6 @@
 """What further removal operators and measures add to an experiment, each alone: passes, GPU hours, hours of a core."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from explanations.cost.projection import (
@@ -7,6 +8,7 @@ from explanations.cost.projection import (
     NetworkFacts,
     Step,
     count_methods,
+    list_all_removal_steps,
     list_curve_steps,
     list_removal_steps,
 )
@@ -22,16 +24,21 @@ WITHOUT = 2  # networks that sanity tries beside those with shuffled layers: as 
 
 @dataclass(frozen=True)
 class Addition:
-    """What is added, by which key or target, the steps that take passes, and seconds of a core for statistics."""
+    """What is added, by which key or target: steps that take passes, those that they spare, seconds of a core."""
 
     title: str
     key: str
     steps: list[Step]
-    seconds: float = 0.0
+    seconds: float = 0.0  # for statistics
+    spared: Sequence[Step] = ()
 
     def hours(self, gpu: GPU) -> float:
         """GPU hours of its passes."""
-        return sum(step.hours(gpu) for step in self.steps)
+        return self.count(lambda step: step.hours(gpu))
+
+    def count(self, of: Callable[[Step], float]) -> float:
+        """A number of its steps, in all, less those that it spares."""
+        return sum(map(of, self.steps)) - sum(map(of, self.spared))
 
 
 def list_additions(config: dict, facts: dict[str, NetworkFacts], mean_share: float) -> list[Addition]:
@@ -45,8 +52,10 @@ def list_additions(config: dict, facts: dict[str, NetworkFacts], mean_share: flo
         runs = [run for run in Plan(asked).all_runs() if run.operator]
         steps = [step for run in runs for step in list_removal_steps(asked, facts[run.network], run, mean_share)]
         found.append(Addition(f"removal by `{name}`", "`removal.operators`", steps))
-    traced = change_removal(config, curves=True)
-    found.append(Addition("curves: AOPC, SRG and others", "`removal.curves`", list_curve_steps(traced, facts)))
+    traced, plain = (change_removal(config, curves=curves) for curves in (True, False))
+    left, whole = (list_all_removal_steps(each, facts, mean_share) for each in (traced, plain))
+    curves = [*list_curve_steps(traced, facts), *left]
+    found.append(Addition("curves: AOPC, SRG and others", "`removal.curves`", curves, spared=whole))
     found.append(Addition("sanity of methods", "`sanity`", list_sanity_steps(config, facts)))
     return [*found, Addition("agreement of measures", "`measures`", [], count_agreement_seconds(config, facts))]
 

@@ -38,7 +38,7 @@ MAKE_NETWORKS = ("train", "fetch_network", "zero_biases", "decay_biases", "decay
 # and their sections
 BY_IMAGE = {
     **{"extract_attributions": "attributions", "make_maps": "attributions"},
-    **{"measure_removal": "removal", "measure_curves": "removal", "measure_patches": "removal"},
+    **dict.fromkeys(("measure_removal", "read_flips", "measure_curves", "measure_patches"), "removal"),
 }
 IMPUTED = 2930  # values that ROAD's imputation reads and writes a pixel and step: the mean of docs/imputation.csv
 MAP_BYTES = 4  # of each pixel of a map that a method with passes of its own made
@@ -195,9 +195,9 @@ def count_scans(config: dict, facts: NetworkFacts, run: Run) -> int:
 
 
 def count_by_order(config: dict, facts: NetworkFacts, run: Run) -> dict[str, int]:
-    """The same, by order of removal."""
+    """The same, by order of removal; none of what is read off curves."""
     counts = dict.fromkeys(ORDERS, 0)
-    for kind in run.methods:
+    for kind in Plan(config).scanned_methods(run):
         for order in run.orders(kind):
             counts[order] += count_maps(facts, kind) * (1 + config["removal"]["noise_maps"])
     return counts
@@ -363,18 +363,28 @@ def list_steps(
         passes = sum(count_passes(plan.own[method], size, each) for method in plan.own_methods(name))
         if passes:
             add("maps", name, evaluated * len(plan.own_methods(name)), evaluated * passes, "float32")
-    for run in plan.all_runs():
-        steps += list_removal_steps(config, facts[run.network], run, mean_share)
+    steps += list_all_removal_steps(config, facts, mean_share)
     return [*steps, *list_curve_steps(config, facts), *list_patch_steps(config, facts)]
 
 
+def list_all_removal_steps(config: dict, facts: dict[str, NetworkFacts], mean_share: float) -> list[Step]:
+    """Removal in all runs."""
+    runs = Plan(config).all_runs()
+    return [step for run in runs for step in list_removal_steps(config, facts[run.network], run, mean_share)]
+
+
 def list_removal_steps(config: dict, facts: NetworkFacts, run: Run, mean_share: float) -> list[Step]:
-    """Removal in one run, and what is decided again in float32; that of a further operator is named after it."""
+    """Removal in one run, and what is decided again in float32; that of a further operator is named after it.
+
+    None of a run whose results are all read off curves.
+    """
     asked, evaluated = config["removal"]["precision"], config["images"]["classes"] * config["images"]["per_class"]
     precision = "bfloat16" if asked == AUTO else asked
     scans = count_by_order(config, facts, run)
     longest = sum(count * count_steps(config["removal"], order) for order, count in scans.items())
-    passes, read = evaluated * longest * mean_share, evaluated * len(run.methods)
+    passes, read = evaluated * longest * mean_share, evaluated * len(Plan(config).scanned_methods(run))
+    if not read:
+        return []
     beside = list_beside(run.operator or Plan(config).operator, facts.size, passes, read)
     title = f"removal, {run.operator}" if run.operator else "removal"
     steps = [Step(title, run.network, read, passes, facts.folded, precision, beside=beside)]

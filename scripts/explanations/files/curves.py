@@ -58,18 +58,24 @@ def find_fault(arrays: dict[str, np.ndarray], methods: Sequence[str], settings: 
     return ""
 
 
+def read_file(path: Path) -> tuple[dict[str, np.ndarray], dict]:
+    """The arrays and attributes of one file; InputError for another file, and for values that can't be."""
+    arrays, attributes = read_hdf5(path, KIND, ("image", "label", *CURVES, *ENDS), ("methods", *IDENTITY))
+    if fault := find_fault(arrays, attributes["methods"], attributes):
+        raise InputError(f"{path}: {fault}; {make_again(path)}")
+    return arrays, attributes
+
+
 def read_curves(paths: Sequence[Path]) -> Curves:
     """Read files as one: blocks of images are stacked, in the images' order, methods set side by side."""
     settings: dict = {}
     blocks: dict[str, list[dict[str, np.ndarray]]] = {}  # of images, by method
     for path in paths:
-        arrays, attributes = read_hdf5(path, KIND, ("image", "label", *CURVES, *ENDS), ("methods", *IDENTITY))
+        arrays, attributes = read_file(path)
         held = {**attributes, **read_operator(attributes)}
         for key in (*IDENTITY, "operator", "setting"):
             if settings.setdefault(key, held[key]) != held[key]:
                 raise InputError(f"{path}: {key} is {held[key]}; {paths[0]} has {settings[key]}")
-        if fault := find_fault(arrays, attributes["methods"], attributes):
-            raise InputError(f"{path}: {fault}; {make_again(path)}")
         for column, method in enumerate(attributes["methods"]):
             own = {name: arrays[name][:, column] for name in (*CURVES, *ENDS)}
             blocks.setdefault(method, []).append({"image": arrays["image"], "label": arrays["label"], **own})

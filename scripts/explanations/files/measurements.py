@@ -87,6 +87,20 @@ def derive_measure(name: str, stored: dict[str, np.ndarray]) -> np.ndarray:
     raise InputError(f"measure is {name}; allowed are {', '.join(MEASURES)}")
 
 
+def arrange_flips(flips: np.ndarray, e: np.ndarray, orders: Sequence[str]) -> dict[str, np.ndarray]:
+    """The arrays of a file, from where all scans end: `flips`, `e` (n, methods, 1 + noise maps, orders).
+
+    The first map is the image's own; e of noise maps is the mean over them.
+    """
+    arrays = {}
+    for index, order in enumerate(orders):
+        arrays[f"e_{order}"] = e[:, :, 0, index]
+        arrays[f"e_{order}_noise"] = e[:, :, 1:, index].mean(2)
+        arrays[f"flip_{order}"] = flips[:, :, 0, index]
+        arrays[f"flip_{order}_noise"] = flips[:, :, 1:, index]
+    return arrays
+
+
 def write_measurements(path: Path, methods: Sequence[str], arrays: dict[str, np.ndarray], settings: dict) -> None:
     """Write arrays whose first axis is the image and, but for image and label, whose second is the method.
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from explanations.errors import InputError
-from explanations.files.measurements import NEVER
+from explanations.files.measurements import NEVER, arrange_flips
 from explanations.files.operators import PAPERS_OPERATOR
 from explanations.files.orders import ORDERS
 from explanations.methods.names import MethodName
@@ -93,13 +93,7 @@ def measure(
         raise explain_overflow(error, inputs, names, settings) from None
     if settings.never_flips == "exclude":
         signal[steps == NEVER] = np.nan
-    arrays = {}
-    for index, order in enumerate(orders):
-        arrays[f"e_{order}"] = signal[:, :, 0, index]
-        arrays[f"e_{order}_noise"] = signal[:, :, 1:, index].mean(2)
-        arrays[f"flip_{order}"] = steps[:, :, 0, index]
-        arrays[f"flip_{order}_noise"] = steps[:, :, 1:, index]
-    return arrays
+    return arrange_flips(steps, signal, orders)
 
 
 def explain_overflow(
