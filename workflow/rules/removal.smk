@@ -143,7 +143,8 @@ rule read_flips:
         network="|".join(filter(PLAN.reads_flips, PLAN.explained)) or "$.",
         variant="original",
         upsampling=PLAN.usual,
-        method="|".join({str(kind) for network in PLAN.explained for kind in PLAN.curve_methods(network)}) or "$.",
+        method="|".join(sorted({str(kind) for network in PLAN.explained for kind in PLAN.curve_methods(network)}))
+        or "$.",
     priority: LATER
     conda:
         "../../envs/statistics.yaml"
