@@ -33,7 +33,7 @@ from explanations.methods.saliency import list_methods, saliency_maps
 from explanations.networks.decisions import decide_in
 from explanations.networks.devices import place_network, use_device
 from explanations.networks.files import preprocess
-from explanations.removal.measuring import check_whole_images, make_scans, measure
+from explanations.removal.measuring import check_whole_images, learn_errors, make_scans, measure
 from explanations.removal.operators.base import Pictures
 from explanations.removal.orders import rank_pixels, tie_orders
 from explanations.removal.scans import Flip
@@ -164,6 +164,8 @@ class Explainer:
         parsed = self.parse_methods(methods)
         logits, batch = image.attributions.logits, self.computing.batch
         check_whole_images(self._decide, image.inputs, logits.float().cpu().numpy(), [image.name], batch)
+        operator = settings.make_operator(Pictures.of(image.inputs, [FIRST], self.description, settings.seed))
+        learn_errors(self._decide, image.inputs, operator)
         order = tie_orders([FIRST], image.inputs[0, 0].numel(), settings.seed, settings.ties).to(self.device)
         sources = [image.maps, *(other.maps for other in references)]
         found = measure(
@@ -174,7 +176,7 @@ class Explainer:
             shape=(1, len(parsed), len(sources), len(ORDERS)),
             names=[image.name],
             settings=settings,
-            operator=settings.make_operator(Pictures.of(image.inputs, [FIRST], self.description, settings.seed)),
+            operator=operator,
             batch=batch,
             advance=advance,
         )

@@ -27,6 +27,8 @@ TIMED, TURNS = 16, 3  # images of a pass that is timed, and how many of each; th
 class ExactDecisions:
     """A network's logits (n, C) of (n, 3, H, W) inputs, for their decisions, in float32."""
 
+    learns = False  # whether `measure` is of use for more than the logits that it returns
+
     def __init__(self, exact: Callable[[Tensor], Tensor]):
         self.exact = exact
 
@@ -61,11 +63,14 @@ class FastDecisions:
     A decision can only change if the error of its margin, between the two largest logits, is larger than the margin
     itself. It is clear if the margin, relative to the image's largest logit, is above what an error exceeds with a
     probability of MISS, by the errors seen (`error_bound`). They are measured, not assumed: on what `measure` is given,
-    or else on all of the first batch; then on every decision that isn't clear and on one in SAMPLED of all, so that
-    they are known for all kinds of images that come. `passes`, `rechecked` and `missed` count images: all, those
-    computed in float32 too, and clear ones whose decision differed nevertheless. In bfloat16 and float16 a last linear
-    map stays in float32; what overflows is unclear.
+    or else on all of the first batch; then on every decision that isn't clear and on one in SAMPLED of all. So
+    `measure` must be given images of all kinds that come: errors on others may be larger by far, and too few of these
+    are sampled at first. `passes`, `rechecked` and `missed` count images: all, those computed in float32 too, and clear
+    ones whose decision differed nevertheless. In bfloat16 and float16 a last linear map stays in float32; what
+    overflows is unclear.
     """
+
+    learns = True
 
     def __init__(self, exact: nn.Module, precision: str, device: torch.device):
         self.exact, self.precision, self.device = exact, precision, device

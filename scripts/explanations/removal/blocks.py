@@ -23,7 +23,7 @@ from explanations.methods.transform import UPSAMPLINGS
 from explanations.networks.decisions import Decisions, decide_in
 from explanations.networks.devices import use_device
 from explanations.networks.files import load_network, preprocess
-from explanations.removal.measuring import check_whole_images, make_scans
+from explanations.removal.measuring import check_whole_images, learn_errors, make_scans
 from explanations.removal.operators.base import Operator, Pictures
 from explanations.removal.orders import noise_partners, tie_orders
 from explanations.removal.scans import Scan
@@ -109,6 +109,8 @@ def open_images(settings: ImageSettings, removal: OperatorSettings, computing: C
     with ShardReader(settings.shards, file_hash(settings.network)) as reader:
         reader.check_manifest(rows, manifest)
         check_whole_images(decide, inputs, reader.read("logits", chosen), paths, computing.batch)
+        operator = removal.make_operator(Pictures.of(inputs, chosen, description, removal.seed))
+        learn_errors(decide, inputs, operator)
         yield Images(
             images=chosen,
             labels=[row.label for row in block],
@@ -116,7 +118,7 @@ def open_images(settings: ImageSettings, removal: OperatorSettings, computing: C
             inputs=inputs,
             targets=torch.from_numpy(reader.read("target", chosen)).to(device),
             decide=decide,
-            operator=removal.make_operator(Pictures.of(inputs, chosen, description, removal.seed)),
+            operator=operator,
             reader=reader,
         )
 
