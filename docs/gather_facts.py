@@ -284,10 +284,10 @@ DESCRIBED = {
 }
 
 
-def describe_ranks(path: Path) -> list[dict]:
-    """The methods of a leaderboard by δe₋, the best first: title, source, median, the ties that each is in."""
+def describe_ranks(path: Path, measure: str = "delta_e_minus") -> list[dict]:
+    """The methods of a leaderboard by a measure, the best first: title, source, median, the ties that each is in."""
     table = read_tables([path], ("measure", "title", "source", "rank", "median", "ties"))
-    rows = table[table.measure == "delta_e_minus"].sort_values("rank")
+    rows = table[table.measure == measure].sort_values("rank")
     return [
         {"title": row.title, "source": row.source, "median": plain(row.median), "ties": row.ties.split()}
         for row in rows.itertuples()

@@ -20,6 +20,7 @@ from gather_facts import (
     describe_findings,
     describe_medians,
     describe_network,
+    describe_ranks,
     map_sizes,
     name_removal,
     plain,
@@ -29,6 +30,7 @@ from gather_times import MB
 
 FACTORS = (0.75, 0.5, 0.25, 0.1, 0.05, 0.0)  # of biases, at which a decay is described
 MEASURES = ("e_minus", "delta_e_minus")
+RANKED = ("delta_e_minus", "delta_e_plus")
 COLOURS = 256  # of a plot: a third of the bytes, and no difference is seen
 WITH_IMAGES = ("fig2", "fig4", *EXAMPLES)  # figures that keep their colours, as photographs need
 WIDTH = 830  # pixels of these, as wide as GitHub shows a page
@@ -49,6 +51,14 @@ def gather_photographs(results: Path, config: dict) -> dict:
         "sizes": {network: map_sizes(results / "attributions" / network / "original") for network in explained},
         "maps": {network: count_maps(tables[network]) for network in explained},
         "medians": {network: describe_medians(tables[network], usual, MEASURES) for network in explained},
+        "leaderboard": {
+            network: {
+                measure: describe_ranks(results / "statistics" / network / "leaderboard.csv", measure)
+                for measure in RANKED
+            }
+            for network in explained
+            if plan.own_methods(network)
+        },
         "comparisons": {network: describe_comparisons(tables[network]) for network in explained},
         "upsampling": {"usual": usual, "other": config["saliency"]["other_upsampling"]},
         "grid": config["removal"]["grid"],

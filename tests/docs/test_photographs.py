@@ -120,6 +120,25 @@ def test_pages_can_be_made_of_them(facts):
     assert not any("\n\n\n\n" in page for page in pages.values())
 
 
+@pytest.mark.parametrize("source", ["controls", "captum"])
+def test_a_control_that_leads_is_said(facts, source):
+    def rank(*titles: str) -> list[dict]:
+        sources = {"Edges": source, "Gradient": "decomposition", "Layer 3": "decomposition"}
+        return [{"title": each, "source": sources[each], "median": 0.1234, "ties": ["1"]} for each in titles]
+
+    ranks = {
+        "delta_e_minus": rank("Edges", "Layer 3", "Gradient"),
+        "delta_e_plus": rank("Layer 3", "Gradient", "Edges"),
+    }
+    assert facts["leaderboard"] == {}  # without methods that have passes of their own there is none
+    shown = facts | {"leaderboard": {"vgg16": ranks}, "figures": [["figB", "All methods"]]}
+    page = write_pages.render_block("photographs_gallery", shown)
+    assert "In VGG-16 “Edges” is first of 3 by δe₋, median +0.123, and 2 others are tied with it; " in page
+    assert "and of the gradient: Edges 1, Gradient 3." in page
+    said = "by δe₊, it is number 3, and “Layer 3” is first."
+    assert (said in page) == (source == "controls") == ("knows nothing of the network" in page)
+
+
 def test_without_findings_it_is_said(facts):
     assert write_pages.render_block("photographs_findings", facts | {"findings": []}).startswith(
         "No claim of the paper"
