@@ -26,7 +26,7 @@ from gather_facts import (
     plain,
     read_statistics,
 )
-from gather_times import MB
+from gather_times import MB, cpu_seconds
 
 FACTORS = (0.75, 0.5, 0.25, 0.1, 0.05, 0.0)  # of biases, at which a decay is described
 MEASURES = ("e_minus", "delta_e_minus")
@@ -133,8 +133,8 @@ def sum_jobs(folder: Path) -> dict:
     """CPU seconds of all jobs together, and the most memory that one held, in MB."""
     rows = pd.concat([pd.read_csv(path, sep="\t") for path in sorted(folder.rglob("*.tsv"))])
     numbers = rows[["cpu_time", "s", "max_rss"]].apply(pd.to_numeric, errors="coerce")
-    taken = numbers.cpu_time.where(numbers.cpu_time > 0, numbers.s)  # a job too short to be looked at has no CPU time
-    return {"seconds": round(taken.sum()), "memory": round(numbers.max_rss.max() * MB)}
+    taken = sum(map(cpu_seconds, numbers.cpu_time, numbers.s))
+    return {"seconds": round(taken), "memory": round(numbers.max_rss.max() * MB)}
 
 
 def copy_picture(source: Path, target: Path) -> None:

@@ -133,8 +133,8 @@ def test_a_control_that_leads_is_said(facts, source):
     assert facts["leaderboard"] == {}  # without methods that have passes of their own there is none
     shown = facts | {"leaderboard": {"vgg16": ranks}, "figures": [["figB", "All methods"]]}
     page = write_pages.render_block("photographs_gallery", shown)
-    assert "In VGG-16 “Edges” is first of 3 by δe₋, median +0.123, and 2 others are tied with it; " in page
-    assert "and of the gradient: Edges 1, Gradient 3." in page
+    assert "In VGG-16 “Edges” is first of 3 by δe₋, median +0.123; tied with it: 2. The ranks" in page
+    assert "and of the gradient: Edges 1, Gradient 3.\n" in page
     said = "by δe₊, it is number 3, and “Layer 3” is first."
     assert (said in page) == (source == "controls") == ("knows nothing of the network" in page)
 

@@ -1,9 +1,12 @@
 """Times are those of the jobs that a dry run plans."""
 
+import math
+
 import pytest
 
 import gather_times
 from explanations.run_messages import UNKNOWN, Durations
+from gather_times import cpu_seconds
 
 LISTED = "all (all figures)\nfig2 (one image)\nremoval (removal of pixels)\n"
 LISTED += "figP (figP can't be made: figures.figP.methods names no network)\n"
@@ -36,8 +39,8 @@ localrule fig2:
 localrule removal:
     input: results/embedded/attributions/vgg16/original/0.h5, results/embedded/attributions/vgg16/original/1.h5
 """
-SECONDS = {  # duration, memory, CPU time, which is 0 of a job too short to be looked at
-    **{"train/vgg16": "150.0\t800\t100.0", "extract/0": "20.4\t300\t20.4"},
+SECONDS = {  # duration, memory, CPU time at the last look, 0 of a job too short for one
+    **{"train/vgg16": "150.0\t800\t70.0", "extract/0": "20.4\t300\t20.4"},
     **{"extract/1": "30\t100\t30", "draw_fig2": "1.2\tNA\t0.0"},
 }
 
@@ -82,3 +85,11 @@ def test_durations_are_kept_by_kind(times, tmp_path):
     assert known.expect(("train", "resnet50", "")) == 100  # of the same rule, where nothing nearer is known
     assert known.expect(("extract", "vgg16", "input")) == 25.2
     assert known.expect(("other", "", "")) == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("seen", "duration", "seconds"),
+    [(80.0, 100.0, 100.0), (80.0, 200.0, 110.0), (20.0, 10.0, 20.0), (0.0, 1.5, 1.5), (math.nan, 1.5, 1.5)],
+)
+def test_cpu_time_behind_the_last_look(seen, duration, seconds):
+    assert cpu_seconds(seen, duration) == seconds
