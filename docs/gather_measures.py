@@ -2,7 +2,8 @@
 
 A row is one number or verdict of a network. Parts: `claim` (of measures, by its number), `truth` (a measure's agreement
 with ground truth in the order of methods), `operators` (pairs of methods that differ by an operator, and what another
-says of them), `survival` (the same of all operators together), `papers_claim` (a claim of the paper's by an operator).
+says of them), `survival` (the same of all operators together), `papers_claim` (a claim of the paper's by an operator);
+and `run`, of no network: the CPU seconds of all its jobs, and the memory of the largest.
 """
 
 from collections.abc import Iterator
@@ -14,14 +15,18 @@ from explanations.files.tables import read_tables
 from explanations.statistics.measure_claims import TRUTH
 from explanations.statistics.operators import Conclusions, Survival
 from gather_facts import plain
+from gather_times import sum_jobs
 
 COLUMNS = ["part", "network", "name", "operator", "outcome", "value", "low", "high", "said"]
 
 
-def gather_measures(statistics: Path) -> pd.DataFrame:
-    """The rows of all networks below a folder of statistics that measures were compared of."""
-    folders = [path.parent for path in sorted(statistics.glob("*/measure_claims.csv"))]
+def gather_measures(results: Path) -> pd.DataFrame:
+    """The rows of all networks of a run that measures were compared of, and that of the run if there is any."""
+    folders = [path.parent for path in sorted((results / "statistics").glob("*/measure_claims.csv"))]
     rows = [{"network": folder.name, **row} for folder in folders for row in describe_network(folder)]
+    benchmarks = results / "benchmarks"
+    taken = sum_jobs(benchmarks) if rows and benchmarks.is_dir() else {}
+    rows += [{"part": "run", "outcome": key, "value": value} for key, value in taken.items()]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

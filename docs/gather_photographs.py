@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from explanations.figures.catalogue import EXAMPLES, FIGURES, choose_networks, figure_title
@@ -26,7 +25,7 @@ from gather_facts import (
     plain,
     read_statistics,
 )
-from gather_times import MB, cpu_seconds
+from gather_times import sum_jobs
 
 FACTORS = (0.75, 0.5, 0.25, 0.1, 0.05, 0.0)  # of biases, at which a decay is described
 MEASURES = ("e_minus", "delta_e_minus")
@@ -127,14 +126,6 @@ def describe_examples(results: Path, config: dict) -> dict:
     helps = {method: plain(np.mean(values[~np.isnan(values)] > 0)) for method, values in own.items()}
     titles = {method: " ".join(title_method(method).split()) for method in shown.methods}
     return {"network": network, "images": images, "helps": helps, "titles": titles}
-
-
-def sum_jobs(folder: Path) -> dict:
-    """CPU seconds of all jobs together, and the most memory that one held, in MB."""
-    rows = pd.concat([pd.read_csv(path, sep="\t") for path in sorted(folder.rglob("*.tsv"))])
-    numbers = rows[["cpu_time", "s", "max_rss"]].apply(pd.to_numeric, errors="coerce")
-    taken = sum(map(cpu_seconds, numbers.cpu_time, numbers.s))
-    return {"seconds": round(taken), "memory": round(numbers.max_rss.max() * MB)}
 
 
 def copy_picture(source: Path, target: Path) -> None:

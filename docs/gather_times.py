@@ -57,6 +57,14 @@ def cpu_seconds(seen: float, duration: float) -> float:
     return max(seen, min(duration, seen + UNSEEN)) if seen > 0 else duration  # NaN is not above 0
 
 
+def sum_jobs(folder: Path) -> dict:
+    """CPU seconds of all jobs together, and the most memory that one held, in MB."""
+    rows = pd.concat([pd.read_csv(path, sep="\t") for path in sorted(folder.rglob("*.tsv"))])
+    numbers = rows[["cpu_time", "s", "max_rss"]].apply(pd.to_numeric, errors="coerce")
+    taken = sum(map(cpu_seconds, numbers.cpu_time, numbers.s))
+    return {"seconds": round(taken), "memory": round(numbers.max_rss.max() * MB)}
+
+
 def gather_times(results: Path) -> dict:
     """`targets`: title, stages, networks, seconds of each; `jobs`: a row for each rule; `whole`: all jobs together."""
     listed = {name: title for name, title in LISTED.findall(dry_run("--list")) if name not in NO_TARGETS}

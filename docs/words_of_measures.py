@@ -8,7 +8,7 @@ REMOVED = {  # measures of removal, in plain text
 
 def list_measured(rows: list[dict[str, str]]) -> list[str]:
     """The networks that measures were compared of, in the table's order."""
-    return list(dict.fromkeys(row["network"] for row in rows))
+    return list(dict.fromkeys(row["network"] for row in rows if row["network"]))
 
 
 def rows_of(rows: list[dict[str, str]], part: str, network: str) -> list[dict[str, str]]:

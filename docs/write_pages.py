@@ -108,7 +108,7 @@ def gather_from_measures(results: Path) -> None:
     from gather_measures import gather_measures
     from gather_photographs import copy_picture
 
-    table = gather_measures(results / "statistics")
+    table = gather_measures(results)
     if len(table) and (results / "figures/figL.png").exists():
         table.to_csv(ROOT / "docs" / TABLES["measures"], index=False)
         copy_picture(results / "figures/figL.png", GALLERY / "figL.png")

@@ -60,13 +60,20 @@ def rows(tmp_path):
     write_network(tmp_path / "statistics", "vgg16")
     write_network(tmp_path / "statistics", "resnet50", operators=False)
     (tmp_path / "statistics/vit").mkdir()  # whose measures weren't compared
-    gather_measures(tmp_path / "statistics").to_csv(tmp_path / "measures.csv", index=False)
+    for name, seconds in (("a", "400.0\t900\t380.0"), ("b/c", "0.9\tNA\t0.0")):
+        path = tmp_path / "benchmarks" / f"{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"s\tmax_rss\tcpu_time\n{seconds}\n")
+    gather_measures(tmp_path).to_csv(tmp_path / "measures.csv", index=False)
     with open(tmp_path / "measures.csv", newline="") as file:
         return list(csv.DictReader(file))
 
 
 def test_the_table_has_what_was_found(rows):
-    assert list(rows[0]) == COLUMNS and [row["network"] for row in rows] == sorted(row["network"] for row in rows)
+    measured = [row["network"] for row in rows if row["part"] != "run"]
+    assert list(rows[0]) == COLUMNS and measured == sorted(measured)
+    run = {row["outcome"]: row["value"] for row in rows_of(rows, "run", "")}
+    assert run == {"seconds": "401.0", "memory": "944.0"}
     claims = [row for row in rows if (row["part"], row["network"]) == ("claim", "vgg16")]
     assert [(row["name"], row["outcome"], float(row["value"])) for row in claims] == [
         ("L1", "supported", 0.65),
@@ -82,6 +89,7 @@ def test_the_table_has_what_was_found(rows):
 def test_the_block_states_the_table(rows):
     said = write_pages.render_block("measures", {"measures": rows})
     assert "### VGG-16" in said and "### ResNet-50" in said and "gallery/figL.png" in said
+    assert "Its jobs took 7 min of one core, one after the other.\n\n![Figure L]" in said
     assert "| L1 | supported | mean ρ 0.75 against 0.10, difference +0.65, " in said
     assert "| L4 | undecided | 1 of 2 methods are better once blurred (not a matter of images" in said
     assert "| e₋ | fill | -0.15 (-0.25 to -0.05) | -0.25 (-0.35 to -0.15) |" in said

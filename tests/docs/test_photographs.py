@@ -15,7 +15,8 @@ from PIL import Image
 import make_example_maps
 import write_pages
 from explanations.files.hdf5 import read_attributes
-from gather_photographs import WIDTH, copy_picture, describe_decay, gather_photographs, sum_jobs
+from gather_photographs import WIDTH, copy_picture, describe_decay, gather_photographs
+from gather_times import sum_jobs
 from write_pages import GALLERY, PHOTOGRAPHS, ROOT
 
 IMAGES, METHODS = [7, 0], ["gradient", "activity_13", "activity_from_1"]
