@@ -148,6 +148,7 @@ rule read_flips:
     priority: LATER
     conda:
         "../../envs/statistics.yaml"
+    threads: 1
     resources:
         mem_mb=per_attempt(1000),
         runtime=per_attempt(10),
