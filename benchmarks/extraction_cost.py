@@ -82,9 +82,9 @@ def list_calls(network: nn.Module, images: Tensor) -> dict[str, Callable]:
     }
     if not isinstance(network, (SwinTransformer, VisionTransformer)):  # whose layers are tokens
         shown = copy.deepcopy(network)
-        cam = GradCAM(shown, captum_layers(shown))
+        cam = GradCAM(shown, layers_of_images(shown, captum_layers(shown), images[:1]))
         targets = [ClassifierOutputTarget(int(index)) for index in target]
-        calls["gradcam"] = lambda: cam(images, targets)
+        calls["gradcam"] = lambda: cam(images.detach().requires_grad_(), targets)  # parameters take no gradient
     return calls
 
 
@@ -102,6 +102,22 @@ def captum_layers(network: nn.Module) -> list[nn.Module]:
         module.inplace = False  # Captum would see what the next operation left
     blocks = [module for module in network.modules() if isinstance(module, (BasicBlock, Bottleneck))]
     return [network.relu, *blocks] if blocks else activations
+
+
+@torch.no_grad()
+def layers_of_images(network: nn.Module, layers: list[nn.Module], image: Tensor) -> list[nn.Module]:
+    """Those layers whose outputs are images (n, C, H, W), as GradCAM takes them: none behind a flattening."""
+    found: list[nn.Module] = []
+
+    def note(layer: nn.Module, _: object, output: Tensor) -> None:
+        if output.dim() == 4:
+            found.append(layer)
+
+    hooks = [layer.register_forward_hook(note) for layer in layers]
+    network(image)
+    for hook in hooks:
+        hook.remove()
+    return [layer for layer in layers if layer in found]
 
 
 def measure(calls: dict[str, Callable], repeats: int, place: torch.device) -> dict[str, list[float]]:
