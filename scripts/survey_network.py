@@ -58,8 +58,8 @@ def main(
     zero_biases(zeroed, additions.biases)
     if chosen.type == "cpu" and settings.precision != "bfloat16":  # torch's autocast doesn't know oneDNN's operations
         classifier, zeroed = (optimise_for_inference(variant, chosen) for variant in (classifier, zeroed))
-    for variant in (classifier, zeroed):
-        place_network(variant, chosen, settings.precision)
+    else:
+        classifier, zeroed = (place_network(variant, chosen, settings.precision) for variant in (classifier, zeroed))
     if len(test_images) != len(images):
         raise InputError(
             f"--images are {len(images)} folders; allowed is one for each of {len(test_images)} --test-images"
